@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: formulas and their derivatives, without parameters or state."""

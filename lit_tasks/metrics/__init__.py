@@ -1,0 +1,1 @@
+"""Metrics that torchmetrics lacks, or computes otherwise than the field reports them."""

@@ -1,0 +1,1 @@
+"""Parameters around :mod:`lit_tasks.functional`: plain PyTorch modules."""
