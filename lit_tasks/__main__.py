@@ -1,0 +1,69 @@
+"""The front of the command line: what needs no framework is answered before one is imported."""
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from lit_tasks import __version__
+
+COMMANDS = {
+    "fit": "train, then evaluate the best checkpoint (with `--test true` on the test data too)",
+    "validate": "evaluate a checkpoint on the validation data",
+    "test": "evaluate a checkpoint on the test data",
+    "predict": "write predictions for new data",
+}
+
+USAGE = f"""\
+lit-tasks {__version__}: tasks and datasets for PyTorch Lightning, driven by YAML
+
+usage: lit-tasks COMMAND [--config FILE.yaml ...] [--key=value ...]
+       python -m lit_tasks COMMAND ...
+
+commands:
+{chr(10).join(f"  {name:<10}{text}" for name, text in COMMANDS.items())}
+
+examples:
+  lit-tasks fit --config configs/quickstart.yaml
+  lit-tasks fit --config configs/quickstart.yaml --model.optimizer.lr=0.01 --trainer.max_epochs=3
+  lit-tasks test --ckpt_path runs/latest/checkpoints/best.ckpt
+  lit-tasks predict --ckpt_path runs/latest/checkpoints/best.ckpt --data.predict=my.csv
+
+more:
+  lit-tasks COMMAND --help                          every option of a command
+  lit-tasks fit --model.help CLASS --data.help CLASS   the options of one class
+  lit-tasks fit --config FILE.yaml --print_config   what a config resolves to
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Answer what needs no framework, hand the rest to :mod:`lit_tasks.cli`; return the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    if args[0] == "--version":
+        print(__version__)
+        return 0
+    if args[0] not in COMMANDS:
+        near = get_close_matches(args[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(COMMANDS)}"
+        print(f"lit-tasks: error: there is no command {args[0]!r}; {hint}", file=sys.stderr)
+        return 2
+    return _run_with_framework(args)
+
+
+def _run_with_framework(args: list[str]) -> int:
+    import gc
+
+    # Importing torch and Lightning makes half a million objects that live for ever: collecting
+    # while they are made, and walking them at exit, costs a quarter of the start-up.
+    gc.disable()
+    from lit_tasks.cli import run
+
+    gc.enable()
+    gc.freeze()
+    return run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

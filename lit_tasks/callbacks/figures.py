@@ -1,0 +1,56 @@
+"""Pictures of what a task found, in the run folder and in loggers that show pictures."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class FigureWriter(Callback):
+    """Draw what the task offers after ``validate`` and ``test``.
+
+    A task offers figures by a method ``figures(stage) -> dict[str, Figure]``, called on every
+    process before the epoch's metrics are reset. They go to ``figures/<stage>_<name>.png``.
+
+    Args:
+        dpi: Dots per inch of the PNG files.
+    """
+
+    def __init__(self, dpi: int = 120) -> None:
+        self.dpi = dpi
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw, unless this is one of the validations within training."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._draw(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw."""
+        self._draw(trainer, pl_module, "test")
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        offered = getattr(pl_module, "figures", None)
+        if not callable(offered):
+            return
+        figures = offered(stage)
+        folder = Path(trainer.log_dir or ".") / "figures"
+        if not trainer.is_global_zero:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            self._write(trainer, folder / f"{stage}_{name}.png", figure)
+
+    def _write(self, trainer: Trainer, path: Path, figure: "Figure") -> None:
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=self.dpi, bbox_inches="tight")
+        beside = path.with_suffix(".tmp")
+        beside.write_bytes(picture.getvalue())
+        beside.replace(path)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(path.stem.replace("_", "/", 1), [str(path)])

@@ -1,0 +1,78 @@
+"""The command line: LightningCLI with a run folder, readable errors and checkpoints that suffice."""
+
+import logging
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning 2.6 calls old names
+
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lit_tasks.cli import run_folder
+from lit_tasks.cli.command import TaskCLI
+
+__all__ = ["run"]
+
+_TRACEBACK = "LIT_TASKS_TRACEBACK"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; return the exit code, after one sentence on stderr if it failed."""
+    _quieten()
+    old = sys.argv
+    try:
+        TaskCLI(list(argv))
+    except SystemExit as stop:
+        return _exit_code(stop)
+    except (ValueError, OSError, MisconfigurationException, RuntimeError) as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        print(f"lit-tasks: error: {_sentence(error)}", file=sys.stderr)
+        return 1
+    finally:
+        sys.argv = old
+        run_folder.forget()
+    return 0
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if isinstance(stop.code, str):
+        print(f"lit-tasks: error: {stop.code}", file=sys.stderr)
+        return 1
+    return int(stop.code or 0)
+
+
+def _sentence(error: BaseException) -> str:
+    """Return the innermost reason; where it arose, if the message itself may not tell enough."""
+    root = error
+    while root.__cause__ is not None and "\n" in str(root):
+        root = root.__cause__
+    if isinstance(root, OSError) and root.strerror:
+        return f"{root.strerror}: {root.filename}" if root.filename else root.strerror
+    text = " ".join(str(root).split()) or type(root).__name__
+    if isinstance(root, ValueError | MisconfigurationException):
+        return text
+    frame = traceback.extract_tb(root.__traceback__)[-1]
+    place = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}"
+    return f"{type(root).__name__}: {text} ({place}; {_TRACEBACK}=1 shows the whole trace)"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not re.match(r"💡|TPU available|Loaded model weights", record.getMessage())
+
+
+def _quieten() -> None:
+    """Remove advertisements and warnings about things that are as intended."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(_is_news)
+    for message in (
+        r".*isinstance\(treespec, LeafSpec\).*",  # torch 2.14 about Lightning's own code
+        r".*does not have many workers.*",  # in-memory data is faster without
+        r".*sync_dist=True.*",  # torchmetrics sync themselves
+        r".*exists and is not empty.*",  # the run folder is ours
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,191 @@
+"""LightningCLI for runs that have a folder, callbacks that have names, and flags that win."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from lit_tasks.cli import checkpoint, run_folder
+from lit_tasks.cli.arguments import Arguments
+from lit_tasks.cli.parser import SentenceParser, check_config_files
+from lit_tasks.cli.record import RecordConfig, print_end
+
+#: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
+#: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
+CALLBACKS: dict[str, dict[str, Any]] = {
+    "checkpoint": {
+        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "init_args": {
+            "monitor": "val/loss",
+            "filename": "best",
+            "auto_insert_metric_name": False,
+            "enable_version_counter": False,
+        },
+    },
+    "last_checkpoint": {
+        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "init_args": {"save_top_k": 0, "save_last": True, "enable_version_counter": False},
+    },
+    "results": {"class_path": "lit_tasks.callbacks.results.ResultsWriter"},
+    "figures": {"class_path": "lit_tasks.callbacks.figures.FigureWriter"},
+    "progress": {"class_path": "lit_tasks.callbacks.progress.Progress"},
+}
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "logger": [
+        {"class_path": "lit_tasks.cli.loggers.RunCSVLogger"},
+        {"class_path": "lit_tasks.cli.loggers.RunWandbLogger"},
+    ],
+    "enable_autolog_hparams": False,  # RecordConfig logs the whole configuration instead
+    "use_distributed_sampler": False,  # it repeats samples; ExactBatches does not
+    "log_every_n_steps": 10,
+}
+
+
+class RunTrainer(Trainer):
+    """Lightning's trainer, whose ``log_dir`` is the run folder whatever the loggers are."""
+
+    @property
+    def log_dir(self) -> str | None:
+        """The run folder of rank 0; all processes must ask together."""
+        folder: str = self.strategy.broadcast(self.default_root_dir)
+        return folder
+
+
+class TaskCLI(LightningCLI):  # type: ignore[misc]
+    """``fit``, ``validate``, ``test`` and ``predict`` for any task and data module by class path.
+
+    Args:
+        words: The command line without the program's name.
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        self.arguments = Arguments(words)
+        check_config_files(self.arguments.configs)
+        SentenceParser.config_files = tuple(self.arguments.configs)
+        super().__init__(
+            parser_class=SentenceParser,
+            parser_kwargs={"allow_abbrev": False},
+            trainer_class=RunTrainer,
+            trainer_defaults=dict(TRAINER_DEFAULTS),
+            save_config_callback=RecordConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Build the parser of the one command that is asked for: each costs 0.1 s."""
+        command = self.arguments.command
+        return {command: LightningCLI.subcommands()[command]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what a run has besides trainer, model and data."""
+        parser.add_argument("--experiment", type=str | None, help="name that groups runs")
+        parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
+        parser.add_argument("--run_dir", type=Path | None, help="folder of this run")
+        parser.add_argument(
+            "--resume", type=bool, default=False, help="fit: go on from the newest last.ckpt"
+        )
+        parser.add_argument(
+            "--test", type=bool, default=False, help="fit: test the best checkpoint afterwards"
+        )
+        parser.add_argument("--early_stopping", type=EarlyStopping | None, default=None)
+        for name, default in CALLBACKS.items():
+            parser.add_argument(f"--{name}", type=Callback | None, default=default)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: None) -> None:
+        """Parse configs, then the checkpoint, then flags; a checkpoint alone is enough."""
+        path = self._checkpoint_file()
+        self.content = checkpoint.load(path) if path else None
+        evaluates = self.arguments.command != "fit" or not self.arguments.configs
+        original = sys.argv
+        with tempfile.TemporaryDirectory() as folder:
+            content = self.content if evaluates else None
+            words = self.arguments.ordered(content, path or Path(), Path(folder))
+            sys.argv = [original[0], *words]  # jsonargparse warns when it gets a list instead
+            try:
+                super().parse_arguments(parser, None)
+            finally:
+                sys.argv = original  # processes that Lightning starts run these words again
+
+    def _checkpoint_file(self) -> Path | None:
+        given = self.arguments.value("ckpt_path")
+        if given in ("best", "last") and (run_dir := self.arguments.value("run_dir")):
+            return Path(run_dir) / "checkpoints" / f"{given}.ckpt"
+        if self.arguments.command == "fit":
+            return Path(given) if given and given not in ("null", "last", "hpc") else None
+        if given is None and "--print_config" not in self.arguments.flags and not self._asks_help():
+            raise ValueError(f"{self.arguments.command} needs a trained model: --ckpt_path FILE")
+        return None if given in (None, "null") else Path(given)
+
+    def _asks_help(self) -> bool:
+        return any(flag.split("=")[0].endswith(("help", "-h")) for flag in self.arguments.flags)
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: Lightning would let the checkpoint beat the command line."""
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the run's folder, and the checkpoint when the run is to be resumed."""
+        config = self.config[self.subcommand]
+        config["experiment"] = config["experiment"] or self.arguments.experiment()
+        fits = self.subcommand == "fit"
+        self.run_dir = run_folder.choose(
+            config["runs"], config["experiment"], config["run_dir"], fits and config["resume"]
+        )
+        if fits and config["resume"] and (last := run_folder.last_checkpoint(self.run_dir)):
+            config["ckpt_path"], self.content = str(last), checkpoint.load(last)
+        elif fits and (self.run_dir / "config.yaml").exists() and not config["ckpt_path"]:
+            raise ValueError(
+                f"run_dir {self.run_dir} already holds a run; "
+                "go on in it with --resume=true or choose another folder"
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer with the run's folder and the callbacks that have names."""
+        callbacks = [self._get(self.config_init, name) for name in ("early_stopping", *CALLBACKS)]
+        for callback in callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(self.run_dir / "checkpoints")
+        trainer_config = {
+            **self._get(self.config_init, "trainer"),
+            "default_root_dir": str(self.run_dir),
+            **kwargs,
+        }
+        return self._instantiate_trainer(trainer_config, [c for c in callbacks if c is not None])
+
+    def after_instantiate_classes(self) -> None:
+        """Give the data module what the checkpoint knows about reading inputs, before its setup."""
+        state = checkpoint.data_state(self.content) if self.content else None
+        if state is not None and self.datamodule is not None:
+            self.datamodule.load_state_dict(state)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
+        if subcommand == "predict":
+            kwargs["return_predictions"] = False  # rows are written as they come
+        if subcommand in ("validate", "test"):
+            kwargs["verbose"] = False  # ResultsWriter prints them, with their intervals
+        return kwargs
+
+    def after_fit(self) -> None:
+        """Evaluate the best checkpoint, on the test data as well when asked to."""
+        best = self.run_dir / "checkpoints" / "best.ckpt"
+        if self.trainer.interrupted or not best.is_file():
+            return self.after_predict()
+        how: dict[str, Any] = {"ckpt_path": str(best), "verbose": False}
+        self.trainer.validate(self.model, datamodule=self.datamodule, **how)
+        if self._get(self.config, "test"):
+            self.trainer.test(self.model, datamodule=self.datamodule, **how)
+        return self.after_predict()
+
+    def after_predict(self) -> None:
+        """Say where everything is and what can be done next."""
+        if rank_zero_only.rank == 0:
+            print_end(str(self.subcommand), self.run_dir)
+
+    after_validate = after_test = after_predict

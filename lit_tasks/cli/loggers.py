@@ -1,0 +1,184 @@
+"""Loggers that write into the run folder: CSV that survives a resume, W&B that never asks."""
+
+import csv
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from lit_tasks.cli import run_folder
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+WandbMode = Literal["online", "offline", "disabled", "shared"]
+
+
+class _KeptRows(ExperimentWriter):
+    """Lightning's writer, which deletes an old ``metrics.csv``; this one goes on in it."""
+
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.metrics_keys = list(csv.DictReader(file).fieldnames or [])
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        self._replace(self._rows(), fieldnames)
+
+    def drop_after(self, step: int) -> None:
+        """Forget rows written after the checkpoint that training goes on from."""
+        self.save()
+        if Path(self.metrics_file_path).is_file():
+            rows = [row for row in self._rows() if int(row["step"]) < step]
+            self._replace(rows, self.metrics_keys)
+
+    def _rows(self) -> list[dict[str, str]]:
+        with Path(self.metrics_file_path).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _replace(self, rows: list[dict[str, str]], fieldnames: list[str]) -> None:
+        beside = Path(f"{self.metrics_file_path}.tmp")
+        with beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=fieldnames)
+            writer.writeheader()
+            writer.writerows(rows)
+        beside.replace(self.metrics_file_path)
+
+
+class RunCSVLogger(CSVLogger):
+    """``metrics.csv`` in the run folder; a resumed run continues it without gap or repetition.
+
+    Args:
+        flush_logs_every_n_steps: Rows that are kept in memory before they are written. They are
+            also written whenever a checkpoint is.
+    """
+
+    def __init__(self, flush_logs_every_n_steps: int = 100) -> None:
+        super().__init__(
+            save_dir=run_folder.current(),
+            name="",
+            version="",
+            flush_logs_every_n_steps=flush_logs_every_n_steps,
+        )
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> FabricWriter:
+        """The writer of rows."""
+        if self._experiment is None:
+            self._experiment = _KeptRows(log_dir=self.log_dir)
+        return self._experiment
+
+    @rank_zero_only
+    def drop_after(self, step: int) -> None:
+        """Forget rows of ``step`` and later: training goes on from a checkpoint before them."""
+        self.experiment.drop_after(step)
+
+    @rank_zero_only
+    def after_save_checkpoint(self, checkpoint_callback: Checkpoint) -> None:
+        """Write rows before a checkpoint counts on them."""
+        self.save()
+
+
+class RunWandbLogger(WandbLogger):
+    """Weights & Biases in the run folder: online when logged in, offline otherwise.
+
+    It never prompts and needs no network; one line on stderr says which mode it is in.
+
+    Args:
+        project: Project on the server.
+        name: Name of the run; the run folder's name when not given.
+        group: Runs that belong together.
+        job_type: What kind of run this is within its group.
+        tags: Words to filter runs by.
+        notes: Free text, as in a commit message.
+        entity: User or team that owns the project.
+        mode: ``online``, ``offline`` or ``disabled``; chosen by credentials when not given.
+        log_model: Whether to upload checkpoints (only online).
+    """
+
+    def __init__(
+        self,
+        project: str = "lit_tasks",
+        name: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: list[str] | None = None,
+        notes: str | None = None,
+        entity: str | None = None,
+        mode: WandbMode | None = None,
+        log_model: bool = False,
+    ) -> None:
+        folder = run_folder.current().absolute()
+        super().__init__(
+            name=name or folder.name,
+            save_dir=folder,
+            project=project,
+            id=f"{folder.parent.name}-{folder.name}"[-64:],  # the same for a resumed run
+            group=group,
+            job_type=job_type,
+            tags=tags,
+            notes=notes,
+            entity=entity,
+            mode=mode,
+        )
+        self._log_model = log_model
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "Run":
+        """The run, started at the first use."""
+        if self._experiment is None:
+            self._start()
+        return self._experiment
+
+    def _start(self) -> None:
+        import wandb
+
+        mode, why = self._wandb_init["mode"], "as configured"
+        if mode is None:
+            mode, why = _mode_by_credentials()
+        # The console is a progress bar, which would be captured at every repaint.
+        settings = wandb.Settings(init_timeout=30, console="off", silent=True)
+        self._wandb_init |= {"mode": mode, "settings": settings}
+        self._wandb_init.pop("anonymous")  # Lightning's argument, which W&B warns about
+        try:
+            WandbLogger.experiment.fget(self)
+        except wandb.errors.CommError:
+            mode, why = "offline", "the server was not reached"
+            self._wandb_init["mode"] = mode
+            WandbLogger.experiment.fget(self)
+        self._log_model = self._log_model and mode == "online"
+        print(f"W&B: {mode} ({why}); files in {self._save_dir}/wandb", file=sys.stderr)
+
+
+def _mode_by_credentials() -> tuple[str, str]:
+    """Return the mode and its reason, without ever asking or using the network."""
+    import wandb
+
+    if chosen := os.environ.get("WANDB_MODE"):
+        return {"dryrun": "offline"}.get(chosen, chosen), f"WANDB_MODE={chosen}"
+    try:
+        known = wandb.login(prompt=False, verify=False)
+    except Exception as error:  # a broken netrc or key must not stop a training run
+        return "offline", f"{type(error).__name__}: {error}"
+    return ("online", "credentials found") if known else ("offline", "not logged in")
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return ``{"a.b.c": value}`` for nested mappings, so that runs compare by any setting."""
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result

@@ -1,0 +1,142 @@
+"""A parser whose refusals are one sentence: what is wrong, where it stands, the nearest right name.
+
+jsonargparse explains a wrong value by every type that it tried, in up to sixty lines. The facts
+are in there; this file picks them out.
+"""
+
+import importlib
+import pkgutil
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.core import LightningDataModule, LightningModule
+from lightning.pytorch.loggers import Logger
+
+
+class SentenceParser(LightningArgumentParser):  # type: ignore[misc]
+    """Lightning's parser, with errors for people."""
+
+    #: Files given with ``--config``, so that an error can name the line of a wrong key.
+    config_files: tuple[Path, ...] = ()
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print one sentence to stderr and exit with code 2."""
+        if not self.exit_on_error:  # nested parsers and load_from_checkpoint want the exception
+            super().error(message, ex)
+        print(f"lit-tasks: error: {self._sentence(str(message))}", file=sys.stderr)
+        raise SystemExit(2)
+
+    def _sentence(self, message: str) -> str:
+        for pattern, explain in (
+            (r"Option '([^']+)' is not accepted", self._unknown_key),
+            (r"does not accept option '([^']+)'", self._unknown_key),
+            (r"unrecognized arguments: (\S+)", self._unknown_key),
+            (r"module '([\w.]+)' has no attribute '(\w+)'", _unknown_class),
+            (r"No module named '([\w.]+)'", _unknown_module),
+            (r"Expected a dot import path string: (\S+)", _unknown_short_name),
+            (r"arguments are required: (\S+)", _missing),
+        ):
+            if found := re.search(pattern, message):
+                name, *_ = found.groups()
+                return f"{explain(*found.groups())}{self._place(name)}"
+        return self._wrong_value(message)
+
+    def _unknown_key(self, key: str) -> str:
+        key = key.lstrip("-").split("=")[0]
+        known = {action.dest for action in self._actions}
+        return f"there is no option {key!r}{_did_you_mean(key, _with_prefixes(known))}"
+
+    def _wrong_value(self, message: str) -> str:
+        key = re.search(r'Parser key "([^"]+)"', message)
+        value = re.search(r"(?:Got value|Given value): (.*)", message)
+        wanted = dict.fromkeys(re.findall(r"Expected an? (?:<class ')?([\w.\[\], ]+)", message))
+        types = [t.removesuffix("NoneType") or "null" for t in wanted if t not in {"path but "}]
+        if not (key and value and types):
+            return " ".join(re.sub(r"^\s*-", "", line).strip() for line in message.splitlines())
+        given = value[1].split(" >>>")[0]
+        place = self._place(key[1])
+        return f"{key[1]} must be {' or '.join(types)}, got {given}{place}"
+
+    def _place(self, key: str) -> str:
+        leaf = key.lstrip("-").split("=")[0].split(".")[-1]
+        first = key.split(".")[0]
+        for word in dict.fromkeys((leaf, first)):
+            for path in self.config_files:
+                for number, line in enumerate(path.read_text().splitlines(), start=1):
+                    if re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", line.split("#")[0]):
+                        return f" ({path}, line {number})"
+        return ""
+
+
+def check_config_files(paths: Iterable[Path]) -> None:
+    """Refuse a config file that is missing or is no YAML mapping, naming file and line.
+
+    Raises:
+        ValueError: With the sentence for the user.
+    """
+    for path in paths:
+        if not path.is_file():
+            near = _did_you_mean(path.name, (p.name for p in path.parent.glob("*")))
+            raise ValueError(f"there is no config file {path}{near}")
+        try:
+            content = yaml.safe_load(path.read_text())
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise ValueError(f"{path}, line {line}, is not YAML: {error.problem}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not YAML: it is no UTF-8 text") from error
+        if not isinstance(content, dict):
+            kind = type(content).__name__
+            raise ValueError(f"{path} must hold a mapping of options to values, got {kind}")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _with_prefixes(names: Iterable[str]) -> set[str]:
+    """Return ``a``, ``a.b`` and ``a.b.c`` for ``a.b.c``: a typo may stand at any level."""
+    split = [name.split(".") for name in names]
+    return {".".join(parts[:n]) for parts in split for n in range(1, len(parts) + 1)}
+
+
+def _unknown_class(module: str, name: str) -> str:
+    found = importlib.import_module(module)
+    classes = [key for key, value in vars(found).items() if isinstance(value, type)]
+    modules = [m.name for m in pkgutil.iter_modules(getattr(found, "__path__", []))]
+    return f"there is no class {module}.{name}{_did_you_mean(name, classes + modules)}"
+
+
+def _unknown_module(module: str) -> str:
+    parent, _, name = module.rpartition(".")
+    if parent:
+        siblings = [m.name for m in pkgutil.iter_modules(importlib.import_module(parent).__path__)]
+    else:
+        siblings = [m.name for m in pkgutil.iter_modules()]
+    return f"there is no module {module}{_did_you_mean(name, siblings)}"
+
+
+def _unknown_short_name(name: str) -> str:
+    kinds = (LightningModule, LightningDataModule, Callback, Logger)
+    names = {cls.__name__ for kind in kinds for cls in _subclasses(kind)}
+    rule = "a class is named by its full path, such as package.module.Class"
+    return f"there is no class {name}{_did_you_mean(name, names) or '; ' + rule}"
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)
+
+
+def _missing(key: str) -> str:
+    option = key.split(".", 1)[-1]
+    return f"{option!r} is required; give --config FILE.yaml, --{option}=... or --ckpt_path FILE"

@@ -1,0 +1,62 @@
+"""What a run was: its configuration, in the run folder and in every logger."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+from lit_tasks.cli.loggers import flat
+
+
+class RecordConfig(SaveConfigCallback):  # type: ignore[misc]
+    """Write the resolved configuration beside the results and hand it to every logger."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write ``config.yaml``; a later command in the same folder gets a name of its own."""
+        text = self.parser.dump(self.config, skip_none=False)
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _free_name(folder, str(trainer.state.fn.value if trainer.state.fn else stage))
+        beside = path.with_suffix(".tmp")
+        beside.write_text(text)
+        beside.replace(path)
+        self.settings = flat(yaml.safe_load(text))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.settings)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add to the record what only the data knew, such as the number of classes."""
+        if not trainer.is_global_zero:
+            return
+        unknown = {k.rpartition(".")[2]: k for k, v in self.settings.items() if v is None}
+        known = {k: v for k, v in pl_module.hparams.items() if isinstance(v, int | float | str)}
+        learned = {unknown[name]: value for name, value in known.items() if name in unknown}
+        for logger in trainer.loggers:
+            if learned:
+                logger.log_hyperparams(learned)
+
+
+def _free_name(folder: Path, command: str) -> Path:
+    names = ["config.yaml", f"config-{command}.yaml"]
+    names += [f"config-{command}-{number}.yaml" for number in range(2, 1000)]
+    return next(folder / name for name in names if not (folder / name).exists())
+
+
+def print_end(command: str, run_dir: Path) -> None:
+    """Print where the run's files are and which commands go on from here."""
+    folder = Path(_shorter(run_dir))
+    print(f"run folder: {folder}", file=sys.stderr)
+    if command != "fit" or not (best := folder / "checkpoints" / "best.ckpt").is_file():
+        return
+    lines = [
+        f"lit-tasks test --ckpt_path {best}",
+        f"lit-tasks predict --ckpt_path {best} --data.predict=my_texts.csv",
+    ]
+    print("next:", *lines, sep="\n  ", file=sys.stderr)
+
+
+def _shorter(path: Path) -> Any:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
