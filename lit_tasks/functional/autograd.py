@@ -1,0 +1,103 @@
+"""What the seams to torch's autograd share: surplus rows, second derivatives, ``vmap``."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def trim(batch_sizes: Int[Tensor, " T"], rows: int) -> tuple[Tensor, int, Callable[..., Tensor]]:
+    """Return the batch sizes above zero, how many rows they have, and what adds the other rows.
+
+    A compiler knows only how many rows there can be, so a batch it packs may end in rows that
+    belong to no sequence. They are not computed; in results they are zero.
+    """
+    used = int(batch_sizes.sum())
+    if used == rows:
+        return batch_sizes[batch_sizes > 0], rows, lambda tensor: tensor
+
+    def fill(tensor: Tensor) -> Tensor:
+        return torch.cat((tensor, tensor.new_zeros(rows - used, tensor.shape[1])))
+
+    return batch_sizes[batch_sizes > 0], used, fill
+
+
+def derive(
+    formula: Callable[..., Sequence[Tensor]],
+    inputs: Sequence[Tensor | None],
+    grads: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Return the gradients of a differentiable formula's results with respect to its inputs.
+
+    This is how a derivative is derived again. Each input is seen through an alias: some inputs
+    were computed from others, and the path between them is not the formula's.
+    """
+    with torch.enable_grad():
+        aliases = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
+        results = formula(*aliases)
+    pairs = [
+        (result, grad)
+        for result, grad in zip(results, grads, strict=True)
+        if grad is not None and result.requires_grad
+    ]
+    wanted = [alias for alias in aliases if alias is not None and alias.requires_grad]
+    if not pairs or not wanted:
+        return [None] * len(inputs)
+    found = iter(
+        torch.autograd.grad(
+            [result for result, _ in pairs],
+            wanted,
+            [grad for _, grad in pairs],
+            allow_unused=True,
+            create_graph=torch.is_grad_enabled(),
+        )
+    )
+    return [next(found) if alias is not None and alias.requires_grad else None for alias in aliases]
+
+
+def one_by_one(operator: Any) -> Callable[..., tuple[tuple[Tensor, ...], tuple[int, ...]]]:
+    """Return a ``vmap`` rule that calls the operator for each sample and stacks the results."""
+
+    def rule(info: Any, in_dims: Any, *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        columns = [
+            [arg] * info.batch_size if dim is None else arg.unbind(dim)
+            for arg, dim in zip(args, in_dims, strict=True)
+        ]
+        results = [operator(*sample) for sample in zip(*columns, strict=True)]
+        stacked = tuple(torch.stack(column) for column in zip(*results, strict=True))
+        return stacked, (0,) * len(stacked)
+
+    return rule
+
+
+def side_by_side(
+    operator: Any, states: int, sizes: int
+) -> Callable[..., tuple[tuple[Tensor, ...], tuple[int, ...]]]:
+    """Return a ``vmap`` rule that lays the samples' sequences beside one another.
+
+    Rows and initial states get the samples as their second dimension, so a step has all of them,
+    and one call serves. Where weights differ between samples, they are run one by one.
+
+    Args:
+        operator: Takes rows, so many initial states, weights, batch sizes and settings.
+        states: How many initial states there are.
+        sizes: Where the batch sizes stand among the arguments.
+    """
+
+    def rule(info: Any, in_dims: Any, *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        if any(dim is not None for dim in in_dims[1 + states :]):
+            return one_by_one(operator)(info, in_dims, *args)
+        merged = list(args)
+        for place in range(1 + states):
+            arg, dim = args[place], in_dims[place]
+            if dim is None:
+                arg, dim = arg.expand(info.batch_size, *arg.shape), 0
+            merged[place] = arg.movedim(dim, 1).flatten(0, 1)
+        merged[sizes] = args[sizes] * info.batch_size
+        results = operator(*merged)
+        parted = tuple(result.unflatten(0, (-1, info.batch_size)) for result in results)
+        return parted, (1,) * len(parted)
+
+    return rule

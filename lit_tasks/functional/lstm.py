@@ -1,0 +1,222 @@
+r"""The LSTM: one step and a whole sequence, value and derivative, then the seams to autograd.
+
+.. math::
+    i, f, o = \sigma(z_i), \sigma(z_f), \sigma(z_o), \quad g = \tanh z_g, \quad
+    c_t = f c_{t-1} + i g, \quad h_t = o \tanh c_t, \quad
+    z = x_t W_x^T + h_{t-1} W_h^T + b
+
+Numbers like ``eq. (29)`` are those of ``docs/derivations.md``. Gates lie side by side in torch's
+order: input, forget, cell, output. Sequences are packed (see `packing`): the rows of step ``t`` are
+``batch_sizes[t]`` many, and the rows of one step carry on from the first rows of the step before.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .packing import last_rows, previous_rows
+
+
+def lstm_cell_forward(
+    z: Float[Tensor, "B 4*H"], c: Float[Tensor, "B H"]
+) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"], Float[Tensor, "B 4*H"]]:
+    """Return ``h``, ``c`` and the four gates of one step from the gates before activation."""
+    z_i, z_f, z_g, z_o = z.chunk(4, dim=1)
+    i, f, g, o = z_i.sigmoid(), z_f.sigmoid(), z_g.tanh(), z_o.sigmoid()
+    c_next = f * c + i * g
+    return o * c_next.tanh(), c_next, torch.cat((i, f, g, o), dim=1)
+
+
+def lstm_cell_backward(
+    grad_h: Float[Tensor, "B H"],
+    grad_c: Float[Tensor, "B H"],
+    c: Float[Tensor, "B H"],
+    c_next: Float[Tensor, "B H"],
+    gates: Float[Tensor, "B 4*H"],
+    grad_gates: Float[Tensor, "B 4*H"] | None = None,
+) -> tuple[Float[Tensor, "B 4*H"], Float[Tensor, "B H"]]:
+    r"""Return the gradients of the gates before activation and of the previous ``c``.
+
+    Write :math:`t = \tanh c'`. From :math:`h' = o t` and :math:`c' = f c + i g`, the whole
+    gradient that reaches :math:`c'` is :math:`\delta = \bar c' + \bar h' o (1 - t^2)`.
+
+    Args:
+        grad_h: Whole gradient of this step's ``h``, from its own output and from the next step.
+        grad_c: Gradient of this step's ``c`` that does not come through ``h``.
+        c: State before the step.
+        c_next: State after it.
+        gates: After activation.
+        grad_gates: Gradient that reaches the gates directly; only second derivatives have one.
+    """
+    i, f, g, o = gates.chunk(4, dim=1)
+    t = c_next.tanh()
+    delta = grad_c + grad_h * o * (1 - t**2)
+    bar = torch.cat((delta * g, delta * c, delta * i, grad_h * t), dim=1)
+    if grad_gates is not None:
+        bar = bar + grad_gates
+    bar_i, bar_f, bar_g, bar_o = bar.chunk(4, dim=1)
+    grad_z = (bar_i * i * (1 - i), bar_f * f * (1 - f), bar_g * (1 - g**2), bar_o * o * (1 - o))
+    return torch.cat(grad_z, dim=1), delta * f
+
+
+class LSTMSequence(NamedTuple):
+    """What `lstm_forward` computes; the last two are what the derivative needs beside it.
+
+    Attributes:
+        output: All hidden states, packed, ``(N, H)``.
+        h_n: The last hidden state of each sequence, ``(B, H)``.
+        c_n: The last cell state of each sequence, ``(B, H)``.
+        cells: All cell states, packed, ``(N, H)``.
+        gates: All gates after activation, packed, ``(N, 4*H)``.
+    """
+
+    output: Tensor
+    h_n: Tensor
+    c_n: Tensor
+    cells: Tensor
+    gates: Tensor
+
+
+def lstm_forward(
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    c0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "4*H I"],
+    w_hh: Float[Tensor, "4*H H"],
+    bias: Float[Tensor, " 4*H"] | None,
+    batch_sizes: Int[Tensor, " T"],
+    fused: bool = False,
+) -> LSTMSequence:
+    """Run over packed sequences from their initial states."""
+    sizes = batch_sizes.tolist()
+    gates = torch.mm(input, w_ih.t()) if bias is None else torch.addmm(bias, input, w_ih.t())
+    hidden = h0.shape[1]
+    output, cells = gates.new_empty(len(input), hidden), gates.new_empty(len(input), hidden)
+    w_t = w_hh.t().contiguous()
+    h, c = h0, c0
+    steps = zip(sizes, gates.split(sizes), output.split(sizes), cells.split(sizes), strict=True)
+    for size, z, h_next, c_next in steps:
+        z.addmm_(h[:size], w_t)
+        i, f, g, o = z.chunk(4, dim=1)
+        z[:, : 2 * hidden].sigmoid_()
+        g.tanh_()
+        o.sigmoid_()
+        torch.mul(f, c[:size], out=c_next).addcmul_(i, g)
+        torch.tanh(c_next, out=h_next).mul_(o)
+        h, c = h_next, c_next
+    return LSTMSequence(
+        output, last_rows(output, h0, batch_sizes), last_rows(cells, c0, batch_sizes), cells, gates
+    )
+
+
+def lstm_backward(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    grad_c_n: Tensor | None,
+    grad_cells: Tensor | None,
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    c0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "4*H I"],
+    w_hh: Float[Tensor, "4*H H"],
+    output: Float[Tensor, "N H"],
+    cells: Float[Tensor, "N H"],
+    gates: Float[Tensor, "N 4*H"],
+    batch_sizes: Int[Tensor, " T"],
+    fused: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of ``input, h0, c0, w_ih, w_hh, bias``.
+
+    What does not depend on the recursion is computed for all steps at once.
+    """
+    hidden = h0.shape[1]
+    sizes = batch_sizes.tolist()
+    grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
+    grad_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n.clone()
+    grad_z, through_h = _factors(cells, previous_rows(cells, c0, batch_sizes), gates)
+    stop = len(input)
+    for size in reversed(sizes):
+        rows = slice(stop - size, stop)
+        stop -= size
+        dh, dc, dz = grad_h[:size], grad_c[:size], grad_z[rows]
+        if grad_output is not None:
+            dh += grad_output[rows]
+        if grad_cells is not None:
+            dc += grad_cells[rows]
+        dc.addcmul_(dh, through_h[rows])
+        dz[:, : 3 * hidden].unflatten(1, (3, hidden)).mul_(dc.unsqueeze(1))
+        dz[:, 3 * hidden :].mul_(dh)
+        dc.mul_(gates[rows, hidden : 2 * hidden])
+        torch.mm(dz, w_hh, out=dh)
+    h_before = previous_rows(output, h0, batch_sizes)
+    grads_w = grad_z.t() @ input, grad_z.t() @ h_before, grad_z.sum(0)
+    return grad_z @ w_ih, grad_h, grad_c, *grads_w
+
+
+def _factors(
+    cells: Float[Tensor, "N H"], before: Float[Tensor, "N H"], gates: Float[Tensor, "N 4*H"]
+) -> tuple[Float[Tensor, "N 4*H"], Float[Tensor, "N H"]]:
+    """Return what the gradients of ``c, c, c, h`` are multiplied with, and of ``c`` by ``h``."""
+    i, f, g, o = gates.chunk(4, dim=1)
+    t = cells.tanh()
+    factors = (g * i * (1 - i), before * f * (1 - f), i * (1 - g**2), t * o * (1 - o))
+    return torch.cat(factors, dim=1), o * (1 - t**2)
+
+
+def lstm_backward_by_steps(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    grad_c_n: Tensor | None,
+    grad_cells: Tensor | None,
+    grad_gates: Tensor | None,
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    c0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "4*H I"],
+    w_hh: Float[Tensor, "4*H H"],
+    output: Float[Tensor, "N H"],
+    cells: Float[Tensor, "N H"],
+    gates: Float[Tensor, "N 4*H"],
+    batch_sizes: Int[Tensor, " T"],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of ``input, h0, c0, w_ih, w_hh, bias``.
+
+    Written with `lstm_cell_backward` and without changing a tensor, so it can be derived again.
+    """
+    sizes = batch_sizes.tolist()
+    carry_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n
+    carry_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n
+    c_before = previous_rows(cells, c0, batch_sizes)
+    grads_z = []
+    stop = len(input)
+    for size in reversed(sizes):
+        rows = slice(stop - size, stop)
+        stop -= size
+        grad_h, grad_c = carry_h[:size], carry_c[:size]
+        if grad_output is not None:
+            grad_h = grad_h + grad_output[rows]
+        if grad_cells is not None:
+            grad_c = grad_c + grad_cells[rows]
+        grad_z, grad_c = lstm_cell_backward(
+            grad_h,
+            grad_c,
+            c_before[rows],
+            cells[rows],
+            gates[rows],
+            None if grad_gates is None else grad_gates[rows],
+        )
+        carry_h = torch.cat((grad_z @ w_hh, carry_h[size:]))
+        carry_c = torch.cat((grad_c, carry_c[size:]))
+        grads_z.append(grad_z)
+    grad_z = torch.cat(grads_z[::-1]) if grads_z else gates
+    h_before = previous_rows(output, h0, batch_sizes)
+    return (
+        grad_z @ w_ih,
+        carry_h,
+        carry_c,
+        grad_z.t() @ input,
+        grad_z.t() @ h_before,
+        grad_z.sum(0),
+    )

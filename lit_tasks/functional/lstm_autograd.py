@@ -1,0 +1,179 @@
+"""The seam between the LSTM's own derivative and torch: no mathematics, only who gets what.
+
+Two operators make the sequence one node for ``torch.compile`` and ``torch.export``. Outside a
+compiler an ``autograd.Function`` calls them, since that is what ``torch.func`` can transform.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .autograd import derive, one_by_one, side_by_side, trim
+from .lstm import LSTMSequence, lstm_backward, lstm_backward_by_steps, lstm_forward
+
+Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Six = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@torch.library.custom_op("lit_tasks::lstm", mutates_args=())
+def lstm_op(
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    bias: Tensor | None,
+    batch_sizes: Tensor,
+    fused: bool,
+) -> Five:
+    """Call `lstm_forward`; rows that no step has are zero."""
+    sizes, rows, fill = trim(batch_sizes, len(input))
+    done = lstm_forward(input[:rows], h0, c0, w_ih, w_hh, bias, sizes, fused)
+    return fill(done.output), done.h_n, done.c_n, fill(done.cells), fill(done.gates)
+
+
+@torch.library.custom_op("lit_tasks::lstm_backward", mutates_args=())
+def lstm_backward_op(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    grad_c_n: Tensor | None,
+    grad_cells: Tensor | None,
+    grad_gates: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    cells: Tensor,
+    gates: Tensor,
+    batch_sizes: Tensor,
+    fused: bool,
+) -> Six:
+    """Call `lstm_backward`; rows that no step has have no gradient."""
+    sizes, rows, fill = trim(batch_sizes, len(input))
+    grads = (grad_output, grad_cells, grad_gates)
+    of_output, of_cells, of_gates = (None if g is None else g[:rows] for g in grads)
+    saved = (input[:rows], h0, c0, w_ih, w_hh, output[:rows], cells[:rows], gates[:rows])
+    if of_gates is None:
+        done = lstm_backward(of_output, grad_h_n, grad_c_n, of_cells, *saved, sizes, fused)
+    else:
+        done = lstm_backward_by_steps(
+            of_output, grad_h_n, grad_c_n, of_cells, of_gates, *saved, sizes
+        )
+    return fill(done[0]), *done[1:]
+
+
+@lstm_op.register_fake
+def _(
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    bias: Tensor | None,
+    batch_sizes: Tensor,
+    fused: bool,
+) -> Five:
+    rows, hidden = len(input), h0.shape[1]
+    states, gates = input.new_empty(rows, hidden), input.new_empty(rows, 4 * hidden)
+    return states, torch.empty_like(h0), torch.empty_like(c0), torch.empty_like(states), gates
+
+
+@lstm_backward_op.register_fake
+def _(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    grad_c_n: Tensor | None,
+    grad_cells: Tensor | None,
+    grad_gates: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    cells: Tensor,
+    gates: Tensor,
+    batch_sizes: Tensor,
+    fused: bool,
+) -> Six:
+    like = torch.empty_like
+    return like(input), like(h0), like(c0), like(w_ih), like(w_hh), w_ih.new_empty(len(w_ih))
+
+
+class _LSTM(torch.autograd.Function):
+    """Saves what the derivative needs and hands it over."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*args: Any) -> Five:
+        return lstm_op(*args)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        input, h0, c0, w_ih, w_hh, bias, batch_sizes, ctx.fused = inputs
+        states, _, _, cells, gates = output
+        ctx.has_bias = bias is not None
+        ctx.save_for_backward(input, h0, c0, w_ih, w_hh, states, cells, gates, batch_sizes)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        call = lstm_backward_op if torch.compiler.is_compiling() else _LSTMBackward.apply
+        *found, bias = call(*grads, *ctx.saved_tensors, ctx.fused)
+        return *found, bias if ctx.has_bias else None, None, None
+
+
+class _LSTMBackward(torch.autograd.Function):
+    """The derivative as a function of its own, so that there is a second derivative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*args: Any) -> Six:
+        return lstm_backward_op(*args)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[:-1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        return *derive(lstm_backward_by_steps, ctx.saved_tensors, grads), None
+
+
+lstm_op.register_autograd(_LSTM.backward, setup_context=_LSTM.setup_context)
+lstm_op.register_vmap(side_by_side(lstm_op, states=2, sizes=6))
+lstm_backward_op.register_vmap(one_by_one(lstm_backward_op))
+
+
+def lstm(
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    c0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "4*H I"],
+    w_hh: Float[Tensor, "4*H H"],
+    bias: Float[Tensor, " 4*H"] | None,
+    batch_sizes: Int[Tensor, " T"],
+    fused: bool = False,
+) -> LSTMSequence:
+    """Run packed sequences through one layer in one direction, with our own derivative.
+
+    Args:
+        input: Rows of all sequences in packed order.
+        h0: Initial hidden states, longest sequence first; more rows than ``batch_sizes[0]``
+            belong to sequences without a step.
+        c0: Initial cell states likewise.
+        w_ih: Weights of the input, gates in the order input, forget, cell, output.
+        w_hh: Weights of the previous hidden state.
+        bias: The sum of torch's two biases.
+        batch_sizes: Sequences that have each step, on the CPU.
+        fused: Use the compiled element-wise step where there is one.
+    """
+    call = lstm_op if torch.compiler.is_compiling() else _LSTM.apply
+    return LSTMSequence(*call(input, h0, c0, w_ih, w_hh, bias, batch_sizes, fused))
