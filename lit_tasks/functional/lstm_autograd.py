@@ -29,7 +29,7 @@ def lstm_op(
     fused: bool,
 ) -> Five:
     """Call `lstm_forward`; rows that no step has are zero."""
-    sizes, rows, fill = trim(batch_sizes, len(input))
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
     done = lstm_forward(input[:rows], h0, c0, w_ih, w_hh, bias, sizes, fused)
     return fill(done.output), done.h_n, done.c_n, fill(done.cells), fill(done.gates)
 
@@ -53,7 +53,7 @@ def lstm_backward_op(
     fused: bool,
 ) -> Six:
     """Call `lstm_backward`; rows that no step has have no gradient."""
-    sizes, rows, fill = trim(batch_sizes, len(input))
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
     grads = (grad_output, grad_cells, grad_gates)
     of_output, of_cells, of_gates = (None if g is None else g[:rows] for g in grads)
     saved = (input[:rows], h0, c0, w_ih, w_hh, output[:rows], cells[:rows], gates[:rows])
@@ -77,7 +77,7 @@ def _(
     batch_sizes: Tensor,
     fused: bool,
 ) -> Five:
-    rows, hidden = len(input), h0.shape[1]
+    rows, hidden = input.shape[0], h0.shape[1]
     states, gates = input.new_empty(rows, hidden), input.new_empty(rows, 4 * hidden)
     return states, torch.empty_like(h0), torch.empty_like(c0), torch.empty_like(states), gates
 
@@ -101,7 +101,7 @@ def _(
     fused: bool,
 ) -> Six:
     like = torch.empty_like
-    return like(input), like(h0), like(c0), like(w_ih), like(w_hh), w_ih.new_empty(len(w_ih))
+    return like(input), like(h0), like(c0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
 
 
 class _LSTM(torch.autograd.Function):

@@ -79,12 +79,12 @@ def packing(
         steps: Number of steps, the longest length by default.
         rows: Number of rows, the sum of the lengths by default.
     """
-    steps = (int(lengths.max()) if len(lengths) else 0) if steps is None else steps
+    steps = (int(lengths.max()) if lengths.shape[0] else 0) if steps is None else steps
     rows = int(lengths.sum()) if rows is None else rows
     sorted_lengths, sorted_indices = torch.sort(lengths.detach(), descending=True, stable=True)
     times = torch.arange(steps, device=lengths.device)
     # as many sequences have a step t as there are lengths above t
-    batch_sizes = len(lengths) - torch.searchsorted(sorted_lengths.flip(0), times, right=True)
+    batch_sizes = lengths.shape[0] - torch.searchsorted(sorted_lengths.flip(0), times, right=True)
     step, lane = places(batch_sizes, rows)
     return Packing(
         batch_sizes.cpu(), sorted_indices, invert(sorted_indices), sorted_indices[lane], step
@@ -99,8 +99,8 @@ def places(batch_sizes: Int[Tensor, " T"], rows: int) -> tuple[Tensor, Tensor]:
     ends = batch_sizes.cumsum(0)
     row = torch.arange(rows, device=batch_sizes.device)
     step = torch.searchsorted(ends, row, right=True)
-    surplus = step >= len(ends)
-    step = step.clamp(max=len(ends) - 1)
+    surplus = step >= ends.shape[0]
+    step = step.clamp(max=ends.shape[0] - 1)
     return step, (row - (ends - batch_sizes)[step]).masked_fill(surplus, 0)
 
 
@@ -114,8 +114,8 @@ def lengths_of(packed: PackedSequence) -> Int[Tensor, " B"]:
     """Return the length of each sequence, in the order in which the batch was packed."""
     order, sizes = packed.unsorted_indices, packed.batch_sizes
     if order is None:
-        return sorted_lengths(sizes, int(sizes[0]) if len(sizes) else 0).to(packed.data.device)
-    return sorted_lengths(sizes, len(order)).to(order.device)[order]
+        return sorted_lengths(sizes, int(sizes[0]) if sizes.shape[0] else 0).to(packed.data.device)
+    return sorted_lengths(sizes, order.shape[0]).to(order.device)[order]
 
 
 def sorted_lengths(batch_sizes: Int[Tensor, " T"], sequences: int) -> Int[Tensor, " B"]:
@@ -136,7 +136,7 @@ def pack_ragged(values: Tensor, lengths: Int[Tensor, " B"]) -> PackedSequence:
     Raises:
         ValueError: When the lengths do not describe the values.
     """
-    check_lengths(lengths, len(values))
+    check_lengths(lengths, values.shape[0])
     order = packing(lengths)
     starts = lengths.cumsum(0) - lengths
     rows = starts[order.sequence] + order.step
@@ -174,7 +174,7 @@ def last_rows(
     states: Float[Tensor, "N H"], initial: Float[Tensor, "B H"], batch_sizes: Int[Tensor, " T"]
 ) -> Float[Tensor, "B H"]:
     """Return the state after the last step of each sequence; an empty one keeps its initial."""
-    sequences = int(batch_sizes[0]) if len(batch_sizes) else 0
+    sequences = int(batch_sizes[0]) if batch_sizes.shape[0] else 0
     last = sorted_lengths(batch_sizes, sequences) - 1
     rows = (batch_sizes.cumsum(0) - batch_sizes)[last] + torch.arange(sequences)
     return torch.cat((states[rows.to(states.device)], initial[sequences:]))

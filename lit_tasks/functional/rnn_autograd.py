@@ -26,7 +26,7 @@ def rnn_op(
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:
     """Call `rnn_forward`; rows that no step has are zero."""
-    sizes, rows, fill = trim(batch_sizes, len(input))
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
     done = rnn_forward(input[:rows], h0, w_ih, w_hh, bias, sizes, _checked(nonlinearity))
     return fill(done.output), done.h_n
 
@@ -44,7 +44,7 @@ def rnn_backward_op(
     nonlinearity: str,
 ) -> Five:
     """Call `rnn_backward`; rows that no step has have no gradient."""
-    sizes, rows, fill = trim(batch_sizes, len(input))
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
     of_output = None if grad_output is None else grad_output[:rows]
     saved = (input[:rows], h0, w_ih, w_hh, output[:rows], sizes)
     done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity))
@@ -67,7 +67,7 @@ def _(
     batch_sizes: Tensor,
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:
-    return input.new_empty(len(input), h0.shape[1]), torch.empty_like(h0)
+    return input.new_empty(input.shape[0], h0.shape[1]), torch.empty_like(h0)
 
 
 @rnn_backward_op.register_fake
@@ -83,7 +83,7 @@ def _(
     nonlinearity: str,
 ) -> Five:
     like = torch.empty_like
-    return like(input), like(h0), like(w_ih), like(w_hh), w_ih.new_empty(len(w_ih))
+    return like(input), like(h0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
 
 
 class _RNN(torch.autograd.Function):

@@ -7,12 +7,16 @@ allowed), all cell states, second derivatives, ``torch.compile`` without a graph
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
+import torch._dynamo.config  # Lightning and every optimizer of torch import it as well
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.functional.lstm_autograd import lstm
 from lit_tasks.functional.packing import check_lengths, invert, packing, reversal
 from lit_tasks.functional.rnn_autograd import rnn
+
+# Dynamo refuses every subclass of torch's layers, since it cannot trace what those do; ours it can.
+torch._dynamo.config.allow_rnn = True
 
 Implementation = Literal["auto", "analytic", "torch"]
 
@@ -40,7 +44,7 @@ class Rows(NamedTuple):
         """Return the rows with every sequence turned round."""
         if self.order is None and self.steps:
             return data.unflatten(0, (self.steps, self.batch)).flip(0).flatten(0, 1)
-        rows = reversal(self.batch_sizes, len(data)).to(data.device)
+        rows = reversal(self.batch_sizes, data.shape[0]).to(data.device)
         return data.index_select(0, rows)
 
 
@@ -49,9 +53,9 @@ def rows_of_padded(input: Tensor, lengths: Tensor | None) -> Rows:
     steps, batch = input.shape[:2]
     if lengths is None:
         return Rows(input.flatten(0, 1), torch.full((steps,), batch), batch, steps=steps)
-    if len(lengths) != batch:
+    if lengths.shape[0] != batch:
         raise ValueError(
-            f"lengths must have one number for each of {batch} sequences, got {len(lengths)}"
+            f"lengths must have one number for each of {batch} sequences, got {lengths.shape[0]}"
         )
     lengths = lengths.to(input.device)
     if torch.compiler.is_compiling():
@@ -88,7 +92,7 @@ def rows_of(module: nn.RNNBase, input: Tensor | PackedSequence, lengths: Tensor 
         _check_features(module, input.data)
         order = input.sorted_indices
         sizes = input.batch_sizes
-        batch = len(order) if order is not None else int(sizes[0]) if len(sizes) else 0
+        batch = len(order) if order is not None else int(sizes[0]) if sizes.shape[0] else 0
         return Rows(input.data, sizes, batch, order)
     if input.dim() not in (2, 3):
         raise ValueError(f"input must have 2 or 3 dimensions, got {input.dim()}")
