@@ -1,0 +1,137 @@
+"""The same batches, gradients and numbers on any number of processes."""
+
+import os
+from functools import partial
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import RunningStage
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_leaves
+from torch.utils.data import DataLoader, IterableDataset
+
+from lit_tasks.callbacks.gathering import expect_empty_processes
+from lit_tasks.callbacks.rank_loader import RankLoader
+from lit_tasks.sampling import derived_seed
+
+_HOW = {
+    RunningStage.TRAINING: "in_step",
+    RunningStage.PREDICTING: "whole",
+}
+
+
+class ExactBatches(Callback):
+    """Read plain data loaders so that nothing depends on the number of processes.
+
+    A loader's batch is the *global* batch. Training, every process reads its part of it and the
+    gradient is that of the mean over all samples, whatever the parts' sizes; validating and
+    testing, every sample is read once, without padding; predicting, whole batches are handed
+    out in turn. The order of an epoch is a function of the seed, and a continued run goes on
+    with the next batch. Data modules and tasks need not know.
+
+    ``training_step`` has to return the mean of the loss over its batch. Loaders of another type
+    than :class:`~torch.utils.data.DataLoader`, and those of iterable datasets, are left alone.
+
+    Args:
+        seed: Decides order and augmentation; none means the one given to ``seed_everything``.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+        self._train_loaders: list[RankLoader] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Put ourselves where Lightning prepares loaders, whoever returned them."""
+        connector = trainer._data_connector
+        prepare = partial(type(connector)._prepare_dataloader, connector)
+
+        def rank_loader(dataloader: object, shuffle: bool, mode: RunningStage) -> object:
+            if not _is_plain(dataloader):
+                if trainer.world_size > 1:
+                    rank_zero_warn(
+                        f"{type(dataloader).__name__} is read as it is on each of"
+                        f" {trainer.world_size} processes: only a DataLoader with batches of a"
+                        " map-style dataset is shared exactly"
+                    )
+                return prepare(dataloader, shuffle=shuffle, mode=mode)
+            assert isinstance(dataloader, DataLoader)
+            training = mode == RunningStage.TRAINING
+            return RankLoader(
+                dataloader,
+                trainer.global_rank,
+                trainer.world_size,
+                _HOW.get(mode, "split"),  # type: ignore[arg-type]
+                self._seed(),
+                partial(_position, trainer) if training else (lambda: (0, 0)),
+            )
+
+        connector._prepare_dataloader = rank_loader  # type: ignore[method-assign]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the processes draw different dropout; the first keeps the stream it has."""
+        if trainer.global_rank > 0:
+            torch.manual_seed(derived_seed(self._seed(), trainer.global_rank))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look up the loaders (a continued epoch does not start, so not only there)."""
+        loaders = tree_leaves(trainer.train_dataloader)
+        self._train_loaders = [x for x in loaders if isinstance(x, RankLoader)]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look up the loaders again, for they may have been made anew."""
+        self.on_train_start(trainer, pl_module)
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor
+    ) -> None:
+        """Weight the gradient so that the mean over processes is the mean over samples."""
+        weight = self._weight(trainer.world_size)
+        if weight != 1 and loss.requires_grad:
+            loss.register_hook(lambda gradient: gradient * weight)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Do now, on all processes, what those without a sample would never come to."""
+        self._expect_empty_processes(pl_module, trainer.val_dataloaders)
+        # The first process's buffers go out in DDP's first forward after a training step.
+        model = trainer.strategy.model
+        if isinstance(model, DistributedDataParallel) and model.will_sync_module_buffers():
+            model._sync_buffers()
+            model.require_forward_param_sync = False  # until the next training step sets it
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let metrics be gathered from processes without a sample."""
+        self._expect_empty_processes(pl_module, trainer.test_dataloaders)
+
+    def _expect_empty_processes(self, pl_module: LightningModule, loaders: object) -> None:
+        if any(isinstance(x, RankLoader) and x.some_empty for x in tree_leaves(loaders)):
+            expect_empty_processes(pl_module)
+
+    def _seed(self) -> int:
+        return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
+
+    def _weight(self, world_size: int) -> float:
+        shares = [loader.current for loader in self._train_loaders if loader.current]
+        weights = {share.counted * world_size / share.total for share in shares}
+        if len(weights) > 1:
+            rank_zero_warn(
+                "batches of several training loaders are shared unequally by the processes, and"
+                " one loss cannot weight them apart: choose batch sizes that the number of"
+                f" processes divides, or drop_last (now {weights})"
+            )
+        return weights.pop() if len(weights) == 1 else 1.0
+
+
+def _is_plain(loader: object) -> bool:
+    return (
+        type(loader) is DataLoader
+        and loader.batch_sampler is not None
+        and not isinstance(loader.dataset, IterableDataset)
+    )
+
+
+def _position(trainer: Trainer) -> tuple[int, int]:
+    """Return the epoch and how many of its batches are done."""
+    loop = trainer.fit_loop
+    epoch = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+    return epoch, loop.epoch_loop.batch_progress.current.ready
