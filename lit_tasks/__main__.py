@@ -36,7 +36,7 @@ more:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Answer what needs no framework, hand the rest to :mod:`lit_tasks.cli`; return the exit code."""
+    """Answer what needs no framework, hand the rest to ``lit_tasks.cli``; return the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")

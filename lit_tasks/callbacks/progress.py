@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 
-class Progress(TQDMProgressBar):  # type: ignore[misc]
+class Progress(TQDMProgressBar):
     """Lightning's bar on a terminal; elsewhere lines on stderr, which a log file can hold.
 
     Args:
@@ -60,7 +60,12 @@ class Progress(TQDMProgressBar):  # type: ignore[misc]
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the metrics of the validation."""
         super().on_validation_end(trainer, pl_module)
-        if self._lines and trainer.is_global_zero and trainer.training and not trainer.sanity_checking:
+        if (
+            self._lines
+            and trainer.is_global_zero
+            and trainer.training
+            and not trainer.sanity_checking
+        ):
             self._say(trainer, f"fit: epoch {trainer.current_epoch} validated")
 
     def on_predict_batch_end(

@@ -1,4 +1,4 @@
-"""The command line: LightningCLI with a run folder, readable errors and checkpoints that suffice."""
+"""The command line: LightningCLI with a run folder, readable errors, checkpoints that suffice."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning 2.6 calls old names
 
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lit_tasks.cli import run_folder
 from lit_tasks.cli.command import TaskCLI
@@ -54,6 +54,11 @@ def _sentence(error: BaseException) -> str:
     if isinstance(root, OSError) and root.strerror:
         return f"{root.strerror}: {root.filename}" if root.filename else root.strerror
     text = " ".join(str(root).split()) or type(root).__name__
+    if found := re.search(r"(\w+)\(monitor='(.*?)'\).* metrics: (\[.*?\])", text):
+        name, monitor, logged = found.groups()
+        return f"{name} monitors {monitor!r}, which nothing logs; logged are {logged}"
+    if text.startswith("Error(s) in loading state_dict"):
+        return f"the checkpoint does not fit the model: {text.partition(':')[2].strip()}"
     if isinstance(root, ValueError | MisconfigurationException):
         return text
     frame = traceback.extract_tb(root.__traceback__)[-1]

@@ -1,6 +1,5 @@
 """The user's words, put into the order in which they should win."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,21 @@ class Arguments:
 
     def value(self, option: str) -> str | None:
         """Return the last value given to a top-level option, by flag or else by config."""
+        return self.flag(option) or self._from_config(option)
+
+    def flag(self, option: str) -> str | None:
+        """Return the last value of ``--option``."""
         for position in reversed(range(len(self.flags))):
             name, equals, value = self.flags[position].partition("=")
             if name == f"--{option}":
                 return value if equals else next(iter(self.flags[position + 1 :]), None)
+        return None
+
+    def _from_config(self, option: str) -> str | None:
         for path in reversed(self.configs):
             if (found := yaml.safe_load(path.read_text()).get(option)) is not None:
                 return str(found)
         return None
-
-    def has_flag(self, option: str) -> bool:
-        """Return whether ``--option`` itself, with or without ``=``, was given."""
-        return any(re.match(rf"--{re.escape(option)}(=|$)", flag) for flag in self.flags)
 
     def experiment(self) -> str:
         """Return the name of the first config, or of the command where there is none."""
@@ -55,15 +57,21 @@ class Arguments:
         """
         configs = list(self.configs)
         if content is not None:
-            sections = checkpoint.as_config(content, ckpt_path, self._named())
-            if self.has_flag("model"):
-                sections.pop("model", None)
-            if self.configs or self.has_flag("data"):
+            sections = checkpoint.as_config(content, ckpt_path, self.named())
+            for key in ("model", "data"):
+                if (given := self.flag(key)) and given != sections.get(key, {}).get("class_path"):
+                    sections.pop(key, None)
+            if self.configs:
                 sections.pop("data", None)
             configs.append(checkpoint.write_config(sections, folder))
-        return [self.command, *(word for path in configs for word in ("--config", str(path))), *self.flags]
+        return [
+            self.command,
+            *(word for path in configs for word in ("--config", str(path))),
+            *self.flags,
+        ]
 
-    def _named(self) -> list[str]:
+    def named(self) -> list[str]:
+        """Return everything that the user wrote, in flags and in configs."""
         return [*self.flags, *(path.read_text() for path in self.configs)]
 
 

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,13 +30,14 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         near = ", ".join(sorted(str(p) for p in path.parent.glob("*.ckpt"))[:3])
         raise ValueError(f"there is no checkpoint {path}{f'; there is {near}' if near else ''}")
+    if not zipfile.is_zipfile(path):
+        size = f"{path.stat().st_size} bytes"
+        raise ValueError(f"{path} ({size}) is no complete checkpoint: was it cut short?")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is no complete checkpoint: {reason}"
-        ) from error
+        raise ValueError(f"{path} cannot be read as a checkpoint: {reason}") from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ValueError(f"{path} is no checkpoint of Lightning: it has no 'state_dict'")
     return content

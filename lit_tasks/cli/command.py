@@ -8,7 +8,7 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lit_tasks.cli import checkpoint, run_folder
 from lit_tasks.cli.arguments import Arguments
@@ -18,6 +18,7 @@ from lit_tasks.cli.record import RecordConfig, print_end
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
 #: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
 CALLBACKS: dict[str, dict[str, Any]] = {
+    "exact_batches": {"class_path": "lit_tasks.callbacks.exact_batches.ExactBatches"},
     "checkpoint": {
         "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
         "init_args": {
@@ -56,7 +57,7 @@ class RunTrainer(Trainer):
         return folder
 
 
-class TaskCLI(LightningCLI):  # type: ignore[misc]
+class TaskCLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict`` for any task and data module by class path.
 
     Args:
@@ -67,6 +68,7 @@ class TaskCLI(LightningCLI):  # type: ignore[misc]
         self.arguments = Arguments(words)
         check_config_files(self.arguments.configs)
         SentenceParser.config_files = tuple(self.arguments.configs)
+        SentenceParser.words = " ".join((*self.arguments.named(), str(CALLBACKS)))
         super().__init__(
             parser_class=SentenceParser,
             parser_kwargs={"allow_abbrev": False},
@@ -98,7 +100,7 @@ class TaskCLI(LightningCLI):  # type: ignore[misc]
         for name, default in CALLBACKS.items():
             parser.add_argument(f"--{name}", type=Callback | None, default=default)
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: None) -> None:
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse configs, then the checkpoint, then flags; a checkpoint alone is enough."""
         path = self._checkpoint_file()
         self.content = checkpoint.load(path) if path else None
@@ -185,7 +187,7 @@ class TaskCLI(LightningCLI):  # type: ignore[misc]
 
     def after_predict(self) -> None:
         """Say where everything is and what can be done next."""
-        if rank_zero_only.rank == 0:
+        if getattr(rank_zero_only, "rank", 0) == 0:
             print_end(str(self.subcommand), self.run_dir)
 
     after_validate = after_test = after_predict

@@ -4,13 +4,13 @@ import csv
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_tasks.cli import run_folder
@@ -138,7 +138,8 @@ class RunWandbLogger(WandbLogger):
         """The run, started at the first use."""
         if self._experiment is None:
             self._start()
-        return self._experiment
+        assert self._experiment is not None
+        return cast("Run", self._experiment)
 
     def _start(self) -> None:
         import wandb
@@ -151,11 +152,11 @@ class RunWandbLogger(WandbLogger):
         self._wandb_init |= {"mode": mode, "settings": settings}
         self._wandb_init.pop("anonymous")  # Lightning's argument, which W&B warns about
         try:
-            WandbLogger.experiment.fget(self)
+            _ = super().experiment
         except wandb.errors.CommError:
             mode, why = "offline", "the server was not reached"
             self._wandb_init["mode"] = mode
-            WandbLogger.experiment.fget(self)
+            _ = super().experiment
         self._log_model = self._log_model and mode == "online"
         print(f"W&B: {mode} ({why}); files in {self._save_dir}/wandb", file=sys.stderr)
 

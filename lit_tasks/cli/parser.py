@@ -5,6 +5,7 @@ are in there; this file picks them out.
 """
 
 import importlib
+import inspect
 import pkgutil
 import re
 import sys
@@ -20,11 +21,13 @@ from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
 
-class SentenceParser(LightningArgumentParser):  # type: ignore[misc]
+class SentenceParser(LightningArgumentParser):
     """Lightning's parser, with errors for people."""
 
     #: Files given with ``--config``, so that an error can name the line of a wrong key.
     config_files: tuple[Path, ...] = ()
+    #: Everything the user wrote and the defaults name, to look for classes and their options.
+    words: str = ""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one sentence to stderr and exit with code 2."""
@@ -50,23 +53,29 @@ class SentenceParser(LightningArgumentParser):  # type: ignore[misc]
 
     def _unknown_key(self, key: str) -> str:
         key = key.lstrip("-").split("=")[0]
-        known = {action.dest for action in self._actions}
-        return f"there is no option {key!r}{_did_you_mean(key, _with_prefixes(known))}"
+        known = _with_prefixes(action.dest for action in self._actions)
+        if "." not in key or key.split(".")[0] in known:
+            known |= _options_of_classes(self.words)
+        return f"there is no option {key!r}{_did_you_mean(key, known)}"
 
     def _wrong_value(self, message: str) -> str:
-        key = re.search(r'Parser key "([^"]+)"', message)
-        value = re.search(r"(?:Got value|Given value): (.*)", message)
-        wanted = dict.fromkeys(re.findall(r"Expected an? (?:<class ')?([\w.\[\], ]+)", message))
-        types = [t.removesuffix("NoneType") or "null" for t in wanted if t not in {"path but "}]
+        *_, inner = re.split(r"(?=Parser key \"|Problem with given class_path )", message)
+        key = re.search(r'Parser key "([^"]+)"', inner)
+        value = re.search(r"(?:Got value|Given value): (.*)", inner)
+        wanted = re.findall(r"Expected an? (?:<class ')?([\w.\[\], ]+)", inner)
+        types = list(
+            dict.fromkeys("null" if t == "NoneType" else t for t in wanted if " but" not in t)
+        )
         if not (key and value and types):
             return " ".join(re.sub(r"^\s*-", "", line).strip() for line in message.splitlines())
-        given = value[1].split(" >>>")[0]
-        place = self._place(key[1])
-        return f"{key[1]} must be {' or '.join(types)}, got {given}{place}"
+        place = self._place(key[1].split(".")[-1])
+        return f"{key[1]} must be {' or '.join(types)}, got {value[1]}{place}"
 
     def _place(self, key: str) -> str:
-        leaf = key.lstrip("-").split("=")[0].split(".")[-1]
-        first = key.split(".")[0]
+        """Return where in the config files a word stands, or nothing if it stands in none."""
+        first, *_, leaf = key.lstrip("-").split("=")[0].split(".") * 2
+        if key.startswith("-"):
+            return ""
         for word in dict.fromkeys((leaf, first)):
             for path in self.config_files:
                 for number, line in enumerate(path.read_text().splitlines(), start=1):
@@ -97,8 +106,8 @@ def check_config_files(paths: Iterable[Path]) -> None:
             raise ValueError(f"{path} must hold a mapping of options to values, got {kind}")
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+def _did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    near = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -106,6 +115,16 @@ def _with_prefixes(names: Iterable[str]) -> set[str]:
     """Return ``a``, ``a.b`` and ``a.b.c`` for ``a.b.c``: a typo may stand at any level."""
     split = [name.split(".") for name in names]
     return {".".join(parts[:n]) for parts in split for n in range(1, len(parts) + 1)}
+
+
+def _options_of_classes(words: str) -> set[str]:
+    """Return the parameters of every class whose path stands in ``words``."""
+    options: set[str] = set()
+    for module, name in set(re.findall(r"([A-Za-z_][\w.]*)\.([A-Za-z_]\w*)", words)):
+        found = getattr(sys.modules.get(module), name, None)
+        for cls in found.__mro__ if isinstance(found, type) else ():
+            options |= set(inspect.signature(cls).parameters) - {"self", "args", "kwargs"}
+    return options
 
 
 def _unknown_class(module: str, name: str) -> str:
@@ -121,7 +140,7 @@ def _unknown_module(module: str) -> str:
         siblings = [m.name for m in pkgutil.iter_modules(importlib.import_module(parent).__path__)]
     else:
         siblings = [m.name for m in pkgutil.iter_modules()]
-    return f"there is no module {module}{_did_you_mean(name, siblings)}"
+    return f"there is no module {module}{_did_you_mean(name, siblings, cutoff=0.75)}"
 
 
 def _unknown_short_name(name: str) -> str:

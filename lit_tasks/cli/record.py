@@ -11,7 +11,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lit_tasks.cli.loggers import flat
 
 
-class RecordConfig(SaveConfigCallback):  # type: ignore[misc]
+class RecordConfig(SaveConfigCallback):
     """Write the resolved configuration beside the results and hand it to every logger."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -29,7 +29,7 @@ def choose(runs: Path, experiment: str, run_dir: Path | None, resume: bool) -> P
     chosen = run_dir or (newest_unfinished(runs / experiment) if resume else None)
     chosen = (chosen or runs / experiment / _new_name()).absolute()
     os.environ[VARIABLE] = str(chosen)
-    if rank_zero_only.rank == 0:
+    if getattr(rank_zero_only, "rank", 0) == 0:
         chosen.mkdir(parents=True, exist_ok=True)
         if runs.absolute() in chosen.parents:
             _link_latest(runs.absolute(), chosen)
@@ -55,7 +55,9 @@ def last_checkpoint(run_dir: Path) -> Path | None:
 def newest_unfinished(experiment_dir: Path) -> Path | None:
     """Return the newest run of an experiment that can be resumed, or ``None``."""
     folders = [p for p in experiment_dir.glob("*") if last_checkpoint(p)]
-    return max(folders, key=lambda p: (p / "checkpoints" / "last.ckpt").stat().st_mtime, default=None)
+    return max(
+        folders, key=lambda p: (p / "checkpoints" / "last.ckpt").stat().st_mtime, default=None
+    )
 
 
 def _new_name() -> str:
