@@ -88,6 +88,7 @@ def _child(
     args: tuple[Any, ...],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    multiprocessing.set_start_method("fork", force=True)  # for the workers of data loaders
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
