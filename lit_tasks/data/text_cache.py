@@ -1,0 +1,119 @@
+"""Rows, words and word numbers as Arrow files of ``datasets``: made once, then memory-mapped.
+
+Every file is found again by a fingerprint of the content it was made from and of the settings that
+shaped it, never by a path or a date, so a changed input is read anew and a moved one is not.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lit_tasks.data.text_files import Row
+from lit_tasks.text.encoding import TextOptions
+from lit_tasks.text.tokenizer import Tokenizer
+from lit_tasks.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+_VERSION = 1
+"""Raised when the same input and settings give other rows than before."""
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a name for what these plain values describe."""
+    described = json.dumps([_VERSION, *parts], sort_keys=True, default=str)
+    return hashlib.sha256(described.encode()).hexdigest()[:32]
+
+
+def digest(paths: Sequence[Path]) -> str:
+    """Return a fingerprint of the bytes of files.
+
+    Raises:
+        FileNotFoundError: One of them is not there.
+    """
+    total = hashlib.sha256()
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}; give the path of the text data")
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def cached_rows(make: Callable[[], Iterator[Row]], key: str, cache_dir: Path | None) -> "Dataset":
+    """Return the rows that ``make`` yields; it is called only when nothing is cached for ``key``.
+
+    Raises:
+        ValueError: Whatever ``make`` says about its input.
+    """
+    from datasets import Dataset, Features, Value
+    from datasets.exceptions import DatasetGenerationError
+
+    text = Value("string")
+    features = Features(
+        {"text": text, "label": text, "id": text, "line": Value("int64"), "problem": text}
+    )
+    with _quiet():
+        try:
+            return Dataset.from_generator(
+                make,
+                features=features,
+                cache_dir=None if cache_dir is None else str(cache_dir),
+                fingerprint=key,
+            )
+        except DatasetGenerationError as error:
+            raise error.__cause__ or error from None
+
+
+def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
+    """Return the column ``words`` of the texts, a list of strings each."""
+    key = fingerprint(rows._fingerprint, "words", vars(tokenizer))
+    return _mapped(rows, partial(_tokenize, tokenizer=tokenizer), key)
+
+
+def numbers_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":
+    """Return the column ``numbers``, the word numbers of each text, truncated (int32)."""
+    cut = (options.max_length, options.truncate)
+    key = fingerprint(words._fingerprint, "numbers", vocabulary.words, cut)
+    return _mapped(words, partial(_number, vocabulary=vocabulary, options=options), key)
+
+
+def _tokenize(table: "pa.Table", tokenizer: Tokenizer) -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.table({"words": tokenizer(table["text"].combine_chunks())})
+
+
+def _number(table: "pa.Table", vocabulary: Vocabulary, options: TextOptions) -> "pa.Table":
+    import pyarrow as pa
+
+    from lit_tasks.text.encoding import encode
+
+    return pa.table({"numbers": encode(table["words"].combine_chunks(), vocabulary, options)})
+
+
+def _mapped(data: "Dataset", function: Callable[..., Any], key: str) -> "Dataset":
+    with _quiet():
+        return data.with_format("arrow").map(
+            function, batched=True, remove_columns=data.column_names, new_fingerprint=key
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the bars of ``datasets``: a second of work needs none, and logs keep every repaint."""
+    import datasets
+
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

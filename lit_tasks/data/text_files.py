@@ -1,0 +1,204 @@
+"""Rows of text from files: labelled lines, CSV, TSV, JSON Lines, parquet and folders.
+
+Every row carries its line and, where something is wrong with it, the reason; whether that stops
+the run or skips the row is decided later, so both choices share one cache.
+"""
+
+import csv
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+Format = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
+
+_SUFFIXES: dict[str, Format] = {
+    ".txt": "lines",
+    ".text": "lines",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+class Row(TypedDict):
+    """One text; ``problem`` is empty or says why the row cannot be used."""
+
+    text: str
+    label: str
+    id: str
+    line: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where text, label and id stand in a table; ``label`` is ``None`` where none is wanted."""
+
+    text: str = "text"
+    label: str | None = "label"
+    id: str | None = None
+
+
+def format_of(path: Path, given: Format | None) -> Format:
+    """Return the format that was given or that the name of the file ends with."""
+    if given is not None:
+        return given
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ValueError(
+            f"the format of {path} cannot be told from '{path.suffix}': rename the file to one of "
+            f"{', '.join(_SUFFIXES)} or set format to lines, csv, tsv, jsonl or parquet"
+        )
+    return _SUFFIXES[path.suffix.lower()]
+
+
+def read_rows(path: Path, format: Format, columns: Columns) -> Iterator[Row]:
+    """Yield the rows of a file in their order.
+
+    Raises:
+        ValueError: A column is missing; the sentence names the ones that are there.
+    """
+    reader: Callable[[Path, Columns], Iterator[Row]] = {
+        "lines": _lines,
+        "csv": _csv,
+        "tsv": _tsv,
+        "jsonl": _json_lines,
+        "parquet": _parquet,
+    }[format]
+    for row in reader(path, columns):
+        if not row["problem"]:
+            row["problem"] = _problem(row, columns.label is not None)
+        if row["problem"]:  # what cannot be written as UTF-8 does not go into the cache
+            row["text"] = row["text"].encode(errors="replace").decode()
+            row["label"] = row["label"].encode(errors="replace").decode()
+        yield row
+
+
+def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
+    """Yield the text files of ``folder/<label>/``, label after label, each in order of name."""
+    for label in labels:
+        for line, file in enumerate(sorted((folder / label).glob("*.txt")), start=1):
+            text = file.read_text("utf-8", errors="surrogateescape")
+            row = _row(text, label, f"{label}/{file.name}", line)
+            yield {**row, "problem": _problem(row, labelled=True)}
+
+
+def _row(text: str, label: str, id: str, line: int, problem: str = "") -> Row:
+    return {"text": text, "label": label, "id": id, "line": line, "problem": problem}
+
+
+def _problem(row: Row, labelled: bool) -> str:
+    """Return what is wrong with a row, or nothing."""
+    try:
+        (row["text"] + row["label"]).encode()
+    except UnicodeEncodeError as error:
+        byte = ord(error.object[error.start]) - 0xDC00
+        return f"the bytes are not UTF-8 (0x{byte & 0xFF:02x} at character {error.start})"
+    if labelled and not row["text"].strip():
+        return "the text is empty"
+    if labelled and not row["label"]:
+        return "there is no label"
+    return ""
+
+
+def _lines(path: Path, columns: Columns) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            if columns.label is None:
+                yield _row(line.strip(), "", "", number)
+                continue
+            label, _, text = line.strip().partition(" ")
+            yield _row(text, label, "", number)
+
+
+def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
+    return _csv(path, columns, delimiter="\t")
+
+
+def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
+    csv.field_size_limit(1 << 30)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        header = next(reader, [])
+        places = [None if n is None else _place(path, n, header) for n in _names(columns)]
+        line = reader.line_num + 1
+        for fields in reader:
+            if fields and len(fields) != len(header):
+                problem = f"{len(header)} columns were announced, got {len(fields)}"
+                yield _row("", "", "", line, problem)
+            elif fields:  # a line without anything is no row in a CSV file
+                text, label, name = ("" if p is None else fields[p] for p in places)
+                yield _row(text, label.strip(), name, line)
+            line = reader.line_num + 1
+
+
+def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                yield _row("", "", "", number, f"this is not JSON ({error})")
+                continue
+            if not isinstance(record, dict):
+                yield _row("", "", "", number, "this is not a JSON object")
+                continue
+            if number == 1:
+                for name in filter(None, _names(columns)):
+                    _place(path, name, list(record))
+            text, label, name = (_string(record.get(n)) if n else "" for n in _names(columns))
+            yield _row(text, label, name, number)
+
+
+def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = _names(columns)
+        for name in filter(None, names):
+            _place(path, name, file.schema_arrow.names)
+        classes = _class_names(file.schema_arrow.metadata, columns.label)
+        line = 1
+        for batch in file.iter_batches(columns=[name for name in names if name]):
+            for record in batch.to_pylist():
+                text, label, name = (_string(record[n]) if n else "" for n in names)
+                if classes and label:
+                    label = classes[int(label)] if 0 <= int(label) < len(classes) else ""
+                yield _row(text, label, name, line)
+                line += 1
+
+
+def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> list[str]:
+    """Return the names that ``datasets`` wrote beside a column of class numbers, if it did."""
+    described: Any = json.loads((metadata or {}).get(b"huggingface", b"{}"))
+    feature = described.get("info", {}).get("features", {}).get(label, {})
+    return list(feature.get("names", []))
+
+
+def _names(columns: Columns) -> tuple[str, str | None, str | None]:
+    return columns.text, columns.label, columns.id
+
+
+def _string(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _place(path: Path, name: str, header: Sequence[str]) -> int:
+    """Return where a column stands."""
+    if name in header:
+        return list(header).index(name)
+    near = difflib.get_close_matches(name, header, n=1)
+    meant = f"; did you mean '{near[0]}'?" if near else ""
+    raise ValueError(
+        f"{path} has no column '{name}', only {_quoted(header)}{meant} "
+        "Set text_column, label_column or id_column."
+    )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "none"

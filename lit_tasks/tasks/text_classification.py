@@ -1,0 +1,199 @@
+"""Which of a few labels a text has: an encoder by class path, and a linear head."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import ConfusionMatrix, MeanMetric
+
+from lit_tasks.batch import TextBatch
+from lit_tasks.metrics.accuracy_interval import AccuracyInterval
+from lit_tasks.metrics.calibration import CalibrationError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LOG_EVERY = 50  # steps; each self.log costs more than a step of a small model
+
+
+class TextClassificationTask(LightningModule):
+    """Give each text one of a few labels.
+
+    Args:
+        encoder: Builds the encoder from the size of the vocabulary.
+        optimizer: Builds the optimizer from the parameters.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+            ``cosine``, or not at all (``constant``).
+        dropout: Share of the encoder's features left out in front of the head while training.
+        label_smoothing: Probability that is spread over all labels in the training loss.
+        num_embeddings: Words in the vocabulary; taken from the data.
+        labels: Names of the classes; taken from the data.
+    """
+
+    def __init__(
+        self,
+        encoder: Callable[[int], nn.Module],
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        decay: Literal["constant", "linear", "cosine"] = "constant",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        num_embeddings: int | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if lr_scheduler is not None and decay != "constant":
+            raise ValueError(
+                f"lr_scheduler and decay '{decay}' both set the learning rate: leave one out"
+            )
+        self.make_encoder, self.optimizer, self.lr_scheduler = encoder, optimizer, lr_scheduler
+        self.decay, self.label_smoothing = decay, label_smoothing
+        self.dropout = nn.Dropout(dropout)
+        self.encoder: Any = None  # any module with out_features; its extras are optional
+        self.head: Any = None
+        self.loss, self.accuracy = MeanMetric(), AccuracyInterval()
+        self.calibration = CalibrationError()
+        self._counts: Tensor | None = None
+        if num_embeddings is not None and labels is not None:
+            self._build(num_embeddings, labels)
+
+    def configure_model(self) -> None:
+        """Build for the vocabulary and the labels of the data, unless a checkpoint said them."""
+        if self.head is not None:
+            return
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        self._build(len(data.vocabulary), list(data.labels))
+        if hasattr(self.encoder, "initialize"):
+            rank_zero_info(self.encoder.initialize(data.vocabulary))
+        if hasattr(self.head, "observe") and self.trainer.state.fn == "fit":
+            self._show_training_texts(data)
+
+    def forward(self, batch: TextBatch) -> Tensor:
+        """Return the scores of the classes before softmax, ``(B, C)``."""
+        features = self.encoder(batch.tokens, batch.lengths)
+        scores: Tensor = self.head(
+            self.dropout(features) if isinstance(features, Tensor) else features
+        )
+        if scores.shape[1] > 1:
+            return scores
+        # Two classes need one number: softmax over (0, s) is (1 - sigmoid(s), sigmoid(s)).
+        return torch.cat((torch.zeros_like(scores), scores), dim=1)
+
+    def training_step(self, batch: TextBatch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy of the batch."""
+        assert batch.label is not None
+        loss = F.cross_entropy(self(batch), batch.label, label_smoothing=self.label_smoothing)
+        if self.global_step % _LOG_EVERY == 0:
+            self.log("train/loss", loss.detach(), batch_size=len(batch.lengths))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count."""
+        self._reset_metrics()
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to count."""
+        self._reset_metrics()
+
+    def validation_step(self, batch: TextBatch, batch_idx: int) -> None:
+        """Count a batch."""
+        self._count(batch)
+
+    def test_step(self, batch: TextBatch, batch_idx: int) -> None:
+        """Count a batch."""
+        self._count(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was counted."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log what was counted."""
+        self._log_metrics("test")
+
+    def predict_step(self, batch: TextBatch, batch_idx: int) -> list[dict[str, str | float]]:
+        """Return the most probable label of each text, and its probability."""
+        probability, number = self(batch).softmax(dim=1).max(dim=1)
+        labels = self.hparams["labels"]
+        return [
+            {"label": labels[n], "probability": p}
+            for n, p in zip(number.tolist(), probability.tolist(), strict=True)
+        ]
+
+    def figures(self, stage: str) -> "dict[str, Figure]":
+        """Return the figures of the last evaluation, by name."""
+        from lit_tasks.plots import confusion_matrix
+
+        if self._counts is None:
+            return {}
+        counts = self._counts.cpu().numpy()
+        return {"confusion_matrix": confusion_matrix(counts, self.hparams["labels"])}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and what lowers its learning rate."""
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        if self.lr_scheduler is not None:
+            return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
+        if self.decay == "constant":
+            return optimizer
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        factor = {
+            "linear": lambda step: max(0.0, 1 - step / steps),
+            "cosine": lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))),
+        }[self.decay]
+        schedule = LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _build(self, num_embeddings: int, labels: list[str]) -> None:
+        self.hparams.update(num_embeddings=num_embeddings, labels=labels)
+        self.encoder = self.make_encoder(num_embeddings)
+        num_outputs = 1 if len(labels) == 2 else len(labels)
+        if hasattr(self.encoder, "make_head"):
+            self.head = self.encoder.make_head(num_outputs)
+        else:
+            self.head = nn.Linear(self.encoder.out_features, num_outputs)
+        self.confusion = ConfusionMatrix(task="multiclass", num_classes=len(labels))
+
+    def _show_training_texts(self, data: Any) -> None:
+        """Let the head see all training texts once, as they are in evaluation."""
+        self.encoder.eval()
+        bags = ((self.encoder(b.tokens, b.lengths), b.label) for b in data.train_dataloader())
+        self.head.observe(bags, len(data.labels))
+        self.encoder.train()
+
+    def _reset_metrics(self) -> None:
+        for metric in (self.loss, self.accuracy, self.calibration, self.confusion):
+            metric.reset()
+
+    def _count(self, batch: TextBatch) -> None:
+        assert batch.label is not None
+        scores = self(batch)
+        probability = scores.softmax(dim=1)
+        predicted = probability.argmax(dim=1)
+        self.loss.update(F.cross_entropy(scores, batch.label), weight=len(batch.lengths))
+        self.accuracy.update(predicted, batch.label)
+        self.calibration.update(probability, batch.label)
+        self.confusion.update(predicted, batch.label)
+
+    def _log_metrics(self, stage: str) -> None:
+        # compute() adds up all processes, also on one that had no batch.
+        self._counts = self.confusion.compute()
+        values: dict[str, Any] = {
+            "loss": self.loss.compute(),
+            **self.accuracy.compute(),
+            "calibration_error": self.calibration.compute(),
+        }
+        self.log_dict({f"{stage}/{name}": float(value) for name, value in values.items()})

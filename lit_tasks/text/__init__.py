@@ -1,0 +1,1 @@
+"""Strings in, integers out: tokenizer, vocabulary, encoding and word vectors."""

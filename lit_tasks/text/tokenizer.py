@@ -1,0 +1,62 @@
+"""Cut texts into words with Arrow's compiled string kernels: no Python string is made per word.
+
+25,000 reviews take 1.6 s of one core; a compiled regular expression with a dictionary takes 4 to
+6 s and Hugging Face ``tokenizers`` 17 s (`benchmarks/tokenizer.py` compares them).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# An apostrophe that belongs to a word is hidden behind this mark while quotation marks are cut off.
+_MARK = "\u0001"
+_SUBSTITUTIONS = (
+    ("[\u2018\u2019]", "'"),
+    # GloVe's habit: do n't, it 's. Two words are known where one would be unknown.
+    (r"(\pL)n't\b", rf"\1 n{_MARK}t"),
+    (r"(?i)([\pL\pN])'(s|m|re|ve|ll|d)\b", rf"\1 {_MARK}\2"),
+    (r"(\pL)'(\pL)", rf"\1{_MARK}\2"),  # o'clock
+    (rf"([^\pL\pM\pN\s{_MARK}])", r" \1 "),
+    (_MARK, "'"),
+)
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """How a text becomes words.
+
+    Args:
+        split: ``words`` cuts punctuation off and contractions apart (do n't); ``space`` cuts at
+            white space alone, for texts that are tokenized already.
+        lowercase: Whether capitals count as small letters.
+        markup: Whether ``<br />`` is a line break instead of words.
+    """
+
+    split: Literal["words", "space"] = "words"
+    lowercase: bool = True
+    markup: bool = False
+
+    def __call__(self, texts: pa.Array) -> pa.ListArray:
+        """Return the words of each text; a text of white space has none."""
+        if self.markup:
+            texts = pc.replace_substring_regex(texts, pattern=r"(?i)<br\s*/?>", replacement=" ")
+        if self.lowercase:
+            texts = pc.utf8_lower(texts)
+        if self.split == "words":
+            for pattern, replacement in _SUBSTITUTIONS:
+                texts = pc.replace_substring_regex(texts, pattern=pattern, replacement=replacement)
+        return _without_empty_words(pc.utf8_split_whitespace(texts))
+
+
+def _without_empty_words(rows: pa.ListArray) -> pa.ListArray:
+    """Drop what Arrow puts before leading and after trailing white space."""
+    values, offsets = rows.values, rows.offsets.to_numpy()
+    keep = pc.not_equal(values, "")
+    kept = np.concatenate(([0], np.cumsum(keep.to_numpy(zero_copy_only=False))))
+    new_offsets = pa.array(kept[offsets].astype(np.int32) - np.int32(kept[offsets[0]]))
+    flat = values.filter(keep)
+    flat = flat.slice(int(kept[offsets[0]]), int(kept[offsets[-1]] - kept[offsets[0]]))
+    return pa.ListArray.from_arrays(new_offsets, flat)
