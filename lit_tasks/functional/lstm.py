@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .packing import last_rows, previous_rows
+from . import fused as fused_step
+from .packing import blocks, last_rows, previous_rows
 
 
 def lstm_cell_forward(
@@ -79,6 +80,7 @@ class LSTMSequence(NamedTuple):
     gates: Tensor
 
 
+@torch.no_grad()
 def lstm_forward(
     input: Float[Tensor, "N I"],
     h0: Float[Tensor, "B H"],
@@ -87,30 +89,59 @@ def lstm_forward(
     w_hh: Float[Tensor, "4*H H"],
     bias: Float[Tensor, " 4*H"] | None,
     batch_sizes: Int[Tensor, " T"],
+    keep: bool = True,
     fused: bool = False,
 ) -> LSTMSequence:
-    """Run over packed sequences from their initial states."""
-    sizes = batch_sizes.tolist()
-    gates = torch.mm(input, w_ih.t()) if bias is None else torch.addmm(bias, input, w_ih.t())
+    """Run over packed sequences from their initial states.
+
+    What the input adds to the gates is one product for many steps, since no state is in it; the
+    states' own product is added to it step by step, in place.
+
+    Args:
+        keep: Return the gates, which the derivative needs; otherwise there are none.
+        fused: Use the compiled element-wise step where it can run.
+    """
     hidden = h0.shape[1]
-    output, cells = gates.new_empty(len(input), hidden), gates.new_empty(len(input), hidden)
-    w_t = w_hh.t().contiguous()
-    h, c = h0, c0
-    steps = zip(sizes, gates.split(sizes), output.split(sizes), cells.split(sizes), strict=True)
-    for size, z, h_next, c_next in steps:
-        z.addmm_(h[:size], w_t)
-        i, f, g, o = z.chunk(4, dim=1)
-        z[:, : 2 * hidden].sigmoid_()
-        g.tanh_()
-        o.sigmoid_()
-        torch.mul(f, c[:size], out=c_next).addcmul_(i, g)
-        torch.tanh(c_next, out=h_next).mul_(o)
-        h, c = h_next, c_next
-    return LSTMSequence(
-        output, last_rows(output, h0, batch_sizes), last_rows(cells, c0, batch_sizes), cells, gates
-    )
+    states = input.shape[0], hidden
+    output, cells = input.new_empty(states), input.new_empty(states)
+    gates = input.new_empty(input.shape[0] if keep else 0, 4 * hidden)
+    w_x, w_h = w_ih.t(), w_hh.t().contiguous()
+    fused = fused and fused_step.usable(gates, output, h0.contiguous(), c0.contiguous())
+    step_ = fused_step.lstm_forward_step if fused else _forward_step_
+    h, c = h0.contiguous(), c0.contiguous()
+    for block in blocks(batch_sizes.tolist()):
+        z_block = gates[block.rows] if keep else input.new_empty(block.count, 4 * hidden)
+        if bias is None:
+            torch.mm(input[block.rows], w_x, out=z_block)
+        else:
+            torch.addmm(bias, input[block.rows], w_x, out=z_block)
+        parts = (
+            tensor.split(block.sizes) for tensor in (z_block, output[block.rows], cells[block.rows])
+        )
+        for z, h_next, c_next in zip(*parts, strict=True):
+            z.addmm_(h[: z.shape[0]], w_h)
+            step_(z, c[: z.shape[0]], c_next, h_next)
+            h, c = h_next, c_next
+    ends = last_rows(output, h0, batch_sizes), last_rows(cells, c0, batch_sizes)
+    return LSTMSequence(output, *ends, cells, gates)
 
 
+def _forward_step_(
+    z: Float[Tensor, "B 4*H"],
+    c: Float[Tensor, "B H"],
+    c_next: Float[Tensor, "B H"],
+    h: Float[Tensor, "B H"],
+) -> None:
+    """Do `lstm_cell_forward` without new tensors: ``z`` becomes the gates."""
+    i, f, g, o = z.chunk(4, dim=1)
+    z[:, : 2 * h.shape[1]].sigmoid_()
+    g.tanh_()
+    o.sigmoid_()
+    torch.mul(f, c, out=c_next).addcmul_(i, g)
+    torch.tanh(c_next, out=h).mul_(o)
+
+
+@torch.no_grad()
 def lstm_backward(
     grad_output: Tensor | None,
     grad_h_n: Tensor | None,
@@ -129,40 +160,79 @@ def lstm_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of ``input, h0, c0, w_ih, w_hh, bias``.
 
-    What does not depend on the recursion is computed for all steps at once.
+    The recursion is left with a product of matrices and what depends on the next step. All else
+    is computed for a block of many steps at once: the factors of the gates, the gradient of the
+    input, and the sums over time that are the gradients of the weights.
     """
-    hidden = h0.shape[1]
-    sizes = batch_sizes.tolist()
     grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
     grad_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n.clone()
-    grad_z, through_h = _factors(cells, previous_rows(cells, c0, batch_sizes), gates)
-    stop = len(input)
-    for size in reversed(sizes):
-        rows = slice(stop - size, stop)
-        stop -= size
-        dh, dc, dz = grad_h[:size], grad_c[:size], grad_z[rows]
-        if grad_output is not None:
-            dh += grad_output[rows]
-        if grad_cells is not None:
-            dc += grad_cells[rows]
-        dc.addcmul_(dh, through_h[rows])
-        dz[:, : 3 * hidden].unflatten(1, (3, hidden)).mul_(dc.unsqueeze(1))
-        dz[:, 3 * hidden :].mul_(dh)
-        dc.mul_(gates[rows, hidden : 2 * hidden])
-        torch.mm(dz, w_hh, out=dh)
-    h_before = previous_rows(output, h0, batch_sizes)
-    grads_w = grad_z.t() @ input, grad_z.t() @ h_before, grad_z.sum(0)
-    return grad_z @ w_ih, grad_h, grad_c, *grads_w
+    grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
+    grad_output = None if grad_output is None else grad_output.contiguous()
+    grad_cells = None if grad_cells is None else grad_cells.contiguous()
+    grad_input = torch.empty_like(input)
+    grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
+    grad_bias = w_ih.new_zeros(w_ih.shape[0])
+    fused = fused and fused_step.usable(gates, cells, grad_h, grad_c, grad_output, grad_cells)
+    for block in reversed(blocks(batch_sizes.tolist())):
+        before = block.before(cells, c0), block.before(output, h0)
+        grad_z = gates.new_empty(block.count, gates.shape[1])
+        through_h = (
+            None if fused else _factors(cells[block.rows], before[0], gates[block.rows], out=grad_z)
+        )
+        stop = block.count
+        for size in reversed(block.sizes):
+            own = slice(stop - size, stop)
+            rows = slice(block.start + stop - size, block.start + stop)
+            stop -= size
+            dh, dc, dz = grad_h[:size], grad_c[:size], grad_z[own]
+            of_h = None if grad_output is None else grad_output[rows]
+            of_c = None if grad_cells is None else grad_cells[rows]
+            if through_h is None:
+                step = gates[rows], before[0][own], cells[rows]
+                fused_step.lstm_backward_step(*step, dh, of_h, of_c, dc, dz)
+            else:
+                _backward_step_(gates[rows], through_h[own], dh, of_h, of_c, dc, dz)
+            torch.mm(dz, w_hh, out=dh)
+        torch.mm(grad_z, w_ih, out=grad_input[block.rows])
+        grad_w_ih.addmm_(grad_z.t(), input[block.rows])
+        grad_w_hh.addmm_(grad_z.t(), before[1])
+        grad_bias += grad_z.sum(0)
+    return grad_input, grad_h, grad_c, grad_w_ih, grad_w_hh, grad_bias
 
 
 def _factors(
-    cells: Float[Tensor, "N H"], before: Float[Tensor, "N H"], gates: Float[Tensor, "N 4*H"]
-) -> tuple[Float[Tensor, "N 4*H"], Float[Tensor, "N H"]]:
-    """Return what the gradients of ``c, c, c, h`` are multiplied with, and of ``c`` by ``h``."""
+    cells: Float[Tensor, "N H"],
+    before: Float[Tensor, "N H"],
+    gates: Float[Tensor, "N 4*H"],
+    out: Float[Tensor, "N 4*H"],
+) -> Float[Tensor, "N H"]:
+    """Write what the gradients of ``c, c, c, h`` are multiplied with; return that of ``c`` by ``h``."""
     i, f, g, o = gates.chunk(4, dim=1)
     t = cells.tanh()
     factors = (g * i * (1 - i), before * f * (1 - f), i * (1 - g**2), t * o * (1 - o))
-    return torch.cat(factors, dim=1), o * (1 - t**2)
+    torch.cat(factors, dim=1, out=out)
+    return o * (1 - t**2)
+
+
+def _backward_step_(
+    gates: Float[Tensor, "B 4*H"],
+    through_h: Float[Tensor, "B H"],
+    carry_h: Float[Tensor, "B H"],
+    grad_output: Tensor | None,
+    grad_cells: Tensor | None,
+    carry_c: Float[Tensor, "B H"],
+    grad_z: Float[Tensor, "B 4*H"],
+) -> None:
+    """Do `lstm_cell_backward` in place on ready factors: ``carry_c`` goes back by one step."""
+    hidden = carry_c.shape[1]
+    if grad_output is not None:
+        carry_h += grad_output
+    if grad_cells is not None:
+        carry_c += grad_cells
+    carry_c.addcmul_(carry_h, through_h)
+    grad_z[:, : 3 * hidden].unflatten(1, (3, hidden)).mul_(carry_c.unsqueeze(1))
+    grad_z[:, 3 * hidden :].mul_(carry_h)
+    carry_c.mul_(gates[:, hidden : 2 * hidden])
 
 
 def lstm_backward_by_steps(

@@ -26,12 +26,19 @@ def lstm_op(
     w_hh: Tensor,
     bias: Tensor | None,
     batch_sizes: Tensor,
+    keep: bool,
     fused: bool,
 ) -> Five:
     """Call `lstm_forward`; rows that no step has are zero."""
     sizes, rows, fill = trim(batch_sizes, input.shape[0])
-    done = lstm_forward(input[:rows], h0, c0, w_ih, w_hh, bias, sizes, fused)
-    return fill(done.output), done.h_n, done.c_n, fill(done.cells), fill(done.gates)
+    done = lstm_forward(input[:rows], h0, c0, w_ih, w_hh, bias, sizes, keep, fused)
+    return (
+        fill(done.output),
+        done.h_n,
+        done.c_n,
+        fill(done.cells),
+        fill(done.gates) if keep else done.gates,
+    )
 
 
 @torch.library.custom_op("lit_tasks::lstm_backward", mutates_args=())
@@ -75,10 +82,11 @@ def _(
     w_hh: Tensor,
     bias: Tensor | None,
     batch_sizes: Tensor,
+    keep: bool,
     fused: bool,
 ) -> Five:
     rows, hidden = input.shape[0], h0.shape[1]
-    states, gates = input.new_empty(rows, hidden), input.new_empty(rows, 4 * hidden)
+    states, gates = input.new_empty(rows, hidden), input.new_empty(rows if keep else 0, 4 * hidden)
     return states, torch.empty_like(h0), torch.empty_like(c0), torch.empty_like(states), gates
 
 
@@ -116,7 +124,7 @@ class _LSTM(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        input, h0, c0, w_ih, w_hh, bias, batch_sizes, ctx.fused = inputs
+        input, h0, c0, w_ih, w_hh, bias, batch_sizes, _, ctx.fused = inputs
         states, _, _, cells, gates = output
         ctx.has_bias = bias is not None
         ctx.save_for_backward(input, h0, c0, w_ih, w_hh, states, cells, gates, batch_sizes)
@@ -125,7 +133,7 @@ class _LSTM(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         call = lstm_backward_op if torch.compiler.is_compiling() else _LSTMBackward.apply
         *found, bias = call(*grads, *ctx.saved_tensors, ctx.fused)
-        return *found, bias if ctx.has_bias else None, None, None
+        return *found, bias if ctx.has_bias else None, None, None, None
 
 
 class _LSTMBackward(torch.autograd.Function):
@@ -175,5 +183,7 @@ def lstm(
         batch_sizes: Sequences that have each step, on the CPU.
         fused: Use the compiled element-wise step where there is one.
     """
-    call = lstm_op if torch.compiler.is_compiling() else _LSTM.apply
-    return LSTMSequence(*call(input, h0, c0, w_ih, w_hh, bias, batch_sizes, fused))
+    given = (input, h0, c0, w_ih, w_hh, bias)
+    keep = torch.is_grad_enabled()
+    call = lstm_op if torch.compiler.is_compiling() or not keep else _LSTM.apply
+    return LSTMSequence(*call(*given, batch_sizes, keep, fused))

@@ -190,3 +190,59 @@ def previous_rows(
     before = [initial[: sizes[0]]]
     before += [h[:size] for h, size in zip(states.split(sizes)[:-1], sizes[1:], strict=True)]
     return torch.cat(before)
+
+
+class Block(NamedTuple):
+    """Some steps on end, enough of them that a product of matrices is worth its while.
+
+    Attributes:
+        start: First packed row.
+        sizes: Sequences that have each of the steps.
+        first: Sequences that have the step before the block.
+    """
+
+    start: int
+    sizes: list[int]
+    first: int
+
+    @property
+    def count(self) -> int:
+        """Return the number of rows."""
+        return sum(self.sizes)
+
+    @property
+    def rows(self) -> slice:
+        """Return the packed rows of the block."""
+        return slice(self.start, self.start + self.count)
+
+    def before(
+        self, states: Float[Tensor, "N H"], initial: Float[Tensor, "B H"]
+    ) -> Float[Tensor, "M H"]:
+        """Return, for each row of the block, the state before its step."""
+        if self.start and self.first == self.sizes[-1]:  # sizes do not grow: all are equal
+            return states[self.start - self.first : self.start - self.first + self.count]
+        offset = self.start - self.first
+        found = [
+            states[offset : offset + self.sizes[0]] if self.start else initial[: self.sizes[0]]
+        ]
+        offset = self.start
+        for size, after in zip(self.sizes, self.sizes[1:], strict=False):
+            found.append(states[offset : offset + after])
+            offset += size
+        return torch.cat(found)
+
+
+# Enough rows that products of matrices run at full speed, few enough that they stay in the cache.
+BLOCK_ROWS = 2048
+
+
+def blocks(sizes: list[int], rows: int = BLOCK_ROWS) -> list[Block]:
+    """Return the steps in blocks of about so many rows, in the order of time."""
+    found: list[Block] = []
+    start, first, taken = 0, 0, []
+    for place, size in enumerate(sizes):
+        taken.append(size)
+        if sum(taken) >= rows or place == len(sizes) - 1:
+            found.append(Block(start, taken, first))
+            start, first, taken = start + sum(taken), size, []
+    return found

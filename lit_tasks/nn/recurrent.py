@@ -261,7 +261,12 @@ class LSTM(nn.LSTM):
                 place = layer * (1 + self.bidirectional) + direction
                 turned = rows.flipped(data) if direction else data
                 done = lstm(
-                    turned, h0[place], c0[place], *weights_of(self, place), rows.batch_sizes
+                    turned,
+                    h0[place],
+                    c0[place],
+                    *weights_of(self, place),
+                    rows.batch_sizes,
+                    self.implementation == "auto",
                 )
                 outputs.append(rows.flipped(done.output) if direction else done.output)
                 ends_h.append(done.h_n)
