@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lit_tasks.cli import run_folder
 from lit_tasks.cli.command import TaskCLI
+from lit_tasks.cli.loggers import finish_wandb
 
 __all__ = ["run"]
 
@@ -23,7 +24,6 @@ _TRACEBACK = "LIT_TASKS_TRACEBACK"
 def run(argv: Sequence[str]) -> int:
     """Run one command; return the exit code, after one sentence on stderr if it failed."""
     _quieten()
-    old = sys.argv
     try:
         TaskCLI(list(argv))
     except SystemExit as stop:
@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"lit-tasks: error: {_sentence(error)}", file=sys.stderr)
         return 1
     finally:
-        sys.argv = old
+        finish_wandb()
         run_folder.forget()
     return 0
 
@@ -79,5 +79,6 @@ def _quieten() -> None:
         r".*does not have many workers.*",  # in-memory data is faster without
         r".*sync_dist=True.*",  # torchmetrics sync themselves
         r".*exists and is not empty.*",  # the run folder is ours
+        r".*The dirpath has changed.*",  # another command, another folder
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lit_tasks.cli import checkpoint, run_folder
@@ -153,8 +153,12 @@ class TaskCLI(LightningCLI):
         for callback in callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(self.run_dir / "checkpoints")
+        chosen = self._get(self.config_init, "trainer")
+        kept = [c for c in (*callbacks, *(chosen["callbacks"] or ())) if c is not None]
+        if not any(isinstance(callback, Checkpoint) for callback in kept):
+            kwargs["enable_checkpointing"] = False  # Lightning would add one of its own
         trainer_config = {
-            **self._get(self.config_init, "trainer"),
+            **chosen,
             "default_root_dir": str(self.run_dir),
             **kwargs,
         }

@@ -2,7 +2,9 @@
 
 import csv
 import os
+import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -122,7 +124,6 @@ class RunWandbLogger(WandbLogger):
             name=name or folder.name,
             save_dir=folder,
             project=project,
-            id=f"{folder.parent.name}-{folder.name}"[-64:],  # the same for a resumed run
             group=group,
             job_type=job_type,
             tags=tags,
@@ -141,6 +142,14 @@ class RunWandbLogger(WandbLogger):
         assert self._experiment is not None
         return cast("Run", self._experiment)
 
+    def _kept_id(self) -> str:
+        """Return the id of this folder's W&B run, the same again when the run is resumed."""
+        path = Path(str(self._save_dir)) / "wandb" / "run-id.txt"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(secrets.token_hex(4))
+        return path.read_text()
+
     def _start(self) -> None:
         import wandb
 
@@ -149,7 +158,7 @@ class RunWandbLogger(WandbLogger):
             mode, why = _mode_by_credentials()
         # The console is a progress bar, which would be captured at every repaint.
         settings = wandb.Settings(init_timeout=30, console="off", silent=True)
-        self._wandb_init |= {"mode": mode, "settings": settings}
+        self._wandb_init |= {"mode": mode, "settings": settings, "id": self._kept_id()}
         self._wandb_init.pop("anonymous")  # Lightning's argument, which W&B warns about
         try:
             _ = super().experiment
@@ -159,6 +168,13 @@ class RunWandbLogger(WandbLogger):
             _ = super().experiment
         self._log_model = self._log_model and mode == "online"
         print(f"W&B: {mode} ({why}); files in {self._save_dir}/wandb", file=sys.stderr)
+
+
+def finish_wandb() -> None:
+    """End the W&B run of this process, if there is one, so that the next gets its own."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
 
 
 def _mode_by_credentials() -> tuple[str, str]:
@@ -174,10 +190,12 @@ def _mode_by_credentials() -> tuple[str, str]:
     return ("online", "credentials found") if known else ("offline", "not logged in")
 
 
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(config: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """Return ``{"a.b.c": value}`` for nested mappings, so that runs compare by any setting."""
     result: dict[str, Any] = {}
     for key, value in config.items():
+        if isinstance(value, list) and any(isinstance(child, dict) for child in value):
+            value = dict(enumerate(value))
         if isinstance(value, dict) and value:
             result |= flat(value, f"{prefix}{key}.")
         else:

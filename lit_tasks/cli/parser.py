@@ -59,6 +59,10 @@ class SentenceParser(LightningArgumentParser):
         return f"there is no option {key!r}{_did_you_mean(key, known)}"
 
     def _wrong_value(self, message: str) -> str:
+        if found := re.search(
+            r'(?s).*(Parser key "[^"]+":\s+Expected .*?Got value: [^\n]*)', message
+        ):
+            message = found[1]  # what follows is about the types around this one
         *_, inner = re.split(r"(?=Parser key \"|Problem with given class_path )", message)
         key = re.search(r'Parser key "([^"]+)"', inner)
         value = re.search(r"(?:Got value|Given value): (.*)", inner)
@@ -77,7 +81,7 @@ class SentenceParser(LightningArgumentParser):
         if key.startswith("-"):
             return ""
         for word in dict.fromkeys((leaf, first)):
-            for path in self.config_files:
+            for path in reversed(self.config_files):  # the last one won
                 for number, line in enumerate(path.read_text().splitlines(), start=1):
                     if re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", line.split("#")[0]):
                         return f" ({path}, line {number})"

@@ -8,7 +8,7 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lit_tasks.cli.loggers import flat
+from lit_tasks.cli.loggers import RunCSVLogger, flat
 
 
 class RecordConfig(SaveConfigCallback):
@@ -31,6 +31,9 @@ class RecordConfig(SaveConfigCallback):
         """Add to the record what only the data knew, such as the number of classes."""
         if not trainer.is_global_zero:
             return
+        for logger in trainer.loggers:
+            if trainer.ckpt_path and isinstance(logger, RunCSVLogger):
+                logger.drop_after(trainer.global_step)
         unknown = {k.rpartition(".")[2]: k for k, v in self.settings.items() if v is None}
         known = {k: v for k, v in pl_module.hparams.items() if isinstance(v, int | float | str)}
         learned = {unknown[name]: value for name, value in known.items() if name in unknown}
