@@ -119,12 +119,9 @@ def test_every_setting_reaches_wandb_offline() -> None:
 
 def test_a_resumed_run_has_the_rows_of_one_never_stopped() -> None:
     whole = fit("--trainer.max_epochs=4")
-    part = fit("--trainer.max_epochs=2", "--run_dir=runs/part")
-    assert main([
-        "fit", "--config", "toy.yaml", "--trainer.max_epochs=4", "--run_dir=runs/part", "--resume=true"
-    ]) == 0  # fmt: skip
+    fit("--trainer.max_epochs=2", "--run_dir=runs/part")
+    fit("--trainer.max_epochs=4", "--run_dir=runs/part", "--resume=true")
     assert rows(Path("runs/part")) == rows(whole)
-    del part
 
 
 def test_resume_finds_the_newest_run_of_the_experiment() -> None:
