@@ -44,14 +44,21 @@ static inline float hyperbolic_tangent(float x) {
   return size < 0.625f ? near : far;
 }
 
-/* z: gates before activation, overwritten by the gates; c: before, c_next and h: after the step. */
-void lstm_forward_step(float *restrict z, const float *restrict c, float *restrict c_next,
-                       float *restrict h, int64_t rows, int64_t hidden) {
+static inline void add(float *restrict sum, const float *restrict term, int64_t size) {
+#pragma GCC ivdep
+  for (int64_t k = 0; k < size; k++) sum[k] += term[k];
+}
+
+/* z: gates before activation but for the bias (or NULL), overwritten by the gates; c: before,
+ * c_next and h: after the step. */
+void lstm_forward_step(float *restrict z, const float *restrict bias, const float *restrict c,
+                       float *restrict c_next, float *restrict h, int64_t rows, int64_t hidden) {
   for (int64_t row = 0; row < rows; row++) {
     float *restrict i = z + row * 4 * hidden, *restrict f = i + hidden;
     float *restrict g = f + hidden, *restrict o = g + hidden;
     const float *restrict before = c + row * hidden;
     float *restrict after = c_next + row * hidden, *restrict out = h + row * hidden;
+    if (bias) add(i, bias, 4 * hidden);
 #pragma GCC ivdep
     for (int64_t k = 0; k < hidden; k++) {
       const float in = sigmoid(i[k]), forget = sigmoid(f[k]);
@@ -65,11 +72,6 @@ void lstm_forward_step(float *restrict z, const float *restrict c, float *restri
       out[k] = expose * hyperbolic_tangent(state);
     }
   }
-}
-
-static inline void add(float *restrict sum, const float *restrict term, int64_t size) {
-#pragma GCC ivdep
-  for (int64_t k = 0; k < size; k++) sum[k] += term[k];
 }
 
 /* carry_h: gradient of h from the next step, to which the step's own is added; carry_c: of c,

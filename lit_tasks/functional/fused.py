@@ -76,7 +76,7 @@ def _processor() -> str:
 def _load(path: Path) -> ctypes.CDLL:
     found = ctypes.CDLL(str(path))
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    found.lstm_forward_step.argtypes = [*[pointer] * 4, number, number]
+    found.lstm_forward_step.argtypes = [*[pointer] * 5, number, number]
     found.lstm_backward_step.argtypes = [*[pointer] * 8, number, number]
     found.lstm_forward_step.restype = found.lstm_backward_step.restype = None
     return found
@@ -92,13 +92,22 @@ def usable(*tensors: Tensor | None) -> bool:
     return fits and library() is not None
 
 
-def lstm_forward_step(z: Tensor, c: Tensor, c_next: Tensor, h: Tensor) -> None:
-    """Overwrite ``z`` by the gates and write the states after the step; see `lstm_cell_forward`."""
+def lstm_forward_step(z: Tensor, bias: Tensor | None, c: Tensor, c_next: Tensor, h: Tensor) -> None:
+    """Add the bias to ``z`` and overwrite it by the gates; write the states after the step.
+
+    See `lstm_cell_forward` for the formulas.
+    """
     rows, hidden = h.shape
     found = library()
     assert found is not None
     found.lstm_forward_step(
-        z.data_ptr(), c.data_ptr(), c_next.data_ptr(), h.data_ptr(), rows, hidden
+        z.data_ptr(),
+        None if bias is None else bias.data_ptr(),
+        c.data_ptr(),
+        c_next.data_ptr(),
+        h.data_ptr(),
+        rows,
+        hidden,
     )
 
 

@@ -62,6 +62,11 @@ def lstm_cell_backward(
     return torch.cat(grad_z, dim=1), delta * f
 
 
+# Enough rows that a product of matrices runs at full speed; fewer where they are not kept, so that
+# they stay in the cache.
+KEPT_ROWS, SCRATCH_ROWS, GRAD_ROWS = 2048, 512, 512
+
+
 class LSTMSequence(NamedTuple):
     """What `lstm_forward` computes; the last two are what the derivative needs beside it.
 
@@ -104,23 +109,26 @@ def lstm_forward(
     hidden = h0.shape[1]
     states = input.shape[0], hidden
     output, cells = input.new_empty(states), input.new_empty(states)
+    all_blocks = blocks(batch_sizes.tolist(), KEPT_ROWS if keep else SCRATCH_ROWS)
+    most = max((block.count for block in all_blocks), default=0)
     gates = input.new_empty(input.shape[0] if keep else 0, 4 * hidden)
-    w_x, w_h = w_ih.t(), w_hh.t().contiguous()
-    fused = fused and fused_step.usable(gates, output, h0.contiguous(), c0.contiguous())
-    step_ = fused_step.lstm_forward_step if fused else _forward_step_
+    scratch = input.new_empty(0 if keep else most, 4 * hidden)
+    w_x, w_h = w_ih.t().contiguous(), w_hh.t().contiguous()
     h, c = h0.contiguous(), c0.contiguous()
-    for block in blocks(batch_sizes.tolist()):
-        z_block = gates[block.rows] if keep else input.new_empty(block.count, 4 * hidden)
-        if bias is None:
+    fused = fused and fused_step.usable(output, h, c, bias)
+    for block in all_blocks:
+        z_block = gates[block.rows] if keep else scratch[: block.count]
+        if bias is None or fused:
             torch.mm(input[block.rows], w_x, out=z_block)
         else:
             torch.addmm(bias, input[block.rows], w_x, out=z_block)
-        parts = (
-            tensor.split(block.sizes) for tensor in (z_block, output[block.rows], cells[block.rows])
-        )
-        for z, h_next, c_next in zip(*parts, strict=True):
+        rows = z_block, output[block.rows], cells[block.rows]
+        for z, h_next, c_next in zip(*(part.split(block.sizes) for part in rows), strict=True):
             z.addmm_(h[: z.shape[0]], w_h)
-            step_(z, c[: z.shape[0]], c_next, h_next)
+            if fused:
+                fused_step.lstm_forward_step(z, bias, c[: z.shape[0]], c_next, h_next)
+            else:
+                _forward_step_(z, c[: z.shape[0]], c_next, h_next)
             h, c = h_next, c_next
     ends = last_rows(output, h0, batch_sizes), last_rows(cells, c0, batch_sizes)
     return LSTMSequence(output, *ends, cells, gates)
@@ -173,9 +181,13 @@ def lstm_backward(
     grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
     grad_bias = w_ih.new_zeros(w_ih.shape[0])
     fused = fused and fused_step.usable(gates, cells, grad_h, grad_c, grad_output, grad_cells)
-    for block in reversed(blocks(batch_sizes.tolist())):
+    all_blocks = blocks(batch_sizes.tolist(), GRAD_ROWS)
+    scratch = gates.new_empty(
+        max((block.count for block in all_blocks), default=0), 4 * h0.shape[1]
+    )
+    for block in reversed(all_blocks):
         before = block.before(cells, c0), block.before(output, h0)
-        grad_z = gates.new_empty(block.count, gates.shape[1])
+        grad_z = scratch[: block.count]
         through_h = (
             None if fused else _factors(cells[block.rows], before[0], gates[block.rows], out=grad_z)
         )

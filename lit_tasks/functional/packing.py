@@ -197,18 +197,15 @@ class Block(NamedTuple):
 
     Attributes:
         start: First packed row.
+        count: Number of rows.
         sizes: Sequences that have each of the steps.
         first: Sequences that have the step before the block.
     """
 
     start: int
+    count: int
     sizes: list[int]
     first: int
-
-    @property
-    def count(self) -> int:
-        """Return the number of rows."""
-        return sum(self.sizes)
 
     @property
     def rows(self) -> slice:
@@ -232,17 +229,14 @@ class Block(NamedTuple):
         return torch.cat(found)
 
 
-# Enough rows that products of matrices run at full speed, few enough that they stay in the cache.
-BLOCK_ROWS = 2048
-
-
-def blocks(sizes: list[int], rows: int = BLOCK_ROWS) -> list[Block]:
+def blocks(sizes: list[int], rows: int) -> list[Block]:
     """Return the steps in blocks of about so many rows, in the order of time."""
     found: list[Block] = []
-    start, first, taken = 0, 0, []
+    start, first, taken, count = 0, 0, list[int](), 0
     for place, size in enumerate(sizes):
         taken.append(size)
-        if sum(taken) >= rows or place == len(sizes) - 1:
-            found.append(Block(start, taken, first))
-            start, first, taken = start + sum(taken), size, []
+        count += size
+        if count >= rows or place == len(sizes) - 1:
+            found.append(Block(start, count, taken, first))
+            start, first, taken, count = start + count, size, [], 0
     return found
