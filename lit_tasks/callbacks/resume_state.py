@@ -48,7 +48,8 @@ class ResumeState(Callback):
 
 def random_state() -> dict[str, Any]:
     """Return the states of torch's (CPU and current GPU), numpy's and Python's generators."""
-    _, key, position, has_gauss, gauss = numpy.random.get_state()  # noqa: NPY002
+    numpy_state: Any = numpy.random.get_state()  # noqa: NPY002
+    _, key, position, has_gauss, gauss = numpy_state
     version, words, next_gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
