@@ -124,7 +124,7 @@ class EpochBatches(Sampler[list[int]]):
     """
 
     def __init__(
-        self, batches: Sampler[list[int]], seed: int, generators: Sequence[torch.Generator] = ()
+        self, batches: Iterable[list[int]], seed: int, generators: Sequence[torch.Generator] = ()
     ) -> None:
         self.batches, self.seed, self.generators, self.epoch = batches, seed, generators, 0
 
