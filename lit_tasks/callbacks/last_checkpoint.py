@@ -28,6 +28,10 @@ class LastCheckpoint(Checkpoint):
         dirpath: Folder of the checkpoint; ``checkpoints`` in the run's folder if none.
         every_n_train_steps: Write it every so many optimizer steps.
         every_minutes: Write it when the last one is so old, and after every epoch.
+
+    Attributes:
+        path: The checkpoint's file.
+        saved_step: Optimizer steps behind it, once this run wrote it or was continued from it.
     """
 
     def __init__(
@@ -42,7 +46,8 @@ class LastCheckpoint(Checkpoint):
         self.every_n_train_steps, self.every_minutes = every_n_train_steps, every_minutes
         self.path = Path("last.ckpt")
         self._terminated = self._just_validated = False
-        self._saved_step, self._saved_at = 0, 0.0
+        self.saved_step: int | None = None
+        self._due_after, self._saved_at = 0, 0.0
         self._handler: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -56,7 +61,9 @@ class LastCheckpoint(Checkpoint):
         That one broadcasts from within the signal handler, in the middle of whatever collective
         is going on, and leaves without a checkpoint.
         """
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        continued = trainer.ckpt_path is not None and Path(trainer.ckpt_path) == self.path
+        self.saved_step = trainer.global_step if continued else None
+        self._due_after, self._saved_at = trainer.global_step, time.monotonic()
         self._terminated = self._just_validated = False
         self._catch_sigterm(self._remember)
         loop = trainer.fit_loop.epoch_loop
@@ -112,7 +119,7 @@ class LastCheckpoint(Checkpoint):
     def _decide(self, trainer: Trainer, epoch_over: bool) -> None:
         """Write and stop where any process was asked to; all come here at the same step."""
         n, step = self.every_n_train_steps, trainer.global_step
-        due = epoch_over or (n is not None and step // n > self._saved_step // n)
+        due = epoch_over or (n is not None and step // n > self._due_after // n)
         late = time.monotonic() - self._saved_at > 60 * self.every_minutes
         late, terminated = _any_process(trainer, late, self._terminated)
         if due or late or terminated:
@@ -126,7 +133,8 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             logger.save()  # the rows up to here, before a checkpoint counts on them
         trainer.save_checkpoint(self.path)
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self.saved_step = self._due_after = trainer.global_step
+        self._saved_at = time.monotonic()
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self._terminated = True

@@ -1,0 +1,100 @@
+"""A loss that is not a number ends the run, with the samples that made it so."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch import distributed as dist
+
+from lit_tasks.callbacks.last_checkpoint import LastCheckpoint
+
+_SHOWN = 8  # samples named in a message
+
+
+class NonFinite(Callback):
+    """Stop at the first loss that is infinite or not a number, and name step and samples.
+
+    One process stops before the weights change. Several have to stop together: they ask one
+    another every few steps, and before any checkpoint is written, so that none holds such weights.
+    On a GPU the loss of a step is looked at in the next one, when it has been computed anyway.
+
+    Args:
+        every_n_steps: How often several processes ask one another.
+    """
+
+    def __init__(self, every_n_steps: int = 10) -> None:
+        if every_n_steps < 1:
+            raise ValueError(f"every_n_steps must be at least 1, got {every_n_steps}")
+        self.every_n_steps = every_n_steps
+        self._samples: Tensor | None = None
+        self._pending: tuple[Tensor, int, Tensor | None] | None = None
+        self._found: str | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin without a memory of another run."""
+        self._pending = self._found = None
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Remember which samples come, and ask the other processes every few steps."""
+        self._samples = getattr(batch, "index", None)
+        if batch_idx % self.every_n_steps == 0:
+            self._stop_together(trainer)
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        """Look at the loss."""
+        self._look()
+        self._pending = loss.detach(), trainer.global_step, self._samples
+        if loss.device.type == "cpu":
+            self._look()
+        if trainer.world_size == 1:
+            self._stop_together(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the last steps too."""
+        self._look()
+        self._stop_together(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save no weights that such a loss has spoilt."""
+        self._look()
+        self._stop_together(trainer)
+
+    def _look(self) -> None:
+        if self._pending is None:
+            return
+        loss, step, samples = self._pending
+        self._pending = None
+        if self._found is None and not loss.isfinite().all():
+            numbers = [] if samples is None else samples.tolist()
+            more = ", ..." if len(numbers) > _SHOWN else ""
+            named = f", samples {', '.join(map(str, numbers[:_SHOWN]))}{more}" if numbers else ""
+            self._found = f"the loss is {loss.sum().item()} in step {step}{named}"
+
+    def _stop_together(self, trainer: Trainer) -> None:
+        found = [self._found]
+        if trainer.world_size > 1 and dist.is_initialized():
+            found = [None] * trainer.world_size
+            dist.all_gather_object(found, self._found)
+        messages = [message for message in found if message is not None]
+        if messages:
+            raise ValueError(f"{messages[0]}; {_advice(trainer)}")
+
+
+def _advice(trainer: Trainer) -> str:
+    """Return what can be done, and where the last weights without fault are."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, LastCheckpoint) and callback.saved_step is not None:
+            return (
+                f"the last good checkpoint is {callback.path} of step {callback.saved_step}:"
+                " lower the learning rate, clip gradients, or look at those samples"
+            )
+    return (
+        "there is no checkpoint yet: lower the learning rate, clip gradients, or look at those"
+        " samples"
+    )
