@@ -79,8 +79,8 @@ def _from_file(
             if line_number == 1 and _is_header(line):
                 _check_width(path, 1, int(line.split()[1]), embedding_dim)
                 continue
-            if line_number <= 2:
-                _check_width(path, line_number, len(line.split(b" ")) - 1, embedding_dim)
+            if line_number == 1:
+                _check_width(path, 1, len(line.split()) - 1, embedding_dim)
             number = wanted.get(fields[0])
             if number is None and len(fields) == embedding_dim + 1:
                 continue

