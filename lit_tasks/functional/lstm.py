@@ -102,22 +102,21 @@ def lstm_forward(
     What the input adds to the gates is one product for many steps, since no state is in it; the
     states' own product is added to it step by step, in place.
 
-    Args:
-        keep: Return the gates, which the derivative needs; otherwise there are none.
-        fused: Use the compiled element-wise step where it can run.
+    The gates, which the derivative needs, are returned when ``keep`` is set; otherwise there are
+    none. ``fused`` uses the compiled element-wise step where it can run.
     """
     hidden = h0.shape[1]
     states = input.shape[0], hidden
     output, cells = input.new_empty(states), input.new_empty(states)
     all_blocks = blocks(batch_sizes.tolist(), KEPT_ROWS if keep else SCRATCH_ROWS)
-    most = max((block.count for block in all_blocks), default=0)
+    most = max((block.total for block in all_blocks), default=0)
     gates = input.new_empty(input.shape[0] if keep else 0, 4 * hidden)
     scratch = input.new_empty(0 if keep else most, 4 * hidden)
     w_x, w_h = w_ih.t().contiguous(), w_hh.t().contiguous()
     h, c = h0.contiguous(), c0.contiguous()
     fused = fused and fused_step.usable(output, h, c, bias)
     for block in all_blocks:
-        z_block = gates[block.rows] if keep else scratch[: block.count]
+        z_block = gates[block.rows] if keep else scratch[: block.total]
         if bias is None or fused:
             torch.mm(input[block.rows], w_x, out=z_block)
         else:
@@ -183,15 +182,15 @@ def lstm_backward(
     fused = fused and fused_step.usable(gates, cells, grad_h, grad_c, grad_output, grad_cells)
     all_blocks = blocks(batch_sizes.tolist(), GRAD_ROWS)
     scratch = gates.new_empty(
-        max((block.count for block in all_blocks), default=0), 4 * h0.shape[1]
+        max((block.total for block in all_blocks), default=0), 4 * h0.shape[1]
     )
     for block in reversed(all_blocks):
         before = block.before(cells, c0), block.before(output, h0)
-        grad_z = scratch[: block.count]
+        grad_z = scratch[: block.total]
         through_h = (
             None if fused else _factors(cells[block.rows], before[0], gates[block.rows], out=grad_z)
         )
-        stop = block.count
+        stop = block.total
         for size in reversed(block.sizes):
             own = slice(stop - size, stop)
             rows = slice(block.start + stop - size, block.start + stop)
@@ -218,7 +217,10 @@ def _factors(
     gates: Float[Tensor, "N 4*H"],
     out: Float[Tensor, "N 4*H"],
 ) -> Float[Tensor, "N H"]:
-    """Write what the gradients of ``c, c, c, h`` are multiplied with; return that of ``c`` by ``h``."""
+    """Write the factors of the gates' gradients; return that of ``h``'s own on its way to ``c``.
+
+    The first three are multiplied with the gradient of ``c``, the last with that of ``h``.
+    """
     i, f, g, o = gates.chunk(4, dim=1)
     t = cells.tanh()
     factors = (g * i * (1 - i), before * f * (1 - f), i * (1 - g**2), t * o * (1 - o))

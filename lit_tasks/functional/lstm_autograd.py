@@ -119,15 +119,16 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> Five:
-        return lstm_op(*args)
+        found: Five = lstm_op(*args)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        input, h0, c0, w_ih, w_hh, bias, batch_sizes, _, ctx.fused = inputs
+        x, h0, c0, w_ih, w_hh, bias, batch_sizes, _, ctx.fused = inputs
         states, _, _, cells, gates = output
         ctx.has_bias = bias is not None
-        ctx.save_for_backward(input, h0, c0, w_ih, w_hh, states, cells, gates, batch_sizes)
+        ctx.save_for_backward(x, h0, c0, w_ih, w_hh, states, cells, gates, batch_sizes)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
@@ -143,7 +144,8 @@ class _LSTMBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> Six:
-        return lstm_backward_op(*args)
+        found: Six = lstm_backward_op(*args)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

@@ -197,27 +197,27 @@ class Block(NamedTuple):
 
     Attributes:
         start: First packed row.
-        count: Number of rows.
+        total: Number of rows.
         sizes: Sequences that have each of the steps.
         first: Sequences that have the step before the block.
     """
 
     start: int
-    count: int
+    total: int
     sizes: list[int]
     first: int
 
     @property
     def rows(self) -> slice:
         """Return the packed rows of the block."""
-        return slice(self.start, self.start + self.count)
+        return slice(self.start, self.start + self.total)
 
     def before(
         self, states: Float[Tensor, "N H"], initial: Float[Tensor, "B H"]
     ) -> Float[Tensor, "M H"]:
         """Return, for each row of the block, the state before its step."""
         if self.start and self.first == self.sizes[-1]:  # sizes do not grow: all are equal
-            return states[self.start - self.first : self.start - self.first + self.count]
+            return states[self.start - self.first : self.start - self.first + self.total]
         offset = self.start - self.first
         found = [
             states[offset : offset + self.sizes[0]] if self.start else initial[: self.sizes[0]]

@@ -8,9 +8,9 @@ mask that stays the same over all steps, and :math:`k` a mask drawn anew for eac
     \tilde c &= f c_{t-1} + i g, \quad \tilde h = o \tanh N_c(\tilde c) \\
     c_t &= c_{t-1} + k_c (\tilde c - c_{t-1}), \quad h_t = h_{t-1} + k_h (\tilde h - h_{t-1})
 
-Sources: Ba, Kiros and Hinton (2016) for the normalisation, Gal and Ghahramani (2016) for the mask on
-the state, Krueger et al. (2017) for zoneout. Everything here is written without changing a tensor,
-so the derivative can be derived again. Equation numbers are those of ``docs/derivations.md``.
+Sources: Ba, Kiros and Hinton (2016) for the normalisation, Gal and Ghahramani (2016) for the mask
+on the state, Krueger et al. (2017) for zoneout. Everything here is written without changing a
+tensor, so the derivative can be derived again. Equation numbers are those of ``docs/derivations.md``.
 """
 
 from typing import NamedTuple

@@ -27,10 +27,8 @@ class _RegularisedLSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, ...]:
-        input, h0, c0, w_ih, w_hh, bias, batch_sizes, *rest = args
-        trace = regularised_lstm_forward(
-            input, h0, c0, w_ih, w_hh, bias, batch_sizes, Options(*rest)
-        )
+        x, h0, c0, w_ih, w_hh, bias, batch_sizes, *rest = args
+        trace = regularised_lstm_forward(x, h0, c0, w_ih, w_hh, bias, batch_sizes, Options(*rest))
         ends = (last_rows(trace.output, h0, batch_sizes), last_rows(trace.cells, c0, batch_sizes))
         return trace.output, *ends, trace.cells, trace.new_cells, trace.gates
 
@@ -42,22 +40,34 @@ class _RegularisedLSTM(torch.autograd.Function):
         ctx.save_for_backward(*inputs, states, cells, new_cells, gates)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        input, h0, c0, w_ih, w_hh, bias, batch_sizes, *rest = ctx.saved_tensors
+    def backward(ctx: Any, *given: Tensor | None) -> Any:
+        x, h0, c0, w_ih, w_hh, bias, batch_sizes, *rest = ctx.saved_tensors
         options = Options(*rest[:-4])
         trace = Trace(*rest[-4:])
         if torch.is_grad_enabled():
-            trace = regularised_lstm_forward(input, h0, c0, w_ih, w_hh, bias, batch_sizes, options)
+            trace = regularised_lstm_forward(x, h0, c0, w_ih, w_hh, bias, batch_sizes, options)
+        grad_output, grad_h_n, grad_c_n, grad_cells, *_ = given
         found = regularised_lstm_backward(
-            *grads[:4], trace, input, h0, c0, w_ih, w_hh, batch_sizes, options
+            grad_output,
+            grad_h_n,
+            grad_c_n,
+            grad_cells,
+            trace,
+            x,
+            h0,
+            c0,
+            w_ih,
+            w_hh,
+            batch_sizes,
+            options,
         )
-        x, of_w_ih, gain_x, of_h, of_c, of_w_hh, of_bias, gain_h, gain_c, shift_c = found
+        of_x, of_w_ih, gain_x, of_h, of_c, of_w_hh, of_b, gain_h, gain_c, shift_c = found
         scales = [
             None if option is None else grad
             for option, grad in zip(options, (gain_x, gain_h, gain_c, shift_c), strict=False)
         ]
-        of_bias = None if bias is None else of_bias
-        return x, of_h, of_c, of_w_ih, of_w_hh, of_bias, None, *scales, None, None, None
+        of_bias = None if bias is None else of_b
+        return of_x, of_h, of_c, of_w_ih, of_w_hh, of_bias, None, *scales, None, None, None
 
 
 class _RegularisedRNN(torch.autograd.Function):
@@ -65,9 +75,9 @@ class _RegularisedRNN(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, ...]:
-        input, h0, w_ih, w_hh, bias, batch_sizes, *rest, nonlinearity = args
+        x, h0, w_ih, w_hh, bias, batch_sizes, *rest, nonlinearity = args
         output, fresh = regularised_rnn_forward(
-            input, h0, w_ih, w_hh, bias, batch_sizes, Options(*rest), nonlinearity
+            x, h0, w_ih, w_hh, bias, batch_sizes, Options(*rest), nonlinearity
         )
         return output, last_rows(output, h0, batch_sizes), fresh
 
@@ -79,22 +89,22 @@ class _RegularisedRNN(torch.autograd.Function):
         ctx.save_for_backward(*tensors, output[0], output[2])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        input, h0, w_ih, w_hh, bias, batch_sizes, *rest, output, fresh = ctx.saved_tensors
+    def backward(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: None) -> Any:
+        x, h0, w_ih, w_hh, bias, batch_sizes, *rest, output, fresh = ctx.saved_tensors
         options = Options(*rest)
         if torch.is_grad_enabled():
             output, fresh = regularised_rnn_forward(
-                input, h0, w_ih, w_hh, bias, batch_sizes, options, ctx.nonlinearity
+                x, h0, w_ih, w_hh, bias, batch_sizes, options, ctx.nonlinearity
             )
-        given = (output, fresh, input, h0, w_ih, w_hh, batch_sizes, options, ctx.nonlinearity)
-        found = regularised_rnn_backward(*grads[:2], *given)
-        x, of_w_ih, gain_x, of_h, of_w_hh, of_bias, gain_h = found
+        given = (output, fresh, x, h0, w_ih, w_hh, batch_sizes, options, ctx.nonlinearity)
+        found = regularised_rnn_backward(grad_output, grad_h_n, *given)
+        of_x, of_w_ih, gain_x, of_h, of_w_hh, of_b, gain_h = found
         gains = [
             None if option is None else grad
             for option, grad in zip(options, (gain_x, gain_h), strict=False)
         ]
-        of_bias = None if bias is None else of_bias
-        return x, of_h, of_w_ih, of_w_hh, of_bias, None, *gains, *[None] * 6
+        of_bias = None if bias is None else of_b
+        return of_x, of_h, of_w_ih, of_w_hh, of_bias, None, *gains, *[None] * 6
 
 
 def regularised_lstm(

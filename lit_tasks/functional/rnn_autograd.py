@@ -93,14 +93,15 @@ class _RNN(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, Tensor]:
-        return rnn_op(*args)
+        found: tuple[Tensor, Tensor] = rnn_op(*args)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        input, h0, w_ih, w_hh, bias, batch_sizes, ctx.nonlinearity = inputs
+        x, h0, w_ih, w_hh, bias, batch_sizes, ctx.nonlinearity = inputs
         ctx.has_bias = bias is not None
-        ctx.save_for_backward(input, h0, w_ih, w_hh, output[0], batch_sizes)
+        ctx.save_for_backward(x, h0, w_ih, w_hh, output[0], batch_sizes)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
@@ -116,7 +117,8 @@ class _RNNBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> Five:
-        return rnn_backward_op(*args)
+        found: Five = rnn_backward_op(*args)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -127,7 +129,7 @@ class _RNNBackward(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         def formula(*tensors: Any) -> Five:
-            return rnn_backward_by_steps(*tensors, nonlinearity=ctx.nonlinearity)
+            return rnn_backward_by_steps(*tensors, ctx.nonlinearity)
 
         return *derive(formula, ctx.saved_tensors, grads), None
 

@@ -1,10 +1,12 @@
 """torch's recurrent layers on derivatives of our own; names, start and state dict are torch's.
 
 Beyond torch: ``lengths`` as a plain tensor beside padded input (on any device, in any order, zeros
-allowed), all cell states, second derivatives, ``torch.compile`` without a graph break.
+allowed), all cell states, layer normalisation, recurrent dropout, zoneout, second derivatives, and
+``torch.compile`` and ``torch.export`` without a break.
 """
 
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 import torch._dynamo.config  # Lightning and every optimizer of torch import it as well
@@ -12,138 +14,45 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.functional.lstm_autograd import lstm
-from lit_tasks.functional.packing import check_lengths, invert, packing, reversal
+from lit_tasks.functional.regularised import Options
+from lit_tasks.functional.regularised_autograd import regularised_lstm, regularised_rnn
 from lit_tasks.functional.rnn_autograd import rnn
+
+from .onnx_recurrent import onnx_lstm, onnx_rnn
+from .packed_rows import Rows, final, form_of, initial, rows_of
 
 # Dynamo refuses every subclass of torch's layers, since it cannot trace what those do; ours it can.
 torch._dynamo.config.allow_rnn = True
 
 Implementation = Literal["auto", "analytic", "torch"]
+# output rows, final states, all cell states (an RNN has none)
+Direction = tuple[Tensor, tuple[Tensor, ...], Tensor | None]
 
 
-class Rows(NamedTuple):
-    """A batch of sequences in packed order, and the way back to the form it came in.
+def stacked(
+    module: nn.RNNBase, rows: Rows, run: Callable[[int, Tensor], Direction]
+) -> tuple[Tensor, list[tuple[Tensor, ...]], Tensor | None]:
+    """Run all layers and directions over packed rows.
 
-    Attributes:
-        data: Rows of all sequences, step by step, ``(N, features)``.
-        batch_sizes: Sequences that have each step, on the CPU.
-        batch: Number of sequences, those without a step included.
-        order: Sequences by falling length; ``None`` where they are in that order already.
-        positions: Place of each row in the padded input, time first; ``None`` without ``lengths``.
-        steps: Number of steps in the padded input.
+    Returns:
+        The last layer's rows, the final states of each layer and direction, and the last layer's
+        cell states.
     """
-
-    data: Tensor
-    batch_sizes: Tensor
-    batch: int
-    order: Tensor | None = None
-    positions: Tensor | None = None
-    steps: int = 0
-
-    def flipped(self, data: Tensor) -> Tensor:
-        """Return the rows with every sequence turned round."""
-        if self.order is None and self.steps:
-            return data.unflatten(0, (self.steps, self.batch)).flip(0).flatten(0, 1)
-        rows = reversal(self.batch_sizes, data.shape[0]).to(data.device)
-        return data.index_select(0, rows)
-
-
-def rows_of_padded(input: Tensor, lengths: Tensor | None) -> Rows:
-    """Return the packed rows of a padded batch, time first, without what is beyond its lengths."""
-    steps, batch = input.shape[:2]
-    if lengths is None:
-        return Rows(input.flatten(0, 1), torch.full((steps,), batch), batch, steps=steps)
-    if lengths.shape[0] != batch:
-        raise ValueError(
-            f"lengths must have one number for each of {batch} sequences, got {lengths.shape[0]}"
-        )
-    lengths = lengths.to(input.device)
-    if torch.compiler.is_compiling():
-        order = packing(lengths, steps, steps * batch)
-        real = torch.arange(steps * batch, device=input.device) < lengths.sum()
-    else:
-        check_lengths(lengths, rows=-1, longest=steps)
-        order, real = packing(lengths), None
-    positions = order.step * batch + order.sequence
-    data = input.flatten(0, 1).index_select(0, positions)
-    if real is not None:  # surplus rows of a traced batch are put beyond the end, then cut off
-        positions = torch.where(real, positions, steps * batch)
-    return Rows(data, order.batch_sizes, batch, order.sorted_indices, positions, steps)
-
-
-def padded_of_rows(rows: Rows, data: Tensor) -> Tensor:
-    """Return packed rows as a rectangle, time first, with zeros where a sequence has ended."""
-    if rows.positions is None:
-        return data.unflatten(0, (rows.steps, rows.batch))
-    places = rows.steps * rows.batch
-    padded = data.new_zeros(places + 1, data.shape[1]).index_copy(0, rows.positions, data)
-    return padded[:places].unflatten(0, (rows.steps, rows.batch))
-
-
-def rows_of(module: nn.RNNBase, input: Tensor | PackedSequence, lengths: Tensor | None) -> Rows:
-    """Return the packed rows of whatever form the input has.
-
-    Raises:
-        ValueError: When the input has a shape that the layer cannot read.
-    """
-    if isinstance(input, PackedSequence):
-        if lengths is not None:
-            raise ValueError("lengths must be left out beside a PackedSequence, which has its own")
-        _check_features(module, input.data)
-        order = input.sorted_indices
-        sizes = input.batch_sizes
-        batch = len(order) if order is not None else int(sizes[0]) if sizes.shape[0] else 0
-        return Rows(input.data, sizes, batch, order)
-    if input.dim() not in (2, 3):
-        raise ValueError(f"input must have 2 or 3 dimensions, got {input.dim()}")
-    _check_features(module, input)
-    if input.dim() == 2:
-        if lengths is not None:
-            raise ValueError("lengths must be left out beside a single sequence of 2 dimensions")
-        return rows_of_padded(input.unsqueeze(1), None)
-    return rows_of_padded(input.transpose(0, 1) if module.batch_first else input, lengths)
-
-
-def _check_features(module: nn.RNNBase, input: Tensor) -> None:
-    if input.shape[-1] != module.input_size:
-        raise ValueError(
-            f"input must have {module.input_size} features (input_size), got {input.shape[-1]}"
-        )
-
-
-def initial(module: nn.RNNBase, rows: Rows, hx: Tensor | None, name: str, single: bool) -> Tensor:
-    """Return initial states in packed order, ``(layers * directions, B, H)``; zeros by default.
-
-    Raises:
-        ValueError: When given states have another shape than torch's layer takes.
-    """
-    shape = (module.num_layers * (1 + module.bidirectional), rows.batch, module.hidden_size)
-    if hx is None:
-        return rows.data.new_zeros(shape)
-    hx = hx.unsqueeze(1) if single and hx.dim() == 2 else hx
-    if tuple(hx.shape) != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {tuple(hx.shape)}")
-    return hx if rows.order is None else hx.index_select(1, rows.order)
-
-
-def form_of(
-    module: nn.RNNBase, input: Tensor | PackedSequence, rows: Rows, data: Tensor
-) -> Tensor | PackedSequence:
-    """Return packed rows in the form that the input had."""
-    if isinstance(input, PackedSequence):
-        return PackedSequence(data, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
-    padded = padded_of_rows(rows, data)
-    if input.dim() == 2:
-        return padded.squeeze(1)
-    return padded.transpose(0, 1) if module.batch_first else padded
-
-
-def final(rows: Rows, states: list[Tensor], single: bool) -> Tensor:
-    """Return the final states of all layers and directions, in the order of the batch."""
-    stacked = torch.stack(states)
-    if rows.order is not None:
-        stacked = stacked.index_select(1, invert(rows.order))
-    return stacked.squeeze(1) if single else stacked
+    data, ends, cells = lowered(rows.data), [], None
+    ways = 1 + module.bidirectional
+    for layer in range(module.num_layers):
+        outputs, all_cells = [], []
+        for way in range(ways):
+            output, end, cell = run(layer * ways + way, rows.flipped(data) if way else data)
+            outputs.append(rows.flipped(output) if way else output)
+            if cell is not None:
+                all_cells.append(rows.flipped(cell) if way else cell)
+            ends.append(end)
+        data = torch.cat(outputs, 1) if module.bidirectional else outputs[0]
+        cells = torch.cat(all_cells, 1) if all_cells else None
+        if module.dropout and layer < module.num_layers - 1:
+            data = nn.functional.dropout(data, module.dropout, module.training)
+    return data, ends, cells
 
 
 def lowered(tensor: Tensor) -> Tensor:
@@ -160,24 +69,93 @@ def weights_of(module: nn.RNNBase, place: int) -> tuple[Tensor, Tensor, Tensor |
     return w_ih, w_hh, biases[0] + biases[1] if biases else None
 
 
-def handed_over(module: nn.RNNBase, implementation: Implementation, data: Tensor) -> bool:
-    """Tell whether torch's own kernel is to run: when asked, or by itself on a GPU."""
-    if implementation == "auto":
-        return data.device.type == "cuda" and not torch.compiler.is_compiling()
-    return implementation == "torch"
+def check_share(name: str, share: float) -> None:
+    """Refuse what is no share of 1."""
+    if not 0 <= share < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {share}")
+
+
+def suffixes(module: nn.RNNBase) -> list[str]:
+    """Return the ends of torch's parameter names, one for each layer and direction."""
+    ways = ("", "_reverse") if module.bidirectional else ("",)
+    return [f"_l{layer}{way}" for layer in range(module.num_layers) for way in ways]
+
+
+def add_gains(module: nn.RNNBase, names: tuple[str, ...]) -> None:
+    """Register the scales and shifts of layer normalisation, in torch's manner of naming."""
+    like: Tensor = module.all_weights[0][0]
+    for suffix in suffixes(module):
+        for name in names:
+            size = module.hidden_size if name.endswith("_c") else like.shape[0]
+            start = like.new_ones(size) if name.startswith("gain_") else like.new_zeros(size)
+            module.register_parameter(name + suffix, nn.Parameter(start))
+
+
+def reset_gains(module: nn.RNNBase) -> None:
+    """Let normalisation start with scale 1 and shift 0."""
+    for name, parameter in module.named_parameters():
+        if name.startswith(("gain_", "shift_")):
+            nn.init.constant_(parameter, float(name.startswith("gain_")))
+
+
+def zoned(module: nn.Module, like: Tensor, share: float, size: int) -> Tensor | None:
+    """Return what part of the new state each row takes: drawn in training, expected otherwise."""
+    if not share:
+        return None
+    if module.training:
+        return torch.bernoulli(like.new_full((like.shape[0], size), 1 - share))
+    return like.new_full((1, 1), 1 - share)
+
+
+def dropped(module: nn.Module, state: Tensor, share: float) -> Tensor | None:
+    """Return the factors of each sequence's hidden state, the same at all steps."""
+    if not share or not module.training:
+        return None
+    return nn.functional.dropout(torch.ones_like(state), share)
+
+
+def gain(module: nn.Module, name: str) -> Tensor | None:
+    """Return a scale or shift where normalisation is on."""
+    found = getattr(module, name, None)
+    return None if found is None else lowered(found)
 
 
 class RNN(nn.RNN):
     """`torch.nn.RNN` on the derivative of `lit_tasks.functional.rnn`.
 
+    The positional and other named arguments are those of torch's layer.
+
     Args:
-        implementation: ``analytic`` runs ours, ``torch`` hands over to torch's own, ``auto``
-            takes torch's on a GPU, where it is one fused kernel, and ours elsewhere.
+        implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
+            torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
+            elsewhere.
+        layer_norm: Normalise the input's and the state's part of the sum, each with a scale.
+        recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
+        zoneout: Share of the hidden features that keep their last value, drawn at each step.
     """
 
-    def __init__(self, *args: Any, implementation: Implementation = "auto", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        implementation: Implementation = "auto",
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.implementation = implementation
+        check_share("recurrent_dropout", recurrent_dropout)
+        check_share("zoneout", zoneout)
+        self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
+        self.regularised = bool(layer_norm or recurrent_dropout or zoneout)
+        self.implementation = checked(implementation, self.regularised)
+        if layer_norm:
+            add_gains(self, ("gain_ih", "gain_hh"))
+
+    def reset_parameters(self) -> None:
+        """Start as torch does, and with a normalisation that scales nothing."""
+        super().reset_parameters()
+        reset_gains(self)
 
     def forward(  # type: ignore[override]
         self,
@@ -194,43 +172,86 @@ class RNN(nn.RNN):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
+            return onnx_rnn(self, input, hx, lengths)
+        if handed_over(self, input) and lengths is None:
+            return super().forward(input, hx)
         rows = rows_of(self, input, lengths)
         single = isinstance(input, Tensor) and input.dim() == 2
-        data, ends = lowered(rows.data), []
         h0 = lowered(initial(self, rows, hx, "hx", single))
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(1 + self.bidirectional):
-                place = layer * (1 + self.bidirectional) + direction
-                turned = rows.flipped(data) if direction else data
-                output, h_n = rnn(
-                    turned,
-                    h0[place],
-                    *weights_of(self, place),
-                    rows.batch_sizes,
-                    self.nonlinearity,
-                )
-                outputs.append(rows.flipped(output) if direction else output)
-                ends.append(h_n)
-            data = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
-            if self.dropout and layer < self.num_layers - 1:
-                data = nn.functional.dropout(data, self.dropout, self.training)
-        return form_of(self, input, rows, data), final(rows, ends, single)
+        if handed_over(self, input) and rows.batch_sizes.shape[0]:
+            some = int(rows.batch_sizes[0])
+            packed, h_n = super().forward(
+                PackedSequence(rows.data, rows.batch_sizes), h0[:, :some].contiguous()
+            )
+            data, ends = packed.data, list(torch.cat((h_n, h0[:, some:]), 1))
+            return form_of(self, input, rows, data), final(rows, ends, single)
+        data, found, _ = stacked(self, rows, lambda place, x: self._run(place, x, rows, h0[place]))
+        return form_of(self, input, rows, data), final(rows, [h for (h,) in found], single)
+
+    def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor) -> Direction:
+        """Run one layer in one direction."""
+        weights = weights_of(self, place)
+        if not self.regularised:
+            done = rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity)
+        else:
+            end = suffixes(self)[place]
+            options = Options(
+                gain_x=gain(self, "gain_ih" + end),
+                gain_h=gain(self, "gain_hh" + end),
+                mask=dropped(self, h0, self.recurrent_dropout),
+                update_h=zoned(self, x, self.zoneout, self.hidden_size),
+            )
+            done = regularised_rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity, options)
+        return done.output, (done.h_n,), None
 
 
 class LSTM(nn.LSTM):
     """`torch.nn.LSTM` on the derivative of `lit_tasks.functional.lstm`.
 
+    The positional and other named arguments are those of torch's layer; ``proj_size`` must be 0.
+
     Args:
-        implementation: ``analytic`` runs ours, ``torch`` hands over to torch's own, ``auto``
-            takes torch's on a GPU, where it is one fused kernel, and ours elsewhere.
+        implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
+            torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
+            elsewhere, with the element-wise part compiled where there is a compiler.
+        layer_norm: Normalise the input's and the state's part of the gates, each with a scale, and
+            the cell state before its tanh, with a scale and a shift.
+        recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
+        zoneout: Share of the hidden features that keep their last value, drawn at each step.
+        zoneout_cell: Share of the cell states that do.
+
+    Raises:
+        ValueError: When an argument is not supported or contradicts another.
     """
 
-    def __init__(self, *args: Any, implementation: Implementation = "auto", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        implementation: Implementation = "auto",
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        zoneout_cell: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         if self.proj_size:
             raise ValueError(f"proj_size must be 0, got {self.proj_size}")
-        self.implementation = implementation
+        check_share("recurrent_dropout", recurrent_dropout)
+        check_share("zoneout", zoneout)
+        check_share("zoneout_cell", zoneout_cell)
+        self.recurrent_dropout = recurrent_dropout
+        self.zoneout, self.zoneout_cell = zoneout, zoneout_cell
+        self.regularised = bool(layer_norm or recurrent_dropout or zoneout or zoneout_cell)
+        self.implementation = checked(implementation, self.regularised)
+        if layer_norm:
+            add_gains(self, ("gain_ih", "gain_hh", "gain_c", "shift_c"))
+
+    def reset_parameters(self) -> None:
+        """Start as torch does, and with a normalisation that changes nothing."""
+        super().reset_parameters()
+        reset_gains(self)
 
     def forward(  # type: ignore[override]
         self,
@@ -248,31 +269,92 @@ class LSTM(nn.LSTM):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
+            return onnx_lstm(self, input, hx, lengths)
+        if handed_over(self, input) and lengths is None:
+            return super().forward(input, hx)
+        output, states, _ = self._forward(input, hx, lengths, handed_over(self, input))
+        return output, states
+
+    def forward_with_cells(
+        self,
+        input: Tensor | PackedSequence,
+        hx: tuple[Tensor, Tensor] | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor], Tensor | PackedSequence]:
+        """Return what `forward` does, and all cell states of the last layer in the same form."""
+        output, states, cells = self._forward(input, hx, lengths, hand_over=False)
+        assert cells is not None
+        return output, states, cells
+
+    def _forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: tuple[Tensor, Tensor] | None,
+        lengths: Tensor | None,
+        hand_over: bool,
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor], Tensor | PackedSequence | None]:
         rows = rows_of(self, input, lengths)
         single = isinstance(input, Tensor) and input.dim() == 2
-        data, ends_h, ends_c = lowered(rows.data), [], []
-        h0, c0 = (
-            lowered(initial(self, rows, None if hx is None else hx[k], f"hx[{k}]", single))
-            for k in range(2)
+        given = (None, None) if hx is None else hx
+        h0 = lowered(initial(self, rows, given[0], "hx[0]", single))
+        c0 = lowered(initial(self, rows, given[1], "hx[1]", single))
+        if hand_over and rows.batch_sizes.shape[0]:
+            some = int(rows.batch_sizes[0])
+            packed, (h_n, c_n) = super().forward(
+                PackedSequence(rows.data, rows.batch_sizes),
+                (h0[:, :some].contiguous(), c0[:, :some].contiguous()),
+            )
+            ends_h, ends_c = torch.cat((h_n, h0[:, some:]), 1), torch.cat((c_n, c0[:, some:]), 1)
+            states = final(rows, list(ends_h), single), final(rows, list(ends_c), single)
+            return form_of(self, input, rows, packed.data), states, None
+        data, ends, cells = stacked(
+            self, rows, lambda place, x: self._run(place, x, rows, h0[place], c0[place])
         )
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(1 + self.bidirectional):
-                place = layer * (1 + self.bidirectional) + direction
-                turned = rows.flipped(data) if direction else data
-                done = lstm(
-                    turned,
-                    h0[place],
-                    c0[place],
-                    *weights_of(self, place),
-                    rows.batch_sizes,
-                    self.implementation == "auto",
-                )
-                outputs.append(rows.flipped(done.output) if direction else done.output)
-                ends_h.append(done.h_n)
-                ends_c.append(done.c_n)
-            data = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
-            if self.dropout and layer < self.num_layers - 1:
-                data = nn.functional.dropout(data, self.dropout, self.training)
-        states = final(rows, ends_h, single), final(rows, ends_c, single)
-        return form_of(self, input, rows, data), states
+        states = (
+            final(rows, [h for h, _ in ends], single),
+            final(rows, [c for _, c in ends], single),
+        )
+        all_cells = None if cells is None else form_of(self, input, rows, cells)
+        return form_of(self, input, rows, data), states, all_cells
+
+    def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor, c0: Tensor) -> Direction:
+        """Run one layer in one direction."""
+        weights = weights_of(self, place)
+        if not self.regularised:
+            done = lstm(x, h0, c0, *weights, rows.batch_sizes, self.implementation == "auto")
+        else:
+            end = suffixes(self)[place]
+            options = Options(
+                gain_x=gain(self, "gain_ih" + end),
+                gain_h=gain(self, "gain_hh" + end),
+                gain_c=gain(self, "gain_c" + end),
+                shift_c=gain(self, "shift_c" + end),
+                mask=dropped(self, h0, self.recurrent_dropout),
+                update_h=zoned(self, x, self.zoneout, self.hidden_size),
+                update_c=zoned(self, x, self.zoneout_cell, self.hidden_size),
+            )
+            done = regularised_lstm(x, h0, c0, *weights, rows.batch_sizes, options)
+        return done.output, (done.h_n, done.c_n), done.cells
+
+
+def checked(implementation: Implementation, regularised: bool) -> Implementation:
+    """Refuse to hand over to torch what torch cannot do."""
+    if implementation not in ("auto", "analytic", "torch"):
+        raise ValueError(
+            f"implementation must be 'auto', 'analytic' or 'torch', got {implementation!r}"
+        )
+    if implementation == "torch" and regularised:
+        raise ValueError(
+            "implementation must be 'auto' or 'analytic' with layer_norm, recurrent_dropout or "
+            "zoneout, which torch does not have, got 'torch'"
+        )
+    return implementation
+
+
+def handed_over(module: "RNN | LSTM", input: Tensor | PackedSequence) -> bool:
+    """Tell whether torch's own kernel is to run: when asked, or by itself on a GPU."""
+    if module.implementation == "auto":
+        device = (input.data if isinstance(input, PackedSequence) else input).device
+        return device.type == "cuda" and not module.regularised
+    return module.implementation == "torch"
