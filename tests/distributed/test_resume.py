@@ -64,6 +64,7 @@ class KeepEvery(LastCheckpoint):
         if trainer.is_global_zero:
             kept = len(list(self.path.parent.glob("*.kept")))
             shutil.copy(self.path, self.path.with_name(f"{kept:03}.kept"))
+        trainer.strategy.barrier("kept")  # all processes look for them afterwards
 
 
 def play(
