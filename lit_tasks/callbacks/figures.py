@@ -15,7 +15,7 @@ class FigureWriter(Callback):
     """Draw what the task offers after ``validate`` and ``test``.
 
     A task offers figures by a method ``figures(stage) -> dict[str, Figure]``, called on every
-    process before the epoch's metrics are reset. They go to ``figures/<stage>_<name>.png``.
+    process once the metrics are computed. They go to ``figures/<stage>_<name>.png``.
 
     Args:
         dpi: Dots per inch of the PNG files.
@@ -24,12 +24,12 @@ class FigureWriter(Callback):
     def __init__(self, dpi: int = 120) -> None:
         self.dpi = dpi
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw, unless this is one of the validations within training."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._draw(trainer, pl_module, "val")
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw."""
         self._draw(trainer, pl_module, "test")
 

@@ -80,5 +80,6 @@ def _quieten() -> None:
         r".*sync_dist=True.*",  # torchmetrics sync themselves
         r".*exists and is not empty.*",  # the run folder is ours
         r".*The dirpath has changed.*",  # another command, another folder
+        r".*callbacks used to create the checkpoint need to be provided.*",  # evaluation needs few
     ):
         warnings.filterwarnings("ignore", message=message)
