@@ -47,7 +47,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     ],
     "enable_autolog_hparams": False,  # RecordConfig logs the whole configuration instead
     "use_distributed_sampler": False,  # it repeats samples; ExactBatches does not
-    "log_every_n_steps": 10,
 }
 
 

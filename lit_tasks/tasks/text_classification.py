@@ -21,8 +21,6 @@ from lit_tasks.metrics.calibration import CalibrationError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOG_EVERY = 50  # steps; each self.log costs more than a step of a small model
-
 
 class TextClassificationTask(LightningModule):
     """Give each text one of a few labels.
@@ -93,7 +91,8 @@ class TextClassificationTask(LightningModule):
         """Return the mean cross-entropy of the batch."""
         assert batch.label is not None
         loss = F.cross_entropy(self(batch), batch.label, label_smoothing=self.label_smoothing)
-        if self.global_step % _LOG_EVERY == 0:
+        # Each self.log costs more than a step of a small model, and only these steps are shown.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log("train/loss", loss.detach(), batch_size=len(batch.lengths))
         return loss
 
