@@ -34,7 +34,8 @@ class TinyTask(LightningModule):
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         """Return the mean loss of a batch."""
         loss = nn.functional.cross_entropy(self.net(batch[0]), batch[1])
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
             self.log("train/loss", loss)
         return loss
 

@@ -92,7 +92,8 @@ class TextClassificationTask(LightningModule):
         assert batch.label is not None
         loss = F.cross_entropy(self(batch), batch.label, label_smoothing=self.label_smoothing)
         # Each self.log costs more than a step of a small model, and only these steps are shown.
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
             self.log("train/loss", loss.detach(), batch_size=len(batch.lengths))
         return loss
 
