@@ -54,12 +54,13 @@ def lstm_cell_backward(
     i, f, g, o = gates.chunk(4, dim=1)
     t = c_next.tanh()
     delta = grad_c + grad_h * o * (1 - t**2)
+    # eq. (14), eq. (13), eq. (15), eq. (16): torch's order of gates is input, forget, cell, output
     bar = torch.cat((delta * g, delta * c, delta * i, grad_h * t), dim=1)
     if grad_gates is not None:
         bar = bar + grad_gates
     bar_i, bar_f, bar_g, bar_o = bar.chunk(4, dim=1)
     grad_z = (bar_i * i * (1 - i), bar_f * f * (1 - f), bar_g * (1 - g**2), bar_o * o * (1 - o))
-    return torch.cat(grad_z, dim=1), delta * f
+    return torch.cat(grad_z, dim=1), delta * f  # eq. (29)
 
 
 # Enough rows that a product of matrices runs at full speed; fewer where they are not kept, so that
@@ -270,8 +271,8 @@ def lstm_backward_by_steps(
     Written with `lstm_cell_backward` and without changing a tensor, so it can be derived again.
     """
     sizes = batch_sizes.tolist()
-    carry_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n
-    carry_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n
+    carry_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n  # eq. (34)
+    carry_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n  # eq. (35)
     c_before = previous_rows(cells, c0, batch_sizes)
     grads_z = []
     stop = len(input)
@@ -291,16 +292,16 @@ def lstm_backward_by_steps(
             gates[rows],
             None if grad_gates is None else grad_gates[rows],
         )
-        carry_h = torch.cat((grad_z @ w_hh, carry_h[size:]))
-        carry_c = torch.cat((grad_c, carry_c[size:]))
+        carry_h = torch.cat((grad_z @ w_hh, carry_h[size:]))  # eq. (32)
+        carry_c = torch.cat((grad_c, carry_c[size:]))  # eq. (33)
         grads_z.append(grad_z)
     grad_z = torch.cat(grads_z[::-1]) if grads_z else gates
     h_before = previous_rows(output, h0, batch_sizes)
     return (
-        grad_z @ w_ih,
-        carry_h,
+        grad_z @ w_ih,  # eq. (48)
+        carry_h,  # eq. (49)
         carry_c,
-        grad_z.t() @ input,
-        grad_z.t() @ h_before,
-        grad_z.sum(0),
+        grad_z.t() @ input,  # eq. (36), eq. (38), eq. (40), eq. (42)
+        grad_z.t() @ h_before,  # eq. (37), eq. (39), eq. (41), eq. (43)
+        grad_z.sum(0),  # eq. (44), eq. (45), eq. (46), eq. (47)
     )

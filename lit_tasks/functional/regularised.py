@@ -10,7 +10,8 @@ mask that stays the same over all steps, and :math:`k` a mask drawn anew for eac
 
 Sources: Ba, Kiros and Hinton (2016) for the normalisation, Gal and Ghahramani (2016) for the mask
 on the state, Krueger et al. (2017) for zoneout. Everything here is written without changing a
-tensor, so the derivative can be derived again. Equation numbers are those of ``docs/derivations.md``.
+tensor, so the derivative can be derived again. Equation numbers are those of
+``docs/derivations.md``.
 """
 
 from typing import NamedTuple
@@ -218,7 +219,7 @@ def regularised_lstm_backward(
         carry_c,
         grad_u.t() @ h_before,
         grad_z.sum(0),
-        (grad_z * normal_h).sum(0),
+        (grad_z * normal_h).sum(0),  # eq. (56)
         (bar_exposed * normal_c).sum(0),
         bar_exposed.sum(0),
     )

@@ -34,7 +34,7 @@ def rnn_cell_backward(
     Both derivatives can be told from the value: :math:`1 - h^2`, or 1 where ``h`` is positive.
     """
     if nonlinearity == "tanh":
-        return grad_h * (1 - h**2)
+        return grad_h * (1 - h**2)  # inside eq. (1) to eq. (5)
     return grad_h * (h > 0).to(h.dtype)
 
 
@@ -116,7 +116,7 @@ def rnn_backward_by_steps(
 
     Written with `rnn_cell_backward` and without changing a tensor, so it can be derived again.
     """
-    carry = torch.zeros_like(h0) if grad_h_n is None else grad_h_n
+    carry = torch.zeros_like(h0) if grad_h_n is None else grad_h_n  # eq. (7)
     grads_z = []
     stop = len(input)
     for size in reversed(batch_sizes.tolist()):
@@ -124,10 +124,16 @@ def rnn_backward_by_steps(
         stop -= size
         grad_h = carry[:size]
         if grad_output is not None:
-            grad_h = grad_h + grad_output[rows]
+            grad_h = grad_h + grad_output[rows]  # eq. (6), first term
         grad_z = rnn_cell_backward(grad_h, output[rows], nonlinearity)
-        carry = torch.cat((grad_z @ w_hh, carry[size:]))
+        carry = torch.cat((grad_z @ w_hh, carry[size:]))  # eq. (6), second term
         grads_z.append(grad_z)
     grad_z = torch.cat(grads_z[::-1]) if grads_z else output
     h_before = previous_rows(output, h0, batch_sizes)
-    return grad_z @ w_ih, carry, grad_z.t() @ input, grad_z.t() @ h_before, grad_z.sum(0)
+    return (
+        grad_z @ w_ih,  # eq. (11)
+        carry,  # eq. (12)
+        grad_z.t() @ input,  # eq. (8)
+        grad_z.t() @ h_before,  # eq. (9)
+        grad_z.sum(0),  # eq. (10)
+    )

@@ -3,6 +3,7 @@
 It is built like `lstm_autograd`.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -128,9 +129,7 @@ class _RNNBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        def formula(*tensors: Any) -> Five:
-            return rnn_backward_by_steps(*tensors, ctx.nonlinearity)
-
+        formula = partial(rnn_backward_by_steps, nonlinearity=ctx.nonlinearity)
         return *derive(formula, ctx.saved_tensors, grads), None
 
 

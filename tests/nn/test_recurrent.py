@@ -41,16 +41,16 @@ def tensors(found: Any) -> list[Tensor]:
 
 
 def run(
-    module: nn.Module, input: Tensor, states: list[Tensor] | None, form: str, torchs: bool
+    module: nn.Module, features: Tensor, states: list[Tensor] | None, form: str, torchs: bool
 ) -> list[Tensor]:
     """Run a batch of four in the given form; torch is given lengths as a packed sequence."""
     first = module.batch_first
     lengths = torch.tensor([6, 4, 4, 1] if form == "sorted" else [2, 6, 1, 4])
-    given: Any = input
+    given: Any = features
     if form in ("sorted", "unsorted") or (form == "lengths" and torchs):
-        given = pack_padded_sequence(input, lengths, first, enforce_sorted=form == "sorted")
+        given = pack_padded_sequence(features, lengths, first, enforce_sorted=form == "sorted")
     if form == "single":
-        given = input[0] if first else input[:, 0]
+        given = features[0] if first else features[:, 0]
         states = None if states is None else [state[:, 0] for state in states]
     hx = None if states is None else tuple(states) if isinstance(module, nn.LSTM) else states[0]
     if form != "lengths":
@@ -67,15 +67,15 @@ def results(module: nn.Module, form: str, with_states: bool, torchs: bool) -> li
     dtype = next(module.parameters()).dtype
     ways = 1 + module.bidirectional
     shape = (4, 6, 3) if module.batch_first else (6, 4, 3)
-    input = torch.randn(shape, dtype=dtype, requires_grad=True)
+    features = torch.randn(shape, dtype=dtype, requires_grad=True)
     count = (2 if isinstance(module, nn.LSTM) else 1) if with_states else 0
     states = [
         torch.randn(module.num_layers * ways, 4, 5, dtype=dtype, requires_grad=True)
         for _ in range(count)
     ]
-    outputs = run(module, input, states or None, form, torchs)
+    outputs = run(module, features, states or None, form, torchs)
     weighted = sum((output * torch.randn(output.shape, dtype=dtype)).sum() for output in outputs)
-    inputs = [input, *states, *module.parameters()]
+    inputs = [features, *states, *module.parameters()]
     return [*outputs, *torch.autograd.grad(weighted, inputs)]
 
 
@@ -90,9 +90,7 @@ def test_layers_are_drop_ins_for_torch(
         theirs, ours = pair(kind, **options, **extra)
         expected = results(theirs, form, with_states, torchs=True)
         found = results(ours, form, with_states, torchs=False)
-        torch.testing.assert_close(
-            found, expected, rtol=1e-10, atol=1e-10, msg=lambda m: f"{form}: {m}"
-        )
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10, msg=f"{form} differs")
 
 
 @pytest.mark.parametrize("implementation", ["auto", "analytic", "torch"])
@@ -131,10 +129,10 @@ def test_any_lengths_give_what_each_sequence_gives_alone(
 ) -> None:
     layer = PAIRS[kind][1](2, hidden, bidirectional=both, batch_first=True).double()
     steps = max(lengths) + surplus
-    input = torch.randn(len(lengths), steps, 2, dtype=torch.float64, requires_grad=True)
+    features = torch.randn(len(lengths), steps, 2, dtype=torch.float64, requires_grad=True)
     states = [torch.randn(1 + both, len(lengths), hidden).double() for _ in range(2)]
     hx = tuple(states) if kind == "lstm" else states[0]
-    output, ends = layer(input, hx, lengths=torch.tensor(lengths))
+    output, ends = layer(features, hx, lengths=torch.tensor(lengths))
     assert output.shape == (len(lengths), steps, hidden * (1 + both))
     for place, length in enumerate(lengths):
         assert not output[place, length:].any()
@@ -143,12 +141,12 @@ def test_any_lengths_give_what_each_sequence_gives_alone(
             for end, state in zip(tensors(ends), own, strict=False):
                 assert torch.equal(end[:, place], state)
             continue
-        alone = layer(input[place, :length], tuple(own) if kind == "lstm" else own[0])
+        alone = layer(features[place, :length], tuple(own) if kind == "lstm" else own[0])
         torch.testing.assert_close(output[place, :length], alone[0])
         for end, expected in zip(tensors(ends), tensors(alone[1]), strict=True):
             torch.testing.assert_close(end[:, place], expected)
     if output.requires_grad and sum(lengths):
-        (grad,) = torch.autograd.grad(output.sum(), input)
+        (grad,) = torch.autograd.grad(output.sum(), features)
         beyond = torch.arange(steps) >= torch.tensor(lengths)[:, None]
         assert not grad[beyond].any()
 
@@ -156,9 +154,12 @@ def test_any_lengths_give_what_each_sequence_gives_alone(
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
 def test_permuting_the_batch_permutes_the_result(kind: str) -> None:
     _, ours = pair(kind, bidirectional=True)
-    input, lengths = torch.randn(6, 4, 3).double(), torch.tensor([2, 6, 0, 4])
+    features, lengths = torch.randn(6, 4, 3).double(), torch.tensor([2, 6, 0, 4])
     order = torch.tensor([3, 1, 0, 2])
-    straight, mixed = ours(input, lengths=lengths), ours(input[:, order], lengths=lengths[order])
+    straight, mixed = (
+        ours(features, lengths=lengths),
+        ours(features[:, order], lengths=lengths[order]),
+    )
     for one, other in zip(tensors(straight), tensors(mixed), strict=True):
         torch.testing.assert_close(one[:, order], other)
 
@@ -166,10 +167,10 @@ def test_permuting_the_batch_permutes_the_result(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
 def test_carrying_the_state_over_a_cut_equals_the_whole(kind: str) -> None:
     _, ours = pair(kind, num_layers=2)
-    input = torch.randn(7, 4, 3).double()
-    whole, end = ours(input)
-    head, state = ours(input[:3])
-    tail, last = ours(input[3:], state)
+    features = torch.randn(7, 4, 3).double()
+    whole, end = ours(features)
+    head, state = ours(features[:3])
+    tail, last = ours(features[3:], state)
     torch.testing.assert_close(torch.cat((head, tail)), whole)
     torch.testing.assert_close(last, end)
 
@@ -180,14 +181,14 @@ def test_layers_have_second_derivatives(kind: str) -> None:
     layer = PAIRS[kind][1](2, 2, bidirectional=True).double()
     names, values = zip(*layer.named_parameters(), strict=True)
 
-    def function(input: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    def function(features: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(names, weights, strict=True))
-        found = torch.func.functional_call(layer, given, (input, None, torch.tensor([1, 3])))
+        found = torch.func.functional_call(layer, given, (features, None, torch.tensor([1, 3])))
         return tuple(tensors(found))
 
-    input = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(function, (input, *values))
-    assert torch.autograd.gradgradcheck(function, (input, *values))
+    features = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(function, (features, *values))
+    assert torch.autograd.gradgradcheck(function, (features, *values))
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(nn.RNNCell, RNNCell), (nn.LSTMCell, LSTMCell)])
@@ -197,16 +198,16 @@ def test_cells_are_drop_ins_for_torch(theirs: Any, ours: Any) -> None:
         cells = theirs(3, 5, bias=bias).double(), ours(3, 5, bias=bias).double()
         cells[1].load_state_dict(cells[0].state_dict())
         shape = () if batch is None else (batch,)
-        input = torch.randn(*shape, 3, dtype=torch.float64, requires_grad=True)
+        features = torch.randn(*shape, 3, dtype=torch.float64, requires_grad=True)
         states = [torch.randn(*shape, 5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
         found = []
         for cell in cells:
             hx = (tuple(states) if theirs is nn.LSTMCell else states[0]) if with_states else None
-            outputs = tensors(cell(input, hx))
+            outputs = tensors(cell(features, hx))
             total = sum(output.square().sum() for output in outputs)
             used = states[: len(outputs)] if with_states else []
             found.append(
-                [*outputs, *torch.autograd.grad(total, [input, *used, *cell.parameters()])]
+                [*outputs, *torch.autograd.grad(total, [features, *used, *cell.parameters()])]
             )
         torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-10)
 
@@ -216,28 +217,28 @@ def test_a_cell_in_a_loop_equals_the_layer() -> None:
     cell.load_state_dict(
         {name.removesuffix("_l0"): value for name, value in layer.state_dict().items()}
     )
-    input, state, found = torch.randn(6, 4, 3).double(), None, []
-    for x in input:
+    features, state, found = torch.randn(6, 4, 3).double(), None, []
+    for x in features:
         state = cell(x, state)
         found.append(state)
-    output, _, cells = layer.forward_with_cells(input)
+    output, _, cells = layer.forward_with_cells(features)
     torch.testing.assert_close(torch.stack([h for h, _ in found]), output)
     torch.testing.assert_close(torch.stack([c for _, c in found]), cells)
 
 
 def test_eval_mode_has_a_backward_pass() -> None:
     layer = LSTM(3, 5, num_layers=2, dropout=0.5).eval()
-    input = torch.randn(6, 4, 3, requires_grad=True)
-    layer(input)[0].sum().backward()
-    assert input.grad is not None
-    assert input.grad.abs().sum() > 0
+    features = torch.randn(6, 4, 3, requires_grad=True)
+    layer(features)[0].sum().backward()
+    assert features.grad is not None
+    assert features.grad.abs().sum() > 0
 
 
 def test_dropout_between_layers_is_drawn_in_training_only() -> None:
-    layer, input = LSTM(3, 64, num_layers=2, dropout=0.5), torch.randn(6, 4, 3)
-    assert not torch.equal(layer(input)[0], layer(input)[0])
+    layer, features = LSTM(3, 64, num_layers=2, dropout=0.5), torch.randn(6, 4, 3)
+    assert not torch.equal(layer(features)[0], layer(features)[0])
     layer.eval()
-    assert torch.equal(layer(input)[0], layer(input)[0])
+    assert torch.equal(layer(features)[0], layer(features)[0])
 
 
 @pytest.mark.parametrize(
