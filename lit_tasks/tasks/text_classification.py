@@ -27,7 +27,8 @@ class TextClassificationTask(LightningModule):
 
     Args:
         encoder: Builds the encoder from the size of the vocabulary.
-        optimizer: Builds the optimizer from the parameters.
+        optimizer: Builds the optimizer from the parameters. (Its default has no weight decay because
+            jsonargparse hands a default's arguments on to the class that replaces it.)
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
         decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
@@ -40,7 +41,7 @@ class TextClassificationTask(LightningModule):
     def __init__(
         self,
         encoder: Callable[[int], nn.Module],
-        optimizer: OptimizerCallable = torch.optim.AdamW,
+        optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
         decay: Literal["constant", "linear", "cosine"] = "constant",
         dropout: float = 0.0,

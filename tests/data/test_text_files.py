@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,12 +65,8 @@ def test_a_bad_row_says_its_line_and_what_is_wrong(
     path.write_bytes(content)
     bad = [row for row in read_rows(path, format_of(path, None), Columns()) if row["problem"]]
     assert [row["line"] for row in bad] == [line]
-    pytest.raises(ValueError, _raise, bad[0]["problem"]).match(problem)
+    assert re.search(problem, bad[0]["problem"])
     (bad[0]["text"] + bad[0]["label"]).encode()  # it can be written into the cache
-
-
-def _raise(message: str) -> None:
-    raise ValueError(message)
 
 
 def test_without_labels_an_empty_text_is_a_text_like_others(tmp_path: Path) -> None:
