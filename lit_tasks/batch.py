@@ -6,7 +6,7 @@ back into input order by it, on any number of processes, and an error can name t
 
 from typing import NamedTuple
 
-from jaxtyping import Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 
@@ -23,4 +23,32 @@ class TextBatch(NamedTuple):
     tokens: Int[Tensor, " N"]
     lengths: Int[Tensor, " B"]
     label: Int[Tensor, " B"] | None
-    index: Int[Tensor, " B"]
+    index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
+
+
+class ImageBatch(NamedTuple):
+    """Images of one size.
+
+    Attributes:
+        image: Red, green and blue, whole numbers from 0 to 255 or fractions from 0 to 1.
+        label: Class of each image, or ``None`` where there is none (prediction).
+        index: Position of each image in its dataset.
+    """
+
+    image: Num[Tensor, "B 3 H W"]
+    label: Int[Tensor, " B"] | None
+    index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
+
+
+class FeatureBatch(NamedTuple):
+    """What a frozen network made of images, computed once.
+
+    Attributes:
+        features: Features of each image.
+        label: Class of each image, or ``None`` where there is none (prediction).
+        index: Position of each image in its dataset.
+    """
+
+    features: Float[Tensor, "B F"]
+    label: Int[Tensor, " B"] | None
+    index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
