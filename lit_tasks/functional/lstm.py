@@ -164,20 +164,22 @@ def lstm_backward(
     cells: Float[Tensor, "N H"],
     gates: Float[Tensor, "N 4*H"],
     batch_sizes: Int[Tensor, " T"],
+    needs_input: bool = True,
     fused: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of ``input, h0, c0, w_ih, w_hh, bias``.
 
     The recursion is left with a product of matrices and what depends on the next step. All else
     is computed for a block of many steps at once: the factors of the gates, the gradient of the
-    input, and the sums over time that are the gradients of the weights.
+    input, and the sums over time that are the gradients of the weights. The gradient of the input
+    is left empty unless ``needs_input``.
     """
     grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
     grad_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n.clone()
     grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
     grad_output = None if grad_output is None else grad_output.contiguous()
     grad_cells = None if grad_cells is None else grad_cells.contiguous()
-    grad_input = torch.empty_like(input)
+    grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
     grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
     grad_bias = w_ih.new_zeros(w_ih.shape[0])
     fused = fused and fused_step.usable(gates, cells, grad_h, grad_c, grad_output, grad_cells)
@@ -205,7 +207,8 @@ def lstm_backward(
             else:
                 _backward_step_(gates[rows], through_h[own], dh, of_h, of_c, dc, dz)
             torch.mm(dz, w_hh, out=dh)
-        torch.mm(grad_z, w_ih, out=grad_input[block.rows])
+        if needs_input:
+            torch.mm(grad_z, w_ih, out=grad_input[block.rows])
         grad_w_ih.addmm_(grad_z.t(), input[block.rows])
         grad_w_hh.addmm_(grad_z.t(), before[1])
         grad_bias += grad_z.sum(0)

@@ -57,6 +57,7 @@ def lstm_backward_op(
     cells: Tensor,
     gates: Tensor,
     batch_sizes: Tensor,
+    needs_input: bool,
     fused: bool,
 ) -> Six:
     """Call `lstm_backward`; rows that no step has have no gradient."""
@@ -65,12 +66,14 @@ def lstm_backward_op(
     of_output, of_cells, of_gates = (None if g is None else g[:rows] for g in grads)
     saved = (input[:rows], h0, c0, w_ih, w_hh, output[:rows], cells[:rows], gates[:rows])
     if of_gates is None:
-        done = lstm_backward(of_output, grad_h_n, grad_c_n, of_cells, *saved, sizes, fused)
+        done = lstm_backward(
+            of_output, grad_h_n, grad_c_n, of_cells, *saved, sizes, needs_input, fused
+        )
     else:
         done = lstm_backward_by_steps(
             of_output, grad_h_n, grad_c_n, of_cells, of_gates, *saved, sizes
         )
-    return fill(done[0]), *done[1:]
+    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
 
 
 @lstm_op.register_fake
@@ -106,10 +109,12 @@ def _(
     cells: Tensor,
     gates: Tensor,
     batch_sizes: Tensor,
+    needs_input: bool,
     fused: bool,
 ) -> Six:
     like = torch.empty_like
-    return like(input), like(h0), like(c0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
+    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
+    return x, like(h0), like(c0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
 
 
 class _LSTM(torch.autograd.Function):
@@ -133,8 +138,9 @@ class _LSTM(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         call = lstm_backward_op if torch.compiler.is_compiling() else _LSTMBackward.apply
-        *found, bias = call(*grads, *ctx.saved_tensors, ctx.fused)
-        return *found, bias if ctx.has_bias else None, None, None, None
+        needs_input = bool(ctx.needs_input_grad[0])
+        x, *found, bias = call(*grads, *ctx.saved_tensors, needs_input, ctx.fused)
+        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None, None
 
 
 class _LSTMBackward(torch.autograd.Function):
@@ -150,11 +156,11 @@ class _LSTMBackward(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs[:-1])
+        ctx.save_for_backward(*inputs[:-2])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        return *derive(lstm_backward_by_steps, ctx.saved_tensors, grads), None
+        return *derive(lstm_backward_by_steps, ctx.saved_tensors, grads), None, None
 
 
 lstm_op.register_autograd(_LSTM.backward, setup_context=_LSTM.setup_context)

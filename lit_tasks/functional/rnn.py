@@ -14,9 +14,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .packing import last_rows, previous_rows
+from .packing import blocks, last_rows, previous_rows
 
 Nonlinearity = Literal["tanh", "relu"]
+# Enough rows that a product of matrices runs at full speed, few enough that they stay in the cache.
+GRAD_ROWS = 512
 
 
 def rnn_cell_forward(
@@ -50,6 +52,7 @@ class RNNSequence(NamedTuple):
     h_n: Tensor
 
 
+@torch.no_grad()
 def rnn_forward(
     input: Float[Tensor, "N I"],
     h0: Float[Tensor, "B H"],
@@ -60,16 +63,16 @@ def rnn_forward(
     nonlinearity: Nonlinearity = "tanh",
 ) -> RNNSequence:
     """Run over packed sequences from their initial states."""
-    sizes = batch_sizes.tolist()
     output = torch.mm(input, w_ih.t()) if bias is None else torch.addmm(bias, input, w_ih.t())
     activate_ = torch.tanh_ if nonlinearity == "tanh" else torch.relu_
-    w_t = w_hh.t().contiguous()
+    w_h = w_hh.t().contiguous()
     h = h0
-    for size, z in zip(sizes, output.split(sizes), strict=True):
-        h = activate_(z.addmm_(h[:size], w_t))
+    for z in output.split(batch_sizes.tolist()):
+        h = activate_(z.addmm_(h[: z.shape[0]], w_h))
     return RNNSequence(output, last_rows(output, h0, batch_sizes))
 
 
+@torch.no_grad()
 def rnn_backward(
     grad_output: Tensor | None,
     grad_h_n: Tensor | None,
@@ -80,25 +83,37 @@ def rnn_backward(
     output: Float[Tensor, "N H"],
     batch_sizes: Int[Tensor, " T"],
     nonlinearity: Nonlinearity = "tanh",
+    needs_input: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of ``input, h0, w_ih, w_hh, bias``.
 
-    The derivative of the activation does not depend on the recursion: it is computed for all
-    steps at once, and each step multiplies its rows by what comes from behind.
+    The recursion is left with a product of matrices and one multiplication. The derivative of the
+    activation, the gradient of the input and the sums over time are computed for a block of many
+    steps at once. That of the input is left empty unless ``needs_input``.
     """
     grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
-    grad_z = rnn_cell_backward(torch.ones_like(output), output, nonlinearity)
-    stop = len(input)
-    for size in reversed(batch_sizes.tolist()):
-        rows = slice(stop - size, stop)
-        stop -= size
-        dh, dz = grad_h[:size], grad_z[rows]
-        if grad_output is not None:
-            dh += grad_output[rows]
-        dz.mul_(dh)
-        torch.mm(dz, w_hh, out=dh)
-    h_before = previous_rows(output, h0, batch_sizes)
-    return grad_z @ w_ih, grad_h, grad_z.t() @ input, grad_z.t() @ h_before, grad_z.sum(0)
+    grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
+    grad_bias = w_ih.new_zeros(w_ih.shape[0])
+    grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
+    for block in reversed(blocks(batch_sizes.tolist(), GRAD_ROWS)):
+        states = output[block.rows]
+        grad_z = rnn_cell_backward(torch.ones_like(states), states, nonlinearity)
+        stop = block.total
+        for size in reversed(block.sizes):
+            own = slice(stop - size, stop)
+            rows = slice(block.start + stop - size, block.start + stop)
+            stop -= size
+            dh, dz = grad_h[:size], grad_z[own]
+            if grad_output is not None:
+                dh += grad_output[rows]
+            dz.mul_(dh)
+            torch.mm(dz, w_hh, out=dh)
+        if needs_input:
+            torch.mm(grad_z, w_ih, out=grad_input[block.rows])
+        grad_w_ih.addmm_(grad_z.t(), input[block.rows])
+        grad_w_hh.addmm_(grad_z.t(), block.before(output, h0))
+        grad_bias += grad_z.sum(0)
+    return grad_input, grad_h, grad_w_ih, grad_w_hh, grad_bias
 
 
 def rnn_backward_by_steps(

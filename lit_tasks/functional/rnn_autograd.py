@@ -43,13 +43,14 @@ def rnn_backward_op(
     output: Tensor,
     batch_sizes: Tensor,
     nonlinearity: str,
+    needs_input: bool,
 ) -> Five:
     """Call `rnn_backward`; rows that no step has have no gradient."""
     sizes, rows, fill = trim(batch_sizes, input.shape[0])
     of_output = None if grad_output is None else grad_output[:rows]
     saved = (input[:rows], h0, w_ih, w_hh, output[:rows], sizes)
-    done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity))
-    return fill(done[0]), *done[1:]
+    done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity), needs_input)
+    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
 
 
 def _checked(nonlinearity: str) -> Nonlinearity:
@@ -82,9 +83,11 @@ def _(
     output: Tensor,
     batch_sizes: Tensor,
     nonlinearity: str,
+    needs_input: bool,
 ) -> Five:
     like = torch.empty_like
-    return like(input), like(h0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
+    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
+    return x, like(h0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
 
 
 class _RNN(torch.autograd.Function):
@@ -107,8 +110,9 @@ class _RNN(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         call = rnn_backward_op if torch.compiler.is_compiling() else _RNNBackward.apply
-        *found, bias = call(*grads, *ctx.saved_tensors, ctx.nonlinearity)
-        return *found, bias if ctx.has_bias else None, None, None
+        needs_input = bool(ctx.needs_input_grad[0])
+        x, *found, bias = call(*grads, *ctx.saved_tensors, ctx.nonlinearity, needs_input)
+        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None
 
 
 class _RNNBackward(torch.autograd.Function):
@@ -124,13 +128,13 @@ class _RNNBackward(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        *tensors, ctx.nonlinearity = inputs
+        *tensors, ctx.nonlinearity, _ = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         formula = partial(rnn_backward_by_steps, nonlinearity=ctx.nonlinearity)
-        return *derive(formula, ctx.saved_tensors, grads), None
+        return *derive(formula, ctx.saved_tensors, grads), None, None
 
 
 rnn_op.register_autograd(_RNN.backward, setup_context=_RNN.setup_context)

@@ -174,12 +174,12 @@ class RNN(nn.RNN):
         """
         if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
             return onnx_rnn(self, input, hx, lengths)
-        if handed_over(self, input) and lengths is None:
+        if handed_over(self, input, lengths) and lengths is None:
             return super().forward(input, hx)
         rows = rows_of(self, input, lengths)
         single = isinstance(input, Tensor) and input.dim() == 2
         h0 = lowered(initial(self, rows, hx, "hx", single))
-        if handed_over(self, input) and rows.batch_sizes.shape[0]:
+        if handed_over(self, input, lengths) and rows.batch_sizes.shape[0]:
             some = int(rows.batch_sizes[0])
             packed, h_n = super().forward(
                 PackedSequence(rows.data, rows.batch_sizes), h0[:, :some].contiguous()
@@ -213,8 +213,9 @@ class LSTM(nn.LSTM):
 
     Args:
         implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
-            torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
-            elsewhere, with the element-wise part compiled where there is a compiler.
+            torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and for a
+            rectangle without gradients on a CPU, and ours elsewhere, with the element-wise part
+            compiled where there is a compiler.
         layer_norm: Normalise the input's and the state's part of the gates, each with a scale, and
             the cell state before its tanh, with a scale and a shift.
         recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
@@ -271,9 +272,10 @@ class LSTM(nn.LSTM):
         """
         if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
             return onnx_lstm(self, input, hx, lengths)
-        if handed_over(self, input) and lengths is None:
+        hand_over = handed_over(self, input, lengths)
+        if hand_over and lengths is None:
             return super().forward(input, hx)
-        output, states, _ = self._forward(input, hx, lengths, handed_over(self, input))
+        output, states, _ = self._forward(input, hx, lengths, hand_over)
         return output, states
 
     def forward_with_cells(
@@ -352,9 +354,18 @@ def checked(implementation: Implementation, regularised: bool) -> Implementation
     return implementation
 
 
-def handed_over(module: "RNN | LSTM", input: Tensor | PackedSequence) -> bool:
-    """Tell whether torch's own kernel is to run: when asked, or by itself on a GPU."""
-    if module.implementation == "auto":
-        device = (input.data if isinstance(input, PackedSequence) else input).device
-        return device.type == "cuda" and not module.regularised
-    return module.implementation == "torch"
+def handed_over(
+    module: "RNN | LSTM", input: Tensor | PackedSequence, lengths: Tensor | None
+) -> bool:
+    """Tell whether torch's own kernel is to run: when asked, or by itself where it is faster.
+
+    That is on a GPU, and for an LSTM on a rectangle from which no gradient is wanted: oneDNN's
+    kernel for the CPU is ahead of ours there, and nothing of ours is missed.
+    """
+    if module.implementation != "auto" or module.regularised or torch.compiler.is_compiling():
+        return module.implementation == "torch"
+    if isinstance(input, PackedSequence):
+        return input.data.device.type == "cuda"
+    plain = input.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+    idle = isinstance(module, LSTM) and plain and lengths is None and not torch.is_grad_enabled()
+    return input.device.type == "cuda" or (idle and input.device.type == "cpu")
