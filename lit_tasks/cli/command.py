@@ -15,6 +15,7 @@ from lit_tasks.cli import checkpoint, run_folder
 from lit_tasks.cli.arguments import Arguments
 from lit_tasks.cli.parser import SentenceParser, check_config_files
 from lit_tasks.cli.record import RecordConfig, print_end
+from lit_tasks.cli.trainer import RunTrainer
 
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
 #: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
@@ -48,16 +49,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_autolog_hparams": False,  # RecordConfig logs the whole configuration instead
     "use_distributed_sampler": False,  # it repeats samples; ExactBatches does not
 }
-
-
-class RunTrainer(Trainer):
-    """Lightning's trainer, whose ``log_dir`` is the run folder whatever the loggers are."""
-
-    @property
-    def log_dir(self) -> str | None:
-        """The run folder of rank 0; all processes must ask together."""
-        folder: str = self.strategy.broadcast(self.default_root_dir)
-        return folder
 
 
 class TaskCLI(LightningCLI):

@@ -1,0 +1,54 @@
+"""Lightning's trainer with the run folder as its place, and without idle work in every step."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.profilers import PassThroughProfiler, Profiler
+
+_EVERY_STEP = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+
+
+class RunTrainer(Trainer):
+    """Lightning's trainer, whose ``log_dir`` is the run folder whatever the loggers are."""
+
+    def __init__(self, *, profiler: Profiler | str | None = None, **kwargs: Any) -> None:
+        super().__init__(profiler=NoProfiler() if profiler is None else profiler, **kwargs)
+        for callback in self.callbacks:  # type: ignore[attr-defined]
+            skip_empty_hooks(callback)
+
+    @property
+    def log_dir(self) -> str | None:
+        """The run folder of rank 0; all processes must ask together."""
+        folder: str = self.strategy.broadcast(self.default_root_dir)
+        return folder
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measures nothing: Lightning's own does so in sixty generators per training step."""
+
+    _nothing = nullcontext()
+
+    def profile(  # type: ignore[override]
+        self, action_name: str
+    ) -> AbstractContextManager[Any]:
+        """Return a context that does nothing."""
+        return self._nothing
+
+
+def skip_empty_hooks(callback: Callback) -> None:
+    """Let Lightning pass over the hooks of every step that a callback does not fill.
+
+    It calls what is callable, and names each empty call for the profiler first: with six
+    callbacks a fifth of a millisecond per step.
+    """
+    for hook in _EVERY_STEP:
+        if getattr(type(callback), hook) is getattr(Callback, hook):
+            setattr(callback, hook, None)
