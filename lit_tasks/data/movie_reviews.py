@@ -67,6 +67,7 @@ class MovieReviewsDataModule(TextDataModule):
                 f"got {val_fraction} and {test_fraction}"
             )
         self.path = None if path is None else Path(path)
+        self._said = False
 
     def source(self, part: Part) -> Source:
         """Return the rows of a part of the package's reviews, or of the file to predict."""
@@ -88,7 +89,8 @@ class MovieReviewsDataModule(TextDataModule):
     def setup(self, stage: str) -> None:
         """Read what a stage needs, and say what its figures may be compared with."""
         super().setup(stage)
-        if stage != "predict":
+        if stage != "predict" and not self._said:
+            self._said = True
             rank_zero_info(
                 "All these reviews, the held-out ones too, are from IMDB's official training "
                 "split: do not compare the figures with results on its official test split."

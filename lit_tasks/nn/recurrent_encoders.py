@@ -70,7 +70,7 @@ class RecurrentEncoder(nn.Module):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )
-        if cell == "lstm":
+        if isinstance(self.recurrent, LSTM):
             _remember(self.recurrent)
         self.word_dropout = word_dropout
         self.embedding_dropout = nn.Dropout(embedding_dropout)
@@ -91,7 +91,7 @@ class RecurrentEncoder(nn.Module):
             keep = torch.rand(len(tokens), device=tokens.device) >= self.word_dropout
             tokens, lengths = keep_tokens(tokens, lengths, keep)
         if not len(tokens):
-            return self.recurrent.weight_hh_l0.new_zeros(len(lengths), self.out_features)
+            return self.word_vectors.tables[0].new_zeros(len(lengths), self.out_features)
         place = torch.arange(len(tokens), device=tokens.device)
         packed = pack_ragged(torch.stack((tokens, place), dim=1), lengths)
         vectors = self.embedding_dropout(self.word_vectors(packed.data[:, 0]))

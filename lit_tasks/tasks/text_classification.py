@@ -27,8 +27,7 @@ class TextClassificationTask(LightningModule):
 
     Args:
         encoder: Builds the encoder from the size of the vocabulary.
-        optimizer: Builds the optimizer from the parameters. (Its default has no weight decay because
-            jsonargparse hands a default's arguments on to the class that replaces it.)
+        optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
         decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
@@ -49,6 +48,8 @@ class TextClassificationTask(LightningModule):
         num_embeddings: int | None = None,
         labels: list[str] | None = None,
     ) -> None:
+        # The default optimizer has no weight decay, as jsonargparse hands arguments of a default
+        # on to the class that replaces it.
         super().__init__()
         self.save_hyperparameters()
         if lr_scheduler is not None and decay != "constant":
