@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["lightning.pytorch", "torchmetrics.classification"])
+SERVER.set_forkserver_preload(["lit_tasks.cli", "lightning.pytorch", "torchmetrics.classification"])
 
 
 def run(world: int, function: Callable[..., Any], *args: Any, seconds: float = 60) -> list[Any]:
