@@ -232,8 +232,8 @@ def main() -> None:
             f"float32, {platform.machine()}; medians of interleaved runs in one process, other "
             "programs running beside it. A ratio is torch's time divided by ours. `analytic` is "
             "plain tensor calls; `auto` uses the compiled element-wise step, and torch's own "
-            "kernel for an LSTM's rectangles without gradients. Packed lengths go evenly from T/8 to T. "
-            "GPUs were not measured."
+            "kernel for an LSTM's rectangles without gradients. Packed lengths go evenly from T/8 "
+            "to T. GPUs were not measured."
         )
         parts = ["# Speed of the recurrent layers", "", about, "", *lines, "", *means, grown, ""]
         parts += ["Memory that one training step of the LSTM adds:", "", *used, ""]
