@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from typing import Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -13,9 +14,10 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lit_tasks.callbacks.gathering import expect_empty_processes
 from lit_tasks.callbacks.rank_loader import RankLoader
+from lit_tasks.callbacks.stream_loader import StreamLoader
 from lit_tasks.sampling import derived_seed
 
-_HOW = {
+_HOW: dict[RunningStage, Literal["in_step", "split", "whole"]] = {
     RunningStage.TRAINING: "in_step",
     RunningStage.PREDICTING: "whole",
 }
@@ -30,8 +32,9 @@ class ExactBatches(Callback):
     out in turn. The order of an epoch is a function of the seed, and a continued run goes on
     with the next batch. Data modules and tasks need not know.
 
-    ``training_step`` has to return the mean of the loss over its batch. Loaders of another type
-    than :class:`~torch.utils.data.DataLoader`, and those of iterable datasets, are left alone.
+    ``training_step`` has to return the mean of the loss over its batch. Streams (iterable datasets)
+    are shared as :class:`~lit_tasks.callbacks.stream_loader.StreamLoader` says. Loaders of another
+    type than :class:`~torch.utils.data.DataLoader` are left alone, with a warning.
 
     Args:
         seed: Decides order and augmentation; none means the one given to ``seed_everything``.
@@ -39,7 +42,7 @@ class ExactBatches(Callback):
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
-        self._train_loaders: list[RankLoader] = []
+        self._train_loaders: list[RankLoader | StreamLoader] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put ourselves where Lightning prepares loaders, whoever returned them."""
@@ -47,24 +50,23 @@ class ExactBatches(Callback):
         prepare = partial(type(connector)._prepare_dataloader, connector)
 
         def rank_loader(dataloader: object, shuffle: bool, mode: RunningStage) -> object:
+            training = mode == RunningStage.TRAINING
+            position = partial(_position, trainer) if training else (lambda: (0, 0))
+            rank, world = trainer.global_rank, trainer.world_size
+            if _is_stream(dataloader):
+                assert isinstance(dataloader, DataLoader)
+                device = trainer.strategy.root_device
+                return StreamLoader(dataloader, rank, world, training, position, device)
             if not _is_plain(dataloader):
-                if trainer.world_size > 1:
+                if world > 1:
                     rank_zero_warn(
-                        f"{type(dataloader).__name__} is read as it is on each of"
-                        f" {trainer.world_size} processes: only a DataLoader with batches of a"
-                        " map-style dataset is shared exactly"
+                        f"{type(dataloader).__name__} is read as it is on each of {world}"
+                        " processes: only a plain DataLoader that makes batches is shared exactly"
                     )
                 return prepare(dataloader, shuffle=shuffle, mode=mode)
             assert isinstance(dataloader, DataLoader)
-            training = mode == RunningStage.TRAINING
-            return RankLoader(
-                dataloader,
-                trainer.global_rank,
-                trainer.world_size,
-                _HOW.get(mode, "split"),  # type: ignore[arg-type]
-                self._seed(),
-                partial(_position, trainer) if training else (lambda: (0, 0)),
-            )
+            how = _HOW.get(mode, "split")
+            return RankLoader(dataloader, rank, world, how, self._seed(), position)
 
         connector._prepare_dataloader = rank_loader  # type: ignore[method-assign]
 
@@ -76,17 +78,22 @@ class ExactBatches(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look up the loaders (a continued epoch does not start, so not only there)."""
         loaders = tree_leaves(trainer.train_dataloader)
-        self._train_loaders = [x for x in loaders if isinstance(x, RankLoader)]
+        self._train_loaders = [x for x in loaders if isinstance(x, RankLoader | StreamLoader)]
+        fetcher = trainer.fit_loop._data_fetcher
+        streams = any(isinstance(x, StreamLoader) for x in self._train_loaders)
+        if streams and trainer.ckpt_path and trainer.fit_loop.restarting and fetcher is not None:
+            iter(fetcher)  # it has read a first batch, perhaps before the position was restored
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look up the loaders again, for they may have been made anew."""
-        self.on_train_start(trainer, pl_module)
+        loaders = tree_leaves(trainer.train_dataloader)
+        self._train_loaders = [x for x in loaders if isinstance(x, RankLoader | StreamLoader)]
 
     def on_before_backward(
         self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor
     ) -> None:
         """Weight the gradient so that the mean over processes is the mean over samples."""
-        weight = self._weight(trainer.world_size)
+        weight = self._weight(trainer)
         if weight != 1 and loss.requires_grad:
             loss.register_hook(lambda gradient: gradient * weight)
 
@@ -110,9 +117,12 @@ class ExactBatches(Callback):
     def _seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
 
-    def _weight(self, world_size: int) -> float:
-        shares = [loader.current for loader in self._train_loaders if loader.current]
-        weights = {share.counted * world_size / share.total for share in shares}
+    def _weight(self, trainer: Trainer) -> float:
+        if trainer.world_size == 1:
+            return 1.0
+        number = trainer.fit_loop.epoch_loop.batch_progress.current.ready - 1
+        shares = [share for loader in self._train_loaders if (share := loader.share(number))]
+        weights = {share.counted * trainer.world_size / share.total for share in shares}
         if len(weights) > 1:
             rank_zero_warn(
                 "batches of several training loaders are shared unequally by the processes, and"
@@ -130,8 +140,18 @@ def _is_plain(loader: object) -> bool:
     )
 
 
+def _is_stream(loader: object) -> bool:
+    return (
+        type(loader) is DataLoader
+        and loader.batch_size is not None
+        and isinstance(loader.dataset, IterableDataset)
+    )
+
+
 def _position(trainer: Trainer) -> tuple[int, int]:
     """Return the epoch and how many of its batches are done."""
-    loop = trainer.fit_loop
-    epoch = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-    return epoch, loop.epoch_loop.batch_progress.current.ready
+    epochs = trainer.fit_loop.epoch_progress.current
+    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    begun = epochs.ready > epochs.processed  # type: ignore[attr-defined]
+    # Between two epochs, Lightning still counts the batches of the one before.
+    return epochs.processed, done if begun else 0  # type: ignore[attr-defined]

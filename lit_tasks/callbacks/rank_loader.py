@@ -70,6 +70,10 @@ class RankLoader:
         """Count the global batches; in evaluation a process may get fewer, or none."""
         return len(self.shares)
 
+    def share(self, number: int) -> Share | None:
+        """Return the current batch's share: Lightning reads one batch at a time here."""
+        return self.current
+
     @property
     def some_empty(self) -> bool:
         """Whether some process may get no batch at all."""
