@@ -1,0 +1,89 @@
+"""Ants and bees: the 397 images of PyTorch's tutorial on transfer learning."""
+
+from pathlib import Path
+
+from torch import nn
+
+from lit_tasks.data.image_folder import ImageFolderDataModule
+from lit_tasks.data.images import Part
+from lit_tasks.data.pictures import PictureFiles
+
+URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
+
+
+class HymenopteraDataModule(ImageFolderDataModule):
+    """Ants and bees, 244 images to train, 153 to validate; there are no others to test on.
+
+    Args:
+        root: Folder with ``train/`` and ``val/``; downloaded to ``download`` when left out.
+        download: Folder that the tutorial's archive is unpacked in.
+        counts: How many images ``train/`` and ``val/`` must hold; none allows any number.
+        predict: Image, folder of images, or CSV file of images without labels.
+        bad_pictures: ``stop`` ends the run at the first file that is no image and names it;
+            ``skip`` leaves such files out and counts them.
+        batch_size: Images in a batch, over all processes.
+        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
+            in the middle when left out.
+        augment: Transforms of torchvision (v2) for training images, after the crop.
+        cache_features: Whether features of a frozen network are computed once.
+        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
+        num_workers: Processes that read images.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        download: Path = Path("data"),
+        counts: tuple[int, int] | None = (244, 153),
+        predict: Path | None = None,
+        bad_pictures: str = "stop",
+        batch_size: int = 32,
+        crop: float | None = None,
+        augment: list[nn.Module] | None = None,
+        cache_features: bool = True,
+        cache_dir: Path | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(
+            root or Path(download) / "hymenoptera_data",
+            predict=predict,
+            bad_pictures=bad_pictures,
+            batch_size=batch_size,
+            crop=crop,
+            augment=augment,
+            cache_features=cache_features,
+            cache_dir=cache_dir,
+            num_workers=num_workers,
+        )
+        self.save_hyperparameters()
+        self.given, self.download = root is not None, Path(download)
+        self.counts = None if counts is None else tuple(counts)
+
+    def prepare_data(self) -> None:
+        """Download the archive unless a folder was given or is there already."""
+        assert self.root is not None
+        if self.given or self.root.is_dir():
+            return
+        from torchvision.datasets.utils import (  # type: ignore[import-untyped, unused-ignore]
+            download_and_extract_archive,
+        )
+
+        try:
+            download_and_extract_archive(URL, str(self.download))
+        except (OSError, RuntimeError) as error:
+            raise ConnectionError(
+                f"{URL} could not be downloaded ({error}); set data.root to a folder with the "
+                "tutorial's train/ and val/"
+            ) from error
+
+    def pictures(self, part: Part) -> PictureFiles:
+        """Return the pictures of a part, counted."""
+        found = super().pictures(part)
+        number = {"train": 0, "val": 1}.get(part)
+        if number is not None and self.counts and len(found.paths) != self.counts[number]:
+            raise ValueError(
+                f"{self.root}/{part} should hold {self.counts[number]} images, it holds "
+                f"{len(found.paths)}: figures would not be comparable; get the tutorial's archive "
+                "again, or set data.counts to null"
+            )
+        return found

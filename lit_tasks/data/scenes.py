@@ -1,0 +1,121 @@
+"""Drawn scenes as images with labels, for a machine that cannot download any."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_info
+from PIL import Image
+from torch import nn
+
+from lit_tasks.data.images import ImageDataModule, Part
+from lit_tasks.data.pictures import PictureFiles, Pictures, files_below
+from lit_tasks.scenes import SHAPES, Scene, draw_scene, random_scene
+
+_DRAWING = 1
+"""Raised when the same scenes look otherwise than before."""
+_PLACE: dict[Part, int] = {"train": 0, "val": 1, "test": 2, "predict": 3}
+
+
+@dataclass(frozen=True)
+class DrawnScenes:
+    """Pictures of scenes, drawn when they are read.
+
+    Attributes:
+        scenes: What is drawn.
+        size: Pixels a side.
+        name: Beginning of every picture's name.
+    """
+
+    scenes: Sequence[Scene]
+    size: int
+    name: str
+    labels: Sequence[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", [scene.things[0].shape for scene in self.scenes])
+
+    @property
+    def names(self) -> Sequence[str]:
+        """A name made of number and content."""
+        return [
+            f"{self.name}{number:05}_{thing.size}_{thing.colour}_{thing.shape}"
+            for number, thing in enumerate(scene.things[0] for scene in self.scenes)
+        ]
+
+    def read(self, number: int, least: int | None = None) -> Image.Image:
+        """Return a picture; it has the same size whatever would do."""
+        return draw_scene(self.scenes[number], self.size)
+
+    def digest(self) -> str:
+        """Return a fingerprint of the scenes."""
+        return hashlib.sha256(repr((_DRAWING, self.size, list(self.scenes))).encode()).hexdigest()
+
+
+class SceneDataModule(ImageDataModule):
+    """Coloured shapes on textured grounds; the class is the shape.
+
+    The scenes are drawn from a seed, in any number: for trying out and for tests. Figures on them
+    say that the machinery works, and nothing about photographs.
+
+    Args:
+        train: Scenes to learn from.
+        val: Scenes to choose by.
+        test: Scenes to judge by.
+        predict: Scenes to predict, or an image or a folder of images of your own.
+        shapes: The classes.
+        size: Pixels a side.
+        batch_size: Images in a batch, over all processes.
+        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
+            in the middle when left out.
+        augment: Transforms of torchvision (v2) for training images, after the crop.
+        cache_features: Whether features of a frozen network are computed once.
+        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
+        seed: Stands for all scenes.
+        num_workers: Processes that draw.
+    """
+
+    def __init__(
+        self,
+        train: int = 240,
+        val: int = 120,
+        test: int = 120,
+        predict: int | Path = 24,
+        shapes: list[str] | None = None,
+        size: int = 224,
+        batch_size: int = 32,
+        crop: float | None = None,
+        augment: list[nn.Module] | None = None,
+        cache_features: bool = True,
+        cache_dir: Path | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, crop, augment, cache_features, cache_dir, seed, num_workers)
+        self.save_hyperparameters()
+        self.shapes = list(shapes or SHAPES)
+        if unknown := set(self.shapes) - set(SHAPES):
+            raise ValueError(f"shapes must be among {', '.join(SHAPES)}, got {', '.join(unknown)}")
+        self.counts: dict[Part, int | Path] = {
+            "train": train,
+            "val": val,
+            "test": test,
+            "predict": predict,
+        }
+        self.size = size
+
+    def pictures(self, part: Part) -> Pictures:
+        """Return the scenes of a part, no scene in two parts; or images of the user's own."""
+        count = self.counts[part]
+        if not isinstance(count, int):
+            return PictureFiles(files_below(Path(count)))
+        seed = len(_PLACE) * self.seed + _PLACE[part]
+        scenes = [random_scene(seed, number, self.shapes) for number in range(count)]
+        return DrawnScenes(scenes, self.size, f"{part}_")
+
+    def setup(self, stage: str) -> None:
+        """Draw what a stage needs, and say what its figures are worth."""
+        super().setup(stage)
+        if stage != "predict":
+            rank_zero_info("These are drawn scenes: their figures say nothing about photographs.")

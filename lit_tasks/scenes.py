@@ -1,0 +1,175 @@
+"""Drawn scenes: coloured shapes on textured grounds, any number of them from a seed.
+
+They stand in for photographs where none can be had, and are easy on purpose: for trying out and for
+tests. What is in a scene is known exactly, so that it can be named (classes) and told (captions).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import cos, pi, sin
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
+COLOURS = {
+    "red": (205, 40, 40),
+    "orange": (240, 140, 30),
+    "yellow": (240, 215, 50),
+    "green": (45, 155, 65),
+    "blue": (45, 85, 205),
+    "purple": (135, 60, 170),
+    "white": (250, 250, 250),
+    "black": (20, 20, 20),
+}
+GROUNDS = ("plain", "striped", "checked", "dotted", "grainy")
+GROUND_COLOURS = {
+    "grey": (140, 140, 140),
+    "brown": (140, 105, 75),
+    "pink": (240, 185, 195),
+    "turquoise": (95, 190, 185),
+}
+SIZES = {"small": (0.16, 0.21), "large": (0.32, 0.42)}  # radius, as a share of the picture
+_FINE = 2  # drawn larger and reduced, so that edges are smooth
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A shape in a scene.
+
+    Attributes:
+        shape: One of :data:`SHAPES`.
+        colour: One of :data:`COLOURS`.
+        size: One of :data:`SIZES`.
+        x: Centre, from 0 (left) to 1.
+        y: Centre, from 0 (top) to 1.
+        radius: Distance of the outline from the centre, as a share of the picture's side.
+        angle: Turn in radians.
+    """
+
+    shape: str
+    colour: str
+    size: str
+    x: float
+    y: float
+    radius: float
+    angle: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Things on a ground; those named later lie on top.
+
+    Attributes:
+        things: The shapes.
+        ground: One of :data:`GROUNDS`.
+        ground_colour: One of :data:`GROUND_COLOURS`.
+        grain: Seed of the ground's irregularities.
+    """
+
+    things: tuple[Thing, ...]
+    ground: str
+    ground_colour: str
+    grain: int
+
+
+def random_scene(seed: int, number: int, shapes: Sequence[str] = SHAPES, things: int = 1) -> Scene:
+    """Return scene ``number`` of all scenes that ``seed`` stands for.
+
+    The first thing's shape goes through ``shapes`` in turn, so that every class comes equally
+    often. Two things stand side by side, left and right.
+    """
+    draw = np.random.default_rng((seed, number))
+    found = []
+    for place in range(things):
+        shape = shapes[number % len(shapes)] if place == 0 else str(draw.choice(list(shapes)))
+        size = str(draw.choice(list(SIZES)))
+        radius = float(draw.uniform(*SIZES[size])) / (1 if things == 1 else 1.6)
+        width = 1 / things
+        low, high = min(radius, width / 2), max(width - radius, width / 2)
+        x = place * width + float(draw.uniform(low, high))
+        y = float(draw.uniform(radius, 1 - radius))
+        colour, angle = str(draw.choice(list(COLOURS))), float(draw.uniform(-pi / 9, pi / 9))
+        found.append(Thing(shape, colour, size, x, y, radius, angle))
+    ground, colour = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLOURS)))
+    return Scene(tuple(found), ground, colour, int(draw.integers(2**31)))
+
+
+def draw_scene(scene: Scene, size: int) -> Image.Image:
+    """Return the picture of a scene, ``size`` pixels wide and high."""
+    fine = size * _FINE
+    values = _ground(scene, fine)
+    picture = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+    pen = ImageDraw.Draw(picture)
+    for thing in scene.things:
+        _draw_thing(pen, thing, fine, scene.ground_colour)
+    return picture.resize((size, size), Image.Resampling.BOX)
+
+
+def _ground(scene: Scene, fine: int) -> np.ndarray:
+    """Return the ground's colours, ``(H, W, 3)``: a texture, soft light and a little noise."""
+    random = np.random.default_rng(scene.grain)
+    place = np.linspace(0, 1, fine)
+    y, x = place[:, None], place[None, :]
+    step, shift = random.uniform(0.08, 0.14), random.uniform(0, 1, 2)
+    turned = x * cos(turn := random.uniform(0, pi)) + y * sin(turn)
+    mark = {
+        "plain": lambda: np.zeros((fine, fine)),
+        "striped": lambda: np.floor(turned / step + shift[0]) % 2,
+        "checked": lambda: (np.floor(x / step + shift[0]) + np.floor(y / step + shift[1])) % 2,
+        "dotted": lambda: (
+            ((x / step + shift[0]) % 1 - 0.5) ** 2 + ((y / step + shift[1]) % 1 - 0.5) ** 2 < 0.08
+        ).astype(float),
+        "grainy": lambda: (
+            random.random((fine // 6 + 1,) * 2).repeat(6, 0).repeat(6, 1)[:fine, :fine]
+        ),
+    }[scene.ground]()
+    light = 1 + 0.12 * (x * random.uniform(-1, 1) + y * random.uniform(-1, 1))
+    colour = np.array(GROUND_COLOURS[scene.ground_colour], dtype=float)
+    shade = light * (1 - 0.3 * mark)
+    noise = random.normal(0, 5, (fine, fine, 1))
+    ground: np.ndarray = shade[:, :, None] * colour + noise
+    return ground
+
+
+def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, fine: int, ground_colour: str) -> None:
+    x, y, r = thing.x * fine, thing.y * fine, thing.radius * fine
+    fill = COLOURS[thing.colour]
+    edge = tuple(int(0.6 * value) for value in fill)
+    width = max(1, fine // 120)
+    if thing.shape in ("circle", "ring"):
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=fill, outline=edge, width=width)
+    if thing.shape == "ring":
+        hole = GROUND_COLOURS[ground_colour]
+        h = 0.55 * r
+        pen.ellipse((x - h, y - h, x + h, y + h), fill=hole, outline=edge, width=width)
+    if thing.shape in _OUTLINES:
+        points = [
+            (
+                x + r * (px * cos(thing.angle) - py * sin(thing.angle)),
+                y + r * (px * sin(thing.angle) + py * cos(thing.angle)),
+            )
+            for px, py in _OUTLINES[thing.shape]
+        ]
+        pen.polygon(points, fill=fill, outline=edge, width=width)
+
+
+def _round(corners: int, radii: Sequence[float], start: float) -> list[tuple[float, float]]:
+    """Return points around the centre, whose distances go through ``radii`` in turn."""
+    angles = [start + 2 * pi * number / corners for number in range(corners)]
+    return [
+        (radii[i % len(radii)] * cos(a), radii[i % len(radii)] * sin(a))
+        for i, a in enumerate(angles)
+    ]
+
+
+_ARM = 0.34
+_OUTLINES = {
+    "square": _round(4, [1.1], pi / 4),
+    "triangle": _round(3, [1.1], -pi / 2),
+    "star": _round(10, [1.1, 0.45], -pi / 2),
+    "cross": [
+        (-_ARM, -1), (_ARM, -1), (_ARM, -_ARM), (1, -_ARM), (1, _ARM), (_ARM, _ARM),
+        (_ARM, 1), (-_ARM, 1), (-_ARM, _ARM), (-1, _ARM), (-1, -_ARM), (-_ARM, -_ARM),
+    ],
+}  # fmt: skip

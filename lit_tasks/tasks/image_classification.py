@@ -1,0 +1,302 @@
+"""Which of a few classes an image belongs to: a pretrained backbone and a linear head."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+
+from lit_tasks.batch import FeatureBatch, ImageBatch
+from lit_tasks.functional.calibration import class_weights, fit_temperature
+from lit_tasks.metrics.class_report import class_report, confusion
+from lit_tasks.metrics.collected_scores import CollectedScores
+from lit_tasks.nn.classifier import LinearHead
+from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer, learning_rate
+from lit_tasks.nn.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Batch = ImageBatch | FeatureBatch
+
+
+class ImageClassificationTask(LightningModule):
+    """Give each image one of a few labels.
+
+    Without ``finetuning`` the backbone is frozen: it is bit for bit the same after training.
+
+    Args:
+        backbone: Builds the backbone; told whether to load its pretrained weights.
+        finetuning: How the backbone is trained; not at all when left out.
+        optimizer: Builds the optimizer from the parameters.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+            ``cosine``, or not at all (``constant``).
+        warm_up: Share of all steps in which the learning rate rises.
+        dropout: Share of the features left out in front of the head while training.
+        label_smoothing: Probability that is spread over all labels in the training loss.
+        mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
+        cutmix: Strength (alpha) of pasting parts of training images into others; 0 is off.
+        class_weights: Whether rare classes weigh more in the training loss.
+        flips: Whether ``validate``, ``test`` and ``predict`` take the mean of the scores of an
+            image and its mirror image.
+        top: How many labels a prediction names.
+        labels: Names of the classes; taken from the data.
+        preprocessing: What the backbone wants to see; taken from its weights.
+    """
+
+    temperature: Tensor
+    weights: Tensor
+
+    def __init__(
+        self,
+        backbone: Callable[[bool], nn.Module],
+        finetuning: Finetuning | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        decay: Decay = "constant",
+        warm_up: float = 0.0,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        class_weights: bool = False,
+        flips: bool = False,
+        top: int = 3,
+        labels: list[str] | None = None,
+        preprocessing: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if lr_scheduler is not None and (decay != "constant" or warm_up):
+            raise ValueError(
+                f"lr_scheduler, decay '{decay}' and warm_up {warm_up} all set the learning rate: "
+                "leave lr_scheduler out, or the other two"
+            )
+        self.make_backbone, self.finetuning = backbone, finetuning
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.decay, self.warm_up, self.dropout = decay, warm_up, dropout
+        self.label_smoothing, self.mixup, self.cutmix = label_smoothing, mixup, cutmix
+        self.class_weights, self.flips, self.top = class_weights, flips, top
+        self.backbone: Any = None
+        self.head: Any = None
+        self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
+        self._evaluated: tuple[Tensor, Tensor] | None = None
+        self._history: list[dict[str, float]] = []
+        self._train_loss = torch.zeros(2, dtype=torch.float64)
+        self._from_data = False
+        if labels is not None:
+            self._build(labels, pretrained=False)
+            if preprocessing is not None:
+                used = Preprocessing.from_plain(preprocessing)
+                self.backbone.use(used)  # type: ignore[attr-defined, unused-ignore]
+
+    # What the data ask for.
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What pictures have to be made into."""
+        found: Preprocessing = self.backbone.preprocessing
+        return found
+
+    def frozen_network(self, part: str) -> nn.Module | None:
+        """Return the backbone if its features of a part never change, else ``None``."""
+        mixes = part == "train" and (self.mixup or self.cutmix)
+        if self.finetuning is not None or mixes or part == "predict" or self._flips_now():
+            return None
+        network: nn.Module = self.backbone
+        return network
+
+    # Building.
+
+    def configure_model(self) -> None:
+        """Build for the labels of the data, unless a checkpoint said them."""
+        if self.head is None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            self._build(list(data.labels), pretrained=True)
+            self._from_data = True
+            if self.class_weights:
+                counts = torch.tensor(data.train_class_counts)
+                self.weights.copy_(class_weights(counts))
+        self._freeze(self.trainer.current_epoch)
+
+    def _build(self, labels: list[str], pretrained: bool) -> None:
+        self.backbone = self.make_backbone(pretrained)
+        self.hparams.update(labels=labels, preprocessing=self.preprocessing.plain())
+        self.head = LinearHead(self.backbone.out_features, len(labels), self.dropout)
+        self.register_buffer("weights", torch.ones(len(labels)))
+        self.collected = CollectedScores(len(labels))
+        self.backbone.freeze()
+
+    def on_fit_start(self) -> None:
+        """Measure the training images' features as they are before training, for the head."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not self._from_data or self.trainer.ckpt_path is not None:
+            return
+        if hasattr(data, "train_features"):
+            self.head.measure(torch.from_numpy(data.train_features(self.backbone)))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and what changes its learning rate."""
+        optimizer = build_optimizer(self.optimizer, self.head, self.backbone, self.finetuning)
+        if self.lr_scheduler is not None:
+            return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        warm_up = int(self.warm_up * steps)
+        schedule = LambdaLR(optimizer, lambda step: learning_rate(step, warm_up, steps, self.decay))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    # Freezing.
+
+    def on_train_start(self) -> None:
+        """Train the stages of the epoch, also where a run continues within one."""
+        self._freeze(self.trainer.current_epoch)
+
+    def on_train_epoch_start(self) -> None:
+        """Train the stages of the epoch."""
+        self._freeze(self.trainer.current_epoch)
+        self._train_loss = torch.zeros(2, dtype=torch.float64)
+
+    def _freeze(self, epoch: int) -> None:
+        tuning, trained = self.finetuning, 0
+        if tuning is not None:
+            trained = tuning.trained_stages(epoch, len(self.backbone.stages()))
+        changed = self.backbone.freeze(trained, tuning is not None and tuning.statistics)
+        strategy = self.trainer.strategy
+        if changed and isinstance(strategy.model, nn.parallel.DistributedDataParallel):
+            # DDP reduces the gradients of what needed them when it was built.
+            strategy.model = strategy._setup_model(self)
+
+    # Steps.
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the scores of the classes before softmax, ``(B, C)``."""
+        if isinstance(batch, FeatureBatch):
+            return self._scores(batch.features)
+        scores = self._scores(self.backbone(batch.image))
+        if not self.training and self._flips_now():
+            scores = (scores + self._scores(self.backbone(batch.image.flip(-1)))) / 2
+        return scores
+
+    def _scores(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.head(features)
+        return scores
+
+    def _flips_now(self) -> bool:
+        return (
+            self.flips and self._trainer is not None and self.trainer.state.fn != TrainerFn.FITTING
+        )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy of the batch."""
+        assert batch.label is not None
+        target: Tensor = batch.label
+        weight = self.weights[target]
+        if isinstance(batch, ImageBatch) and (self.mixup or self.cutmix):
+            image, target = self._mixed(batch.image, target)
+            batch = batch._replace(image=image)
+            weight = target @ self.weights
+        scores = self(batch)
+        losses = F.cross_entropy(
+            scores, target, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        loss = (losses * weight).mean()
+        count = len(losses)
+        self._train_loss += torch.tensor([float(loss.detach()) * count, count])
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
+            self.log("train/loss", loss.detach(), batch_size=count)
+        return loss
+
+    def _mixed(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images that are mixed with others of the batch, and shares of the classes."""
+        from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
+
+        classes = len(self.hparams["labels"])
+        kinds = ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix))
+        mixes = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
+        mix = mixes[int(torch.randint(len(mixes), ()))]
+        mixed, shares = mix(image.float() / 255, label)
+        return mixed, shares
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the scores of a batch."""
+        self._keep(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the scores of a batch."""
+        self._keep(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        assert batch.label is not None
+        self.collected.update(batch.index, self(batch), batch.label)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what the scores say; while fitting, fit the temperature to them first."""
+        self._report("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log what the scores say."""
+        self._report("test")
+
+    def _report(self, stage: Literal["val", "test"]) -> None:
+        scores, target = self.collected.compute()  # of all processes, also one without a batch
+        self.collected.reset()
+        self._evaluated = scores, target
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        if fitting:
+            self.temperature.fill_(fit_temperature(scores, target))
+        values = class_report(scores, target, self.hparams["labels"], float(self.temperature))
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+        if fitting and not self.trainer.sanity_checking:
+            total, count = self._train_loss.tolist()
+            row = {"epoch": self.current_epoch, "train/loss": total / max(count, 1)}
+            self._history.append({**row, **{f"val/{name}": v for name, v in values.items()}})
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, str | float]]:
+        """Return file and most probable labels of each image, with their probabilities."""
+        probability = (self(batch).double() / self.temperature).softmax(dim=1)
+        best = probability.topk(min(self.top, probability.shape[1]), dim=1)
+        labels, data = self.hparams["labels"], self.trainer.datamodule  # type: ignore[attr-defined]
+        names = getattr(data, "predict_ids", None)
+        rows = []
+        for at, numbers, shares in zip(
+            batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
+        ):
+            row: dict[str, str | float] = {} if names is None else {"file": names[at]}
+            for rank, (number, share) in enumerate(zip(numbers, shares, strict=True), start=1):
+                end = "" if rank == 1 else f"_{rank}"
+                row |= {f"label{end}": labels[number], f"probability{end}": share}
+            rows.append(row)
+        return rows
+
+    # What is kept and shown.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the learning curve."""
+        checkpoint["history"] = list(self._history)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the learning curve, unless a finished run is only evaluated."""
+        if not self._history:
+            self._history = list(checkpoint.get("history", ()))
+
+    def figures(self, stage: str) -> "dict[str, Figure]":
+        """Return the figures of the last evaluation, by name."""
+        from lit_tasks.plots import confusion_matrix
+
+        if self._evaluated is None:
+            return {}
+        scores, target = self._evaluated
+        labels = self.hparams["labels"]
+        counts = confusion(scores.argmax(dim=1), target, len(labels)).cpu().numpy()
+        return {"confusion_matrix": confusion_matrix(counts, labels)}
