@@ -59,7 +59,7 @@ def _sentence(error: BaseException) -> str:
         return f"{name} monitors {monitor!r}, which nothing logs; logged are {logged}"
     if text.startswith("Error(s) in loading state_dict"):
         return f"the checkpoint does not fit the model: {text.partition(':')[2].strip()}"
-    if isinstance(root, ValueError | MisconfigurationException):
+    if isinstance(root, ValueError | OSError | MisconfigurationException):
         return text
     frame = traceback.extract_tb(root.__traceback__)[-1]
     place = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}"

@@ -29,6 +29,12 @@ class SentenceParser(LightningArgumentParser):
     #: Everything the user wrote and the defaults name, to look for classes and their options.
     words: str = ""
 
+    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
+        """Parse; a nested ``null``, which jsonargparse 4.53 passes on as the word None, is null."""
+        if isinstance(args, list):
+            args = [re.sub(r"^(--[\w.]+=)None$", r"\1null", word) for word in args]
+        return super().parse_args(args, *more, **options)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one sentence to stderr and exit with code 2."""
         if not self.exit_on_error:  # nested parsers and load_from_checkpoint want the exception

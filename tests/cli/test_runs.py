@@ -80,6 +80,14 @@ def test_the_recorded_config_runs_again() -> None:
     assert rows(again) == rows(run)
 
 
+def test_null_is_null_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model.optimizer.foreach=null", "--experiment=null", "--data.samples=3"]
+    assert main(["fit", "--config", "toy.yaml", *words, "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["init_args"]["optimizer"]["init_args"]["foreach"] is None
+    assert printed["experiment"] is None
+
+
 def test_print_config_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--config", "toy.yaml", "--print_config"]) == 0
     printed = capsys.readouterr().out
