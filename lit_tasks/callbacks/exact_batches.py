@@ -43,6 +43,7 @@ class ExactBatches(Callback):
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
         self._train_loaders: list[RankLoader | StreamLoader] = []
+        self._some_empty = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put ourselves where Lightning prepares loaders, whoever returned them."""
@@ -111,8 +112,42 @@ class ExactBatches(Callback):
         self._expect_empty_processes(pl_module, trainer.test_dataloaders)
 
     def _expect_empty_processes(self, pl_module: LightningModule, loaders: object) -> None:
-        if any(isinstance(x, RankLoader) and x.some_empty for x in tree_leaves(loaders)):
+        ours = [x for x in tree_leaves(loaders) if isinstance(x, RankLoader)]
+        self._some_empty = any(loader.some_empty for loader in ours)
+        if self._some_empty:
             expect_empty_processes(pl_module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Refuse what would wait for ever for a process without a sample."""
+        if not self._some_empty or not trainer._results:
+            return
+        logged = {e.meta.name for e in trainer._results.values() if e.meta.fx.endswith("_step")}
+        if logged:
+            raise ValueError(
+                f"{', '.join(sorted(logged))} is logged in a step that not all of"
+                f" {trainer.world_size} processes have a sample for: log it in"
+                " on_validation_epoch_end or on_test_epoch_end, or use fewer processes"
+            )
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Refuse what would wait for ever for a process without a sample."""
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def _seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed

@@ -1,7 +1,9 @@
 """A loss that is not a number ends the run, with the samples that made it so."""
 
+import math
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch import distributed as dist
@@ -70,15 +72,20 @@ class NonFinite(Callback):
             return
         loss, step, samples = self._pending
         self._pending = None
-        if self._found is None and not loss.isfinite().all():
+        value = loss.item() if loss.numel() == 1 else loss.sum().item()
+        if self._found is None and not math.isfinite(value):
             numbers = [] if samples is None else samples.tolist()
             more = ", ..." if len(numbers) > _SHOWN else ""
             named = f", samples {', '.join(map(str, numbers[:_SHOWN]))}{more}" if numbers else ""
-            self._found = f"the loss is {loss.sum().item()} in step {step}{named}"
+            self._found = f"the loss is {value} in step {step}{named}"
 
     def _stop_together(self, trainer: Trainer) -> None:
         found = [self._found]
         if trainer.world_size > 1 and dist.is_initialized():
+            vote = torch.tensor(self._found is not None, device=trainer.strategy.root_device).int()
+            dist.all_reduce(vote)
+            if not vote.item():
+                return
             found = [None] * trainer.world_size
             dist.all_gather_object(found, self._found)
         messages = [message for message in found if message is not None]

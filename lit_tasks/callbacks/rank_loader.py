@@ -76,9 +76,12 @@ class RankLoader:
 
     @property
     def some_empty(self) -> bool:
-        """Whether some process may get no batch at all."""
-        samples = len(self.dataset)  # type: ignore[arg-type]
-        return min(samples, self._batch_size or 1) < self.shares.world_size
+        """Whether some process gets no batch at all when batches are split."""
+        if self._batch_size is None:
+            largest = max(map(len, self.order), default=0)
+        else:
+            largest = min(self._batch_size, len(self.dataset))  # type: ignore[arg-type]
+        return largest < self.shares.world_size
 
     def __iter__(self) -> Iterator[Any]:
         epoch, done = self.position()

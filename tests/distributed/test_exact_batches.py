@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cases import TextClassifier, TextData, trainer
-from processes import run
+from processes import outcomes, run
 
 
 def fitted(data: dict[str, Any], model: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -73,6 +73,30 @@ def test_a_process_without_validation_samples_waits_for_nobody() -> None:
     cases = [({"samples": 16, "evaluated": n}, {"norm": True}, options) for n in counts]
     for world in (2, 3):
         ranks = run(world, each, fitted, cases)
-        for outcomes in zip(*ranks, strict=True):
-            assert all(metrics == outcomes[0][1] for _, metrics, _, _ in outcomes)
+        for found in zip(*ranks, strict=True):
+            assert all(metrics == found[0][1] for _, metrics, _, _ in found)
         assert [metrics["val/samples"] for _, metrics, _, _ in ranks[0]] == list(counts)
+
+
+class LogsInSteps(TextClassifier):
+    """Logs as most Lightning modules do."""
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.metrics["accuracy"].update(self(batch), batch.label)
+        self.log("test/accuracy", self.metrics["accuracy"])
+
+    def on_test_epoch_end(self) -> None:
+        pass
+
+
+def logged_in_steps(samples: int) -> float:
+    [metrics] = trainer().test(LogsInSteps(), datamodule=TextData(9, evaluated=samples))
+    return metrics["test/accuracy"]
+
+
+def test_a_metric_logged_in_steps_is_exact_or_refused() -> None:
+    [expected] = run(1, logged_in_steps, 7)
+    assert run(2, logged_in_steps, 7) == [expected, expected]
+    _, failures = outcomes(2, logged_in_steps, 1, seconds=30)
+    assert "test/accuracy is logged in a step that not all of 2 processes have" in failures[0]
+    assert "no end in time" not in failures[1]

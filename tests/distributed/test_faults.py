@@ -53,8 +53,9 @@ def step_of(path: Path) -> int:
     return step
 
 
-@pytest.mark.parametrize(("world", "rank"), [(1, 0), (2, 0), (2, 1)])
-@pytest.mark.parametrize("step", [6, 9])
+@pytest.mark.parametrize(
+    ("world", "rank", "step"), [(1, 0, 6), (1, 0, 9), (2, 0, 6), (2, 1, 6), (2, 1, 9)]
+)
 def test_sigterm_on_any_process_saves_and_stops_them_all(
     tmp_path: Path, world: int, rank: int, step: int
 ) -> None:
@@ -79,8 +80,9 @@ def test_a_killed_process_ends_the_other_and_the_run_continues(tmp_path: Path, r
     assert run(2, fit, tmp_path / "again", "", 0, -1, True) == whole
 
 
-@pytest.mark.parametrize(("world", "rank"), [(1, 0), (2, 0), (2, 1)])
-@pytest.mark.parametrize("step", [2, 4, 12])
+@pytest.mark.parametrize(
+    ("world", "rank", "step"), [(1, 0, 2), (1, 0, 12), (2, 0, 4), (2, 1, 2), (2, 1, 4), (2, 1, 12)]
+)
 def test_a_loss_that_is_not_a_number_stops_all_and_is_never_saved(
     tmp_path: Path, world: int, rank: int, step: int
 ) -> None:

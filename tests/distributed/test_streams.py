@@ -10,7 +10,7 @@ import torch
 from cases import TextClassifier, Texts, collate, trainer
 from lightning.pytorch import LightningDataModule
 from processes import outcomes, run
-from test_exact_batches import flat
+from test_exact_batches import each, flat
 from test_resume import KeepEvery
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -63,14 +63,15 @@ def fitted(folder: Path, samples: int, continues: bool = False) -> list[Any]:
     return [module.weights(), metrics, module.seen, differences]
 
 
-@pytest.mark.parametrize("samples", [37, 25, 47])
-def test_a_stream_teaches_the_same_on_any_number_of_processes(tmp_path: Path, samples: int) -> None:
+def test_a_stream_teaches_the_same_on_any_number_of_processes(tmp_path: Path) -> None:
     """25 = 2 x 12 + 1: in the last step, all but one process repeat what they had."""
-    [one] = run(1, fitted, tmp_path / "1", samples)
+    cases = [(tmp_path / str(n), n) for n in (37, 25, 47)]
+    [alone] = run(1, each, fitted, cases)
     for world in (2, 3):
-        for weights, metrics, _, _ in run(world, fitted, tmp_path / str(world), samples):
-            assert flat(weights) == pytest.approx(flat(one[0]), abs=1e-12)
-            assert metrics == pytest.approx(one[1], abs=1e-6)
+        for rank in run(world, each, fitted, cases):
+            for mine, expected in zip(rank, alone, strict=True):
+                assert flat(mine[0]) == pytest.approx(flat(expected[0]), abs=1e-12)
+                assert mine[1] == pytest.approx(expected[1], abs=1e-6)
 
 
 @pytest.mark.parametrize("world", [1, 2])
