@@ -1,5 +1,6 @@
 """What all data modules of labelled images share: labels, transforms, batches, cached features."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,15 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def predict_ids(self) -> list[str]:
+        """The path of each picture to predict within their folder."""
         """What each picture to predict is called."""
+        names = list(self._part("predict").names)
+        folder = os.path.commonpath([os.path.dirname(name) for name in names])
+        return [os.path.relpath(name, folder or ".") for name in names]
+
+    @property
+    def predict_files(self) -> list[str]:
+        """The path of each picture to predict."""
         return list(self._part("predict").names)
 
     def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
@@ -92,9 +101,10 @@ class ImageDataModule(LightningDataModule):
         pictures = self._transformed(part, augmented=False)
         return [pictures.shown(number) for number in numbers]
 
-    def train_features(self, network: nn.Module) -> np.ndarray:
-        """Return a network's features of all training images without augmentation, ``(N, F)``."""
-        return self._cache().features(network, self._transformed("train", augmented=False))
+    def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
+        """Return features of all training images without augmentation, and their classes."""
+        pictures = self._transformed("train", augmented=False)
+        return self._cache().features(network, pictures), list(pictures.numbers or ())
 
     # Lightning's hooks.
 

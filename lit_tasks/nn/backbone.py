@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_tasks.nn import pretrained
 from lit_tasks.nn.preprocessing import Preprocessing
-from lit_tasks.nn.pretrained import Library, Weights
+from lit_tasks.nn.pretrained import Library, Weights, last_layer
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -37,6 +37,8 @@ class Backbone(nn.Module):
     Attributes:
         out_features: Number of features.
         preprocessing: What pictures have to be made into.
+        last_layer: Weight and bias that the network was pretrained with behind its features; none
+            where they are unknown, as after a checkpoint.
     """
 
     mean: Tensor
@@ -55,7 +57,7 @@ class Backbone(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        self.network, known = _build(pretrained, name, weights, library, drop_path)
+        self.network, known, tensors = _build(pretrained, name, weights, library, drop_path)
         size = size or known.size
         share = crop or known.size / known.resize
         if not 0 < share <= 1:
@@ -67,6 +69,7 @@ class Backbone(nn.Module):
         with torch.no_grad():
             features = self.eval()(torch.zeros(1, 3, size, size))
         self.out_features: int = features.shape[1]
+        self.last_layer = last_layer(self.network, tensors, self.out_features)
         self._trained_stages = len(self.stages())
         self._statistics = True
         self.train()
@@ -156,13 +159,15 @@ class Backbone(nn.Module):
 
 def _build(
     pretrained_: bool, name: str, weights: str | Path, library: Library, drop_path: float
-) -> tuple[nn.Module, Preprocessing]:
+) -> tuple[nn.Module, Preprocessing, dict[str, Tensor]]:
     net = pretrained.network(name, library, drop_path)
     known = pretrained.preprocessing(net, name, library, weights)
+    tensors: dict[str, Tensor] = {}
     if pretrained_ and weights != "random":
+        tensors = pretrained.state(name, library, weights)
         source = weights if isinstance(weights, Path) else f"{library}'s {name} ({weights})"
-        pretrained.load(net, pretrained.state(name, library, weights), str(source))
-    return net.to(memory_format=torch.channels_last), known
+        pretrained.load(net, tensors, str(source))
+    return net.to(memory_format=torch.channels_last), known, tensors
 
 
 def _children(network: nn.Module) -> Iterable[tuple[str, nn.Module]]:

@@ -101,6 +101,18 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def last_layer(
+    net: nn.Module, tensors: dict[str, Tensor], features: int
+) -> tuple[Tensor, Tensor] | None:
+    """Return weight and bias of the last layer that the network was pretrained with, if there."""
+    left_over = tensors.keys() - net.state_dict().keys()
+    for name in sorted(left_over):
+        weight, bias = tensors[name], tensors.get(name.replace("weight", "bias"))
+        if name.endswith("weight") and weight.ndim == 2 and weight.shape[1] == features:
+            return weight, torch.zeros(len(weight)) if bias is None else bias
+    return None
+
+
 def load(net: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     """Fill the network; what belongs to a last layer that is not there is left over.
 

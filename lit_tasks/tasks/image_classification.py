@@ -39,6 +39,8 @@ class ImageClassificationTask(LightningModule):
         decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
         warm_up: Share of all steps in which the learning rate rises.
+        start: What the head begins with: ``zero``, or what the layer that the backbone was
+            ``pretrained`` with says about the training images.
         dropout: Share of the features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
         mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
@@ -62,6 +64,7 @@ class ImageClassificationTask(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         decay: Decay = "constant",
         warm_up: float = 0.0,
+        start: Literal["zero", "pretrained"] = "zero",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         mixup: float = 0.0,
@@ -83,7 +86,7 @@ class ImageClassificationTask(LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.decay, self.warm_up, self.dropout = decay, warm_up, dropout
         self.label_smoothing, self.mixup, self.cutmix = label_smoothing, mixup, cutmix
-        self.class_weights, self.flips, self.top = class_weights, flips, top
+        self.class_weights, self.flips, self.top, self.start = class_weights, flips, top, start
         self.backbone: Any = None
         self.head: Any = None
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
@@ -139,8 +142,17 @@ class ImageClassificationTask(LightningModule):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if not self._from_data or self.trainer.ckpt_path is not None:
             return
-        if hasattr(data, "train_features"):
-            self.head.measure(torch.from_numpy(data.train_features(self.backbone)))
+        if not hasattr(data, "train_features"):
+            return
+        values, numbers = data.train_features(self.backbone)
+        features = torch.from_numpy(values)
+        self.head.measure(features)
+        if self.start == "pretrained":
+            if self.backbone.last_layer is None:
+                raise ValueError(
+                    "start: pretrained needs weights with a last layer; set it to zero"
+                )
+            self.head.start_from(features, torch.tensor(numbers), *self.backbone.last_layer)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
@@ -267,7 +279,7 @@ class ImageClassificationTask(LightningModule):
         probability = (self(batch).double() / self.temperature).softmax(dim=1)
         best = probability.topk(min(self.top, probability.shape[1]), dim=1)
         labels, data = self.hparams["labels"], self.trainer.datamodule  # type: ignore[attr-defined]
-        names = getattr(data, "predict_ids", None)
+        names = getattr(data, "predict_files", None)
         rows = []
         for at, numbers, shares in zip(
             batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
