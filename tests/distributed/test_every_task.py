@@ -86,7 +86,7 @@ def test_a_task_killed_and_resumed_has_the_same_rows_and_weights(
     words = ["fit", "--config", str(config), "--config", str(overlay)]
     words += ["--trainer.max_epochs=3", "--trainer.log_every_n_steps=1", "--test=false"]
     words += ["--last_checkpoint.every_n_train_steps=2"]
-    killed = ["--trainer.callbacks+=test_configs.Kill"]
+    killed = ["--trainer.callbacks+=test_every_task.Kill"]
     again = f"--run_dir={tmp_path}/again"
     codes = run(world, commands, (*words, f"--run_dir={tmp_path}/whole"), seconds=120)
     assert codes == [[0]] * world
