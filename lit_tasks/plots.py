@@ -1,6 +1,6 @@
 """Numbers in, matplotlib figure out: nothing here knows a logger, a task or a screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,4 +34,109 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
                 colour = "white" if share[row, column] > 0.5 else "black"
                 text = f"{int(counts[row, column]):,}"
                 axes.text(column, row, text, ha="center", va="center", color=colour)
+    return figure
+
+
+def image_grid(
+    images: Sequence[np.ndarray],
+    titles: Sequence[str],
+    right: Sequence[bool] | None = None,
+    columns: int = 6,
+) -> "Figure":
+    """Return a figure of images with a title each.
+
+    Args:
+        images: ``(H, W, 3)`` each, whole numbers up to 255.
+        titles: What stands above each image; a line break begins a new line.
+        right: Whether what the title says is right: green, otherwise red; black when left out.
+        columns: Images in a row.
+    """
+    from matplotlib.figure import Figure
+
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    lines = max((title.count("\n") + 1 for title in titles), default=1)
+    figure = Figure(figsize=(1.9 * columns, (1.85 + 0.18 * lines) * rows), layout="constrained")
+    all_axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in all_axes:
+        axes.axis("off")
+    for i, (axes, image, title) in enumerate(zip(all_axes, images, titles, strict=False)):
+        axes.imshow(image)
+        colour = "black" if right is None else ("darkgreen" if right[i] else "firebrick")
+        axes.set_title(title, fontsize=8, color=colour)
+    return figure
+
+
+def reliability(
+    confidence: np.ndarray, correct: np.ndarray, bins: int = 10, name: str = "measured"
+) -> "Figure":
+    """Return a figure of how often predictions of each confidence are right.
+
+    The bars below say how many predictions fall into each bin.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2, 4.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    of_bin = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(of_bin, minlength=bins)
+    there = count > 0
+    shares = [
+        np.bincount(of_bin, values, bins)[there] / count[there] for values in (confidence, correct)
+    ]
+    upper.plot((0, 1), (0, 1), color="grey", linewidth=1, label="as stated")
+    upper.plot(*shares, marker="o", label=name)
+    upper.set_ylabel("share that is right")
+    upper.set_ylim(0, 1.03)
+    upper.legend()
+    lower.bar((np.arange(bins) + 0.5) / bins, count, width=0.9 / bins, color="grey")
+    lower.set_xlabel("confidence")
+    lower.set_ylabel("predictions")
+    return figure
+
+
+def class_bars(
+    labels: Sequence[str],
+    precision: Sequence[float],
+    recall: Sequence[float],
+    samples: Sequence[int],
+    most: int = 40,
+) -> "Figure":
+    """Return a figure of precision and recall of each class, the lowest recall on top.
+
+    With more than ``most`` classes those with the lowest recall are shown.
+    """
+    from matplotlib.figure import Figure
+
+    order = sorted(range(len(labels)), key=lambda i: recall[i])[:most][::-1]
+    figure = Figure(figsize=(6, 0.32 * len(order) + 1.4), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(order))
+    for shift, values, name in ((0.19, recall, "recall"), (-0.19, precision, "precision")):
+        bars = axes.barh(places + shift, [values[i] for i in order], height=0.36, label=name)
+        axes.bar_label(bars, fmt="{:.3f}", padding=3, fontsize=7)
+    axes.set_yticks(places, [f"{labels[i]} ({samples[i]:,})" for i in order])
+    axes.set_xlim(0, 1.12)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False)
+    return figure
+
+
+def learning_curves(rows: Sequence[Mapping[str, float]]) -> "Figure":
+    """Return a figure of losses and accuracies over epochs.
+
+    Args:
+        rows: One an epoch: ``epoch`` and numbers named ``train/...`` or ``val/...``; those whose
+            name ends in ``loss`` or ``accuracy`` are drawn.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for name in dict.fromkeys(key for row in rows for key in row if key.endswith(kind)):
+            points = [(row["epoch"], row[name]) for row in rows if name in row]
+            axes.plot(*zip(*points, strict=True), marker=".", label=name)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(kind)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
     return figure

@@ -116,6 +116,8 @@ class ImageDataModule(LightningDataModule):
             "test": ("test",),
             "predict": ("predict",),
         }
+        if stage == "fit" and not self._labels:
+            self._learn()
         for part in parts[stage]:
             if self._labels and part != "predict":
                 self._numbers(part)

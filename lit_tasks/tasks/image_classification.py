@@ -1,6 +1,7 @@
 """Which of a few classes an image belongs to: a pretrained backbone and a linear head."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -14,11 +15,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
 from lit_tasks.functional.calibration import class_weights, fit_temperature
-from lit_tasks.metrics.class_report import class_report, confusion
+from lit_tasks.metrics.class_report import class_report
 from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.classifier import LinearHead
 from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer, learning_rate
 from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.plots import learning_curves
+from lit_tasks.tasks.classified_images import drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -304,11 +307,11 @@ class ImageClassificationTask(LightningModule):
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
-        from lit_tasks.plots import confusion_matrix
-
-        if self._evaluated is None:
+        if self._evaluated is None or not len(self._evaluated[1]):
             return {}
-        scores, target = self._evaluated
-        labels = self.hparams["labels"]
-        counts = confusion(scores.argmax(dim=1), target, len(labels)).cpu().numpy()
-        return {"confusion_matrix": confusion_matrix(counts, labels)}
+        scores, target = (tensor.cpu() for tensor in self._evaluated)
+        probability = (scores.double() / self.temperature.cpu()).softmax(dim=1)
+        show = getattr(self.trainer.datamodule, "shown", None)  # type: ignore[attr-defined]
+        pictures = None if show is None else partial(show, stage)
+        curves = {"learning_curves": learning_curves(self._history)} if self._history else {}
+        return {**drawn(probability, target, self.hparams["labels"], pictures), **curves}

@@ -1,0 +1,70 @@
+"""Figures of a classifier of images: what it gets right, what wrong, and how sure it is."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lit_tasks.metrics.class_report import confusion
+from lit_tasks.plots import class_bars, confusion_matrix, image_grid, reliability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Show = Callable[[Sequence[int]], list[np.ndarray]]
+_SHOWN = 24
+
+
+def drawn(
+    probability: Float[Tensor, "N C"],
+    target: Int[Tensor, " N"],
+    labels: Sequence[str],
+    show: Show | None,
+) -> "dict[str, Figure]":
+    """Return figures by name.
+
+    Args:
+        probability: Of each class, for every image.
+        target: Class of every image.
+        labels: Names of the classes.
+        show: Returns the images at some positions; without it no images are drawn.
+    """
+    sure, predicted = probability.max(dim=1)
+    counts = confusion(predicted, target, len(labels))
+    right, taken, of_class = (n.double() for n in (counts.diag(), counts.sum(0), counts.sum(1)))
+    figures = {
+        "confusion_matrix": confusion_matrix(counts.numpy(), labels),
+        "reliability": reliability(sure.numpy(), (predicted == target).double().numpy()),
+        "classes": class_bars(
+            labels,
+            (right / taken.clamp(min=1)).tolist(),
+            (right / of_class.clamp(min=1)).tolist(),
+            [int(n) for n in of_class],
+        ),
+    }
+    if show is None:
+        return figures
+    some = np.unique(np.linspace(0, len(target) - 1, min(_SHOWN, len(target))).round()).astype(int)
+    figures["predictions"] = _grid(some.tolist(), probability, target, labels, show)
+    wrong = torch.nonzero(predicted != target).flatten()
+    of_truth = probability[wrong, target[wrong]]
+    worst = wrong[of_truth.argsort(stable=True)][:_SHOWN].tolist()
+    if worst:
+        figures["worst_mistakes"] = _grid(worst, probability, target, labels, show)
+    return figures
+
+
+def _grid(
+    positions: list[int], probability: Tensor, target: Tensor, labels: Sequence[str], show: Show
+) -> "Figure":
+    """Return images under the predicted label and its probability, and under the true one."""
+    titles, right = [], []
+    for at in positions:
+        number, true = int(probability[at].argmax()), int(target[at])
+        title = f"{labels[number]} {float(probability[at, number]):.2f}"
+        right.append(number == true)
+        titles.append(title if number == true else f"{title}\nis {labels[true]}")
+    return image_grid(show(positions), titles, right)
