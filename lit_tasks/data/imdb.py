@@ -16,10 +16,20 @@ HUB_ID = "stanfordnlp/imdb"
 _LABELS = ("neg", "pos")
 
 
+def _block(rows: int) -> int:
+    """Return how many neighbours are held out together: 100 of 25,000 reviews."""
+    return max(1, rows // 250)
+
+
 class ImdbDataModule(TextDataModule):
     """IMDB reviews with the official test split and a validation part held out of training.
 
-    ``<br />`` is a line break here, never words. Repeats of a review stay on one side of the split.
+    ``<br />`` is a line break here, never words. The set's reviews stand in the order of their ids,
+    where reviews of one film are neighbours: one in five shares a rare name with the next review,
+    one in a thousand with the fiftieth. Validation is therefore made of blocks of neighbours, so
+    that it has films of its own, as the test split does; reviews drawn one by one would promise
+    up to two per cent more accuracy than the test split keeps. The hub's copy stands in another
+    order, where blocks are as good as single reviews. Repeats stay on one side of the split.
 
     Args:
         path: Folder with ``train-*.parquet`` and ``test-*.parquet``, or the original ``aclImdb``
@@ -75,7 +85,8 @@ class ImdbDataModule(TextDataModule):
         source = self._official("test" if part == "test" else "train")
         if part == "test":
             return source
-        train, val = self.parts_of(source.data, [1 - self.val_fraction, self.val_fraction])
+        rest = [1 - self.val_fraction, self.val_fraction]
+        train, val = self.parts_of(source.data, rest, _block(len(source.data)))
         return Source(source.data, source.name, train if part == "train" else val)
 
     def _official(self, split: str) -> Source:
@@ -92,7 +103,7 @@ class ImdbDataModule(TextDataModule):
             return Source(cached_rows(partial(_parquet, files), key, self.cache_dir), str(files[0]))
         folder = self.path / split
         if all((folder / label).is_dir() for label in _LABELS):
-            key = fingerprint("aclImdb", digest(sorted(folder.glob("*/*.txt"))))
+            key = fingerprint("aclImdb by number", digest(sorted(folder.glob("*/*.txt"))))
             make = partial(read_folders, folder, _LABELS)
             return Source(cached_rows(make, key, self.cache_dir), str(folder))
         raise FileNotFoundError(

@@ -175,15 +175,21 @@ class TextDataModule(LightningDataModule):
 
     # What subclasses use.
 
-    def parts_of(self, data: "Dataset", fractions: list[float]) -> list[np.ndarray]:
-        """Return seeded, stratified parts of rows; bad rows come with the first part."""
+    def parts_of(self, data: "Dataset", fractions: list[float], block: int = 1) -> list[np.ndarray]:
+        """Return seeded, stratified parts of rows; bad rows come with the first part.
+
+        Repeats of a text go to one part, and so do ``block`` rows on end, for sets where
+        neighbours have more in common than their label.
+        """
         columns = data.data
         usable = np.flatnonzero(columns["problem"].to_numpy() == "")
         labels, texts = (
             columns[name].combine_chunks().dictionary_encode().indices.to_numpy()[usable]
             for name in ("label", "text")
         )
-        parts = [usable[p] for p in stratified_parts(labels, texts, fractions, self.seed)]
+        _, first, text = np.unique(texts, return_index=True, return_inverse=True)
+        blocks = usable[first][text] // block  # a repeat belongs where its text first stands
+        parts = [usable[p] for p in stratified_parts(labels, blocks, fractions, self.seed)]
         bad = np.flatnonzero(columns["problem"].to_numpy() != "")
         return [np.sort(np.concatenate((parts[0], bad))), *parts[1:]]
 

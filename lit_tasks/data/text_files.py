@@ -80,12 +80,21 @@ def read_rows(path: Path, format: Format, columns: Columns) -> Iterator[Row]:
 
 
 def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
-    """Yield the text files of ``folder/<label>/``, label after label, each in order of name."""
+    """Yield the text files of ``folder/<label>/``, label after label, each in order of number.
+
+    ``10_7.txt`` comes after ``9_8.txt``; names without numbers stand in alphabetical order.
+    """
     for label in labels:
-        for line, file in enumerate(sorted((folder / label).glob("*.txt")), start=1):
+        files = sorted((folder / label).glob("*.txt"), key=_number_in_name)
+        for line, file in enumerate(files, start=1):
             text = file.read_text("utf-8", errors="surrogateescape")
             row = _row(text, label, f"{label}/{file.name}", line)
             yield {**row, "problem": _problem(row, labelled=True)}
+
+
+def _number_in_name(file: Path) -> tuple[int, str]:
+    number = file.stem.split("_")[0]
+    return int(number) if number.isdecimal() else -1, file.name
 
 
 def _row(text: str, label: str, id: str, line: int, problem: str = "") -> Row:

@@ -185,3 +185,14 @@ def test_the_installed_reviews_do_not_straddle_the_parts(tmp_path: Path) -> None
 
 
 PARTS = ("train", "val", "test")
+
+
+def test_neighbours_of_imdb_are_held_out_together(tmp_path: Path) -> None:
+    lines = [f"word{i} film{i // 10},{int(i >= 500)}\n" for i in range(1000)]
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(lines))
+    data = module(tmp_path, train=tmp_path / "train.csv")
+    rows = data.source("train").data
+    train, val = data.parts_of(rows, [0.8, 0.2], block=100)
+    assert len(val) == 200
+    assert {i // 100 for i in train.tolist()}.isdisjoint({i // 100 for i in val.tolist()})
+    assert [(val >= 500).sum(), (val < 500).sum()] == [100, 100]
