@@ -170,6 +170,8 @@ class TaskCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
+        if kwargs.get("weights_only") is None:
+            kwargs["weights_only"] = True  # Lightning's default would run code from the file
         if subcommand == "predict":
             kwargs["return_predictions"] = False  # rows are written as they come
         if subcommand in ("validate", "test"):
@@ -183,7 +185,7 @@ class TaskCLI(LightningCLI):
             return self.after_predict()
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         callbacks.extend(self._named_callbacks(sorted(ONLY_EVALUATION)))
-        how: dict[str, Any] = {"ckpt_path": str(best), "verbose": False}
+        how: dict[str, Any] = {"ckpt_path": str(best), "verbose": False, "weights_only": True}
         self.trainer.validate(self.model, datamodule=self.datamodule, **how)
         if self._get(self.config, "test"):
             self.trainer.test(self.model, datamodule=self.datamodule, **how)
