@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -19,6 +20,7 @@ from lit_tasks.metrics.class_report import class_report
 from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.classifier import LinearHead
 from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer, learning_rate
+from lit_tasks.nn.onnx_classifier import StatedProbabilities, export_classifier
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.plots import learning_curves
 from lit_tasks.tasks.classified_images import drawn
@@ -295,6 +297,11 @@ class ImageClassificationTask(LightningModule):
         return rows
 
     # What is kept and shown.
+
+    def export_onnx(self, path: Path) -> None:
+        """Write an ONNX file of images to probabilities, with labels and preprocessing inside."""
+        model = StatedProbabilities(self.backbone, self.head, float(self.temperature))
+        export_classifier(model, self.hparams["labels"], self.preprocessing, path)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the learning curve."""

@@ -1,0 +1,38 @@
+"""The evaluated model as an ONNX file in the run folder."""
+
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+
+class OnnxExport(Callback):
+    """Write ``model.onnx`` after ``validate`` or ``test``.
+
+    A task offers it by a method ``export_onnx(path)``. On the command line, ``validate`` and
+    ``test`` do it with ``--trainer.callbacks+=lit_tasks.callbacks.onnx_export.OnnxExport``.
+
+    Args:
+        filename: Name of the file in the run folder.
+    """
+
+    def __init__(self, filename: str = "model.onnx") -> None:
+        self.filename = filename
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file, unless this is one of the validations within training."""
+        if trainer.validating:
+            self._write(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file."""
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        export = getattr(pl_module, "export_onnx", None)
+        if export is None:
+            raise ValueError(f"{type(pl_module).__name__} offers no export to ONNX")
+        path = Path(trainer.log_dir or ".") / self.filename
+        if trainer.is_global_zero:
+            export(path)
+            rank_zero_info(f"ONNX model: {path}")
