@@ -154,6 +154,7 @@ class MeanOfEmbeddings(nn.Module):
         embedding_dim: Numbers of each vector.
         ngrams: Longest run of words with a vector of its own; 1 is words alone.
         buckets: Vectors that the runs share by hashing; needed for ``ngrams`` above 1.
+        distinct: Whether a word counts once in a text, however often it stands there.
         word_dropout: Share of the words and runs left out of each text while training.
         init_std: Standard deviation of the vectors before training.
         sparse: Whether gradients hold the rows of a batch alone: much faster for large tables, with
@@ -166,6 +167,7 @@ class MeanOfEmbeddings(nn.Module):
         embedding_dim: int = 100,
         ngrams: int = 1,
         buckets: int = 0,
+        distinct: bool = False,
         word_dropout: float = 0.0,
         init_std: float = 0.1,
         sparse: bool = False,
@@ -173,7 +175,7 @@ class MeanOfEmbeddings(nn.Module):
         super().__init__()
         _check_ngrams(ngrams, buckets)
         self.num_embeddings, self.ngrams, self.buckets = num_embeddings, ngrams, buckets
-        self.word_dropout = word_dropout
+        self.distinct, self.word_dropout = distinct, word_dropout
         rows = num_embeddings + (buckets if ngrams > 1 else 0)
         self.embedding = nn.EmbeddingBag(rows, embedding_dim, mode="mean", sparse=sparse)
         nn.init.normal_(self.embedding.weight, std=init_std)
@@ -186,6 +188,8 @@ class MeanOfEmbeddings(nn.Module):
         features, lengths = with_ngrams(
             tokens, lengths, self.ngrams, self.num_embeddings, self.buckets
         )
+        if self.distinct:
+            features, lengths = _distinct(features, lengths, self.embedding.num_embeddings)
         features, lengths = _drop(features, lengths, self.word_dropout, self.training)
         mean: Tensor = self.embedding(features, lengths.cumsum(0) - lengths)
         return mean

@@ -19,6 +19,7 @@ TEXTS = [text.tolist() for text in TOKENS.split(LENGTHS.tolist())]
 VECTORS = "tests/fixtures/text/vectors.txt"
 ENCODERS = {
     "mean": lambda: MeanOfEmbeddings(5, 3),
+    "distinct": lambda: MeanOfEmbeddings(5, 3, distinct=True),
     "ngrams": lambda: MeanOfEmbeddings(5, 3, ngrams=3, buckets=50),
     "vectors": lambda: MeanOfWordVectors(5, VECTORS, 4, tune=True, trained_dim=2),
     **{
@@ -111,6 +112,13 @@ def test_with_more_classes_each_is_compared_with_all_others() -> None:
     ratios = log_count_ratios(counts, 1.0, 3)
     own, rest = (counts + 1)[1], (counts + 1)[0] + (counts + 1)[2]
     torch.testing.assert_close(ratios[:, 1], ((own / own.sum()) / (rest / rest.sum())).log())
+
+
+def test_a_word_counts_once_when_asked() -> None:
+    encoder = MeanOfEmbeddings(5, 3, distinct=True)
+    rows = [encoder.embedding.weight[sorted(set(text))].mean(0) for text in TEXTS if text]
+    found = encoder(TOKENS, LENGTHS)
+    torch.testing.assert_close(found[[0, 2, 3]], torch.stack(rows))
 
 
 def test_dropout_keeps_the_expected_score() -> None:
