@@ -20,7 +20,7 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["lit_tasks.cli", "lightning.pytorch", "torchmetrics.classification"])
 
 
-def run(world: int, function: Callable[..., Any], *args: Any, seconds: float = 60) -> list[Any]:
+def run(world: int, function: Callable[..., Any], *args: Any, seconds: float = 300) -> list[Any]:
     """Return what ``function(*args)`` returns on each of ``world`` processes.
 
     Raises:
@@ -32,7 +32,7 @@ def run(world: int, function: Callable[..., Any], *args: Any, seconds: float = 6
 
 
 def outcomes(
-    world: int, function: Callable[..., Any], *args: Any, seconds: float = 60
+    world: int, function: Callable[..., Any], *args: Any, seconds: float = 300
 ) -> tuple[dict[int, Any], dict[int, str]]:
     """Return the results of the processes that returned, and what the others printed."""
     port = _free_port()

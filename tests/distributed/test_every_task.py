@@ -38,14 +38,14 @@ def test_a_task_gives_the_same_on_any_number_of_processes(config: Path, tmp_path
     overlay = ROOT / "tests" / "configs" / config.name
     words = ["--config", str(config), "--config", str(overlay)]
     fit = ("fit", *words, f"--run_dir={tmp_path}/fit")
-    assert run(2, commands, fit, seconds=120) == [[0], [0]]
+    assert run(2, commands, fit, seconds=400) == [[0], [0]]
     words.append(f"--ckpt_path={tmp_path}/fit/checkpoints/best.ckpt")
     for world in (1, 2, 3):
         stages = [
             (stage, *words, f"--run_dir={tmp_path}/{stage}-{world}")
             for stage in ("validate", "test", "predict")
         ]
-        assert run(world, commands, *stages, seconds=120) == [[0, 0, 0]] * world
+        assert run(world, commands, *stages, seconds=400) == [[0, 0, 0]] * world
     for world in (1, 2, 3):
         [alone], [file] = (
             list((tmp_path / f"predict-{w}/predictions").iterdir()) for w in (1, world)
@@ -88,14 +88,14 @@ def test_a_task_killed_and_resumed_has_the_same_rows_and_weights(
     words += ["--last_checkpoint.every_n_train_steps=2"]
     killed = ["--trainer.callbacks+=test_every_task.Kill"]
     again = f"--run_dir={tmp_path}/again"
-    codes = run(world, commands, (*words, f"--run_dir={tmp_path}/whole"), seconds=120)
+    codes = run(world, commands, (*words, f"--run_dir={tmp_path}/whole"), seconds=400)
     assert codes == [[0]] * world
     whole = table(tmp_path / "whole/metrics.csv")
     steps = int(whole[-1]["step"])  # the validation after the fit comes at the last
     killed.append(f"--trainer.callbacks.step={steps * 2 // 3}")
-    _, failures = outcomes(world, commands, (*words, again, *killed), seconds=120)
+    _, failures = outcomes(world, commands, (*words, again, *killed), seconds=400)
     assert failures
-    codes = run(world, commands, (*words, again, "--resume=true"), seconds=120)
+    codes = run(world, commands, (*words, again, "--resume=true"), seconds=400)
     assert codes == [[0]] * world
     assert table(tmp_path / "again/metrics.csv") == whole
     last = [

@@ -61,7 +61,7 @@ def test_sigterm_on_any_process_saves_and_stops_them_all(
 ) -> None:
     """Step 9 is the last of an epoch, with a validation after it."""
     whole = run(world, fit, tmp_path / "whole")
-    _, failures = outcomes(world, fit, tmp_path / "again", "SIGTERM", rank, step, seconds=30)
+    _, failures = outcomes(world, fit, tmp_path / "again", "SIGTERM", rank, step, seconds=150)
     assert len(failures) == world
     assert all("SystemExit: 143" in text for text in failures.values())
     assert step_of(tmp_path / "again/last.ckpt") == step + 1
@@ -72,7 +72,7 @@ def test_sigterm_on_any_process_saves_and_stops_them_all(
 def test_a_killed_process_ends_the_other_and_the_run_continues(tmp_path: Path, rank: int) -> None:
     whole = run(2, fit, tmp_path / "whole")
     started = time.monotonic()
-    _, failures = outcomes(2, fit, tmp_path / "again", "SIGKILL", rank, 6, seconds=40)
+    _, failures = outcomes(2, fit, tmp_path / "again", "SIGKILL", rank, 6, seconds=150)
     assert time.monotonic() - started < 30
     assert failures[rank].startswith("died without a word")
     assert "no end in time" not in failures[1 - rank]
@@ -86,7 +86,7 @@ def test_a_killed_process_ends_the_other_and_the_run_continues(tmp_path: Path, r
 def test_a_loss_that_is_not_a_number_stops_all_and_is_never_saved(
     tmp_path: Path, world: int, rank: int, step: int
 ) -> None:
-    _, failures = outcomes(world, fit, tmp_path, "nan", rank, step, seconds=30)
+    _, failures = outcomes(world, fit, tmp_path, "nan", rank, step, seconds=150)
     assert len(failures) == world
     saved = {2: None, 4: 4, 12: 12}[step]
     for text in failures.values():
@@ -109,7 +109,7 @@ def validate(folder: Path) -> None:
 
 
 def test_sigterm_ends_an_evaluation_at_once(tmp_path: Path) -> None:
-    _, failures = outcomes(1, validate, tmp_path, seconds=10)
+    _, failures = outcomes(1, validate, tmp_path, seconds=60)
     assert "SystemExit: 143" in failures[0]
 
 

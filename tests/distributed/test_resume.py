@@ -120,5 +120,5 @@ def test_continued_from_any_checkpoint_a_run_is_the_same(
 
 def test_two_processes_continue_alike(tmp_path: Path) -> None:
     case = ("step", False, {"max_epochs": 2})
-    for _, differences in run(2, whole_and_continued, tmp_path, *case, seconds=120):
+    for _, differences in run(2, whole_and_continued, tmp_path, *case, seconds=400):
         assert not differences

@@ -76,7 +76,7 @@ def test_a_stream_teaches_the_same_on_any_number_of_processes(tmp_path: Path) ->
 
 @pytest.mark.parametrize("world", [1, 2])
 def test_a_stream_continues_from_any_checkpoint(tmp_path: Path, world: int) -> None:
-    for outcome in run(world, fitted, tmp_path, 37, True, seconds=120):
+    for outcome in run(world, fitted, tmp_path, 37, True, seconds=400):
         assert outcome[3] == []
     assert len(list(tmp_path.glob("*.kept"))) >= 6
 
