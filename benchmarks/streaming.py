@@ -51,7 +51,7 @@ def collate(samples: list[tuple[list[int], int]]) -> tuple[torch.Tensor, torch.T
 
 def write(folder: Path, rows: int) -> float:
     """Write the shards; return their megabytes."""
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
     from pyarrow import parquet
 
     folder.mkdir()
