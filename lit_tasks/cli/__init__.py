@@ -67,7 +67,9 @@ def _sentence(error: BaseException) -> str:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not re.match(r"💡|TPU available|Loaded model weights", record.getMessage())
+    return not re.match(
+        r"💡|TPU available|Loaded model weights|`weights_only` was not set", record.getMessage()
+    )
 
 
 def _quieten() -> None:
