@@ -1,0 +1,101 @@
+"""Sentences per second of the bag of words, end to end, against a hand-written PyTorch loop.
+
+    python benchmarks/bag_of_words.py --data ../shared/data/sentiment_sentences [--rounds 3]
+
+Both train one epoch on the same encoded sentences with the same model, optimizer and batch size;
+ours is the whole default run (CSV, W&B offline, checkpoints). One thread, medians of interleaved
+epochs; reading and encoding happen before the watch starts in both.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ |= {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from lit_tasks.__main__ import main as lit_tasks
+from lit_tasks.data.encoded_texts import collate
+from lit_tasks.data.labelled_lines import LabelledLinesDataModule
+from lit_tasks.nn.text_encoders import BagOfWords
+from lit_tasks.text.encoding import TextOptions
+
+CONFIG = Path(__file__).parents[1] / "configs" / "text_sentences_bow.yaml"
+BATCH = 64
+
+
+class Watch(Callback):
+    """Take the time of the training epoch."""
+
+    seconds = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Start."""
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Note the latest end of a batch."""
+        Watch.seconds = time.perf_counter() - self._start
+
+
+def by_hand(data: LabelledLinesDataModule) -> float:
+    """Return the seconds of one epoch of a plain loop over the same batches."""
+    encoder = BagOfWords(len(data.vocabulary), normalize=True)
+    head: Any = encoder.make_head(1)
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.03)
+    start = time.perf_counter()
+    rows = data.train_dataloader().dataset
+    for indices in torch.randperm(len(rows)).split(BATCH):  # type: ignore[arg-type]
+        batch = collate(rows.__getitems__(indices.tolist()))  # type: ignore[attr-defined]
+        optimizer.zero_grad()
+        scores = head(encoder(batch.tokens, batch.lengths))[:, 0]
+        assert batch.label is not None
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, batch.label.float())
+        loss.backward()
+        optimizer.step()
+    return time.perf_counter() - start
+
+
+def ours(train: Path, dev: Path) -> float:
+    """Return the seconds of one epoch of the command line's default run."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["fit", "--config", str(CONFIG), f"--data.train={train}", f"--data.val={dev}"]
+        words += ["--trainer.max_epochs=1", f"--run_dir={folder}/run", f"--data.batch_size={BATCH}"]
+        if lit_tasks([*words, "--trainer.callbacks+=bag_of_words.Watch"]) != 0:
+            raise SystemExit("the run failed")
+    import bag_of_words  # the module that the command line imported by this name
+
+    return float(bag_of_words.Watch.seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    torch.set_num_threads(1)
+    train, dev = arguments.data / "train.txt", arguments.data / "dev.txt"
+    data = LabelledLinesDataModule(train, dev, text=TextOptions(split="space"), batch_size=BATCH)
+    data.setup("fit")
+    count = len(data.train_dataloader().dataset)  # type: ignore[arg-type]
+    times: dict[str, list[float]] = {"plain PyTorch loop": [], "lit-tasks fit": []}
+    for _ in range(arguments.rounds):
+        times["plain PyTorch loop"].append(by_hand(data))
+        times["lit-tasks fit"].append(ours(train, dev))
+    base = statistics.median(times["plain PyTorch loop"])
+    print("| what | sentences per second | ratio |\n| --- | --- | --- |")
+    for name, values in times.items():
+        median = statistics.median(values)
+        print(f"| {name} | {count / median:.0f} | {base / median:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
