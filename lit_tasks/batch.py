@@ -52,3 +52,23 @@ class FeatureBatch(NamedTuple):
     features: Float[Tensor, "B F"]
     label: Int[Tensor, " B"] | None
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
+
+
+class CaptionBatch(NamedTuple):
+    """Images, or what a frozen network made of them, with sentences about them.
+
+    Attributes:
+        image: Pictures ``(B, 3, H, W)``, pooled features ``(B, F)`` or maps of features
+            ``(B, P, F)`` at ``P`` positions.
+        tokens: Word numbers of all captions, one caption after the other, each from its start
+            word to its end word, or ``None`` where there are none (prediction).
+        lengths: How many of the tokens belong to each image.
+        references: Evaluation only: all sentences that people wrote about each image.
+        index: Position of each sample in its dataset.
+    """
+
+    image: Num[Tensor, "B ..."]
+    tokens: Int[Tensor, " N"] | None
+    lengths: Int[Tensor, " B"] | None
+    references: list[list[str]] | None
+    index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
