@@ -1,0 +1,121 @@
+r"""What two pictures have in common as a deep network sees them: content, style, smoothness.
+
+Features :math:`f` of a layer have :math:`C` channels at :math:`M = H W` positions. Style is what
+is left when positions are forgotten: the first two moments of :math:`f` over positions. They are
+means, so those of a picture are the weighted means of those of its parts, and several styles are
+blended by blending their moments.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Moments(NamedTuple):
+    """Means over all positions of a layer's features.
+
+    Attributes:
+        mean: Of every channel.
+        second: Of the product of every two channels.
+    """
+
+    mean: Float[Tensor, "B C"]
+    second: Float[Tensor, "B C C"]
+
+
+def moments(features: Float[Tensor, "B C H W"]) -> Moments:
+    r"""Return :math:`\frac1M \sum_p f_p` and :math:`\frac1M \sum_p f_p f_p^\top`."""
+    flat = features.flatten(2)
+    return Moments(flat.mean(dim=2), flat @ flat.mT / flat.shape[2])
+
+
+def blend(parts: list[Moments], shares: list[float]) -> Moments:
+    """Return the moments of a mixture: of all positions of several pictures, by their shares.
+
+    For Gram matrices this has the same gradient as the weighted mean of the losses of each style.
+    """
+    pairs = [(share / sum(shares), part) for share, part in zip(shares, parts, strict=True)]
+    mean = torch.stack([share * part.mean for share, part in pairs]).sum(dim=0)
+    second = torch.stack([share * part.second for share, part in pairs]).sum(dim=0)
+    return Moments(mean, second)
+
+
+def content_loss(
+    features: Float[Tensor, "B C H W"], target: Float[Tensor, "B C H W"]
+) -> Float[Tensor, " B"]:
+    r"""Return :math:`\sum_{c,p} (f_{cp} - t_{cp})^2`.
+
+    Source: Gatys, Ecker and Bethge (2016), equation 1, who halve it. It is a sum, as in the
+    assignment, so it grows with the picture.
+    """
+    return (features - target).square().flatten(1).sum(dim=1)
+
+
+def gram_matrix(features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C C"]:
+    r"""Return :math:`G = \frac{1}{C M} \sum_p f_p f_p^\top`, the assignment's normalisation.
+
+    Source: Gatys, Ecker and Bethge (2016), equation 3, who do not divide here.
+    """
+    return moments(features).second / features.shape[1]
+
+
+def gram_loss(found: Moments, target: Moments) -> Float[Tensor, " B"]:
+    r"""Return :math:`\sum_{ij} (G_{ij} - A_{ij})^2` of the two Gram matrices.
+
+    Source: Gatys, Ecker and Bethge (2016), equation 4. They divide sums by :math:`4 C^2 M^2`; with
+    the Gram matrices divided by :math:`C M` each, this is four times theirs, and also holds where
+    the two pictures have different sizes.
+    """
+    channels = found.mean.shape[1]
+    return ((found.second - target.second) / channels).square().flatten(1).sum(dim=1)
+
+
+def wasserstein_loss(found: Moments, target: Moments, floor: float = 1e-4) -> Float[Tensor, " B"]:
+    r"""Return the squared Wasserstein distance of two normal distributions, a channel.
+
+    .. math:: \frac1C \left( |m - n|^2
+        + \operatorname{tr}(S + T - 2 (T^{1/2} S T^{1/2})^{1/2}) \right)
+
+    for means :math:`m, n` and covariances :math:`S, T`: how far features have to be moved for the
+    same mean and covariance. It grows with the features' square, the loss of Gram matrices with
+    their fourth power, so strong channels count less here.
+    Sources: Gelbrich (1990); crowsonkb/style-transfer-pytorch, which takes square roots by an
+    iteration. Here they come from eigenvalues, whose sum is differentiable even where they are
+    equal.
+
+    Args:
+        found: Of the picture.
+        target: Of the style; no gradient flows into it.
+        floor: Added to every variance, so that a channel that is nowhere active has a gradient.
+    """
+    channels = found.mean.shape[1]
+    eye = floor * torch.eye(channels, dtype=found.mean.dtype, device=found.mean.device)
+    source, wanted = _covariance(found) + eye, _covariance(target).detach() + eye
+    values, vectors = torch.linalg.eigh(wanted)
+    root = vectors * values.clamp(min=0).sqrt()[:, None, :] @ vectors.mT
+    crossed = torch.linalg.eigvalsh(root @ source @ root)
+    overlap = crossed.clamp(min=floor**2 / 4).sqrt().sum(dim=1)
+    shift = (found.mean - target.mean.detach()).square().sum(dim=1)
+    distance: Tensor = shift + _trace(source) + _trace(wanted) - 2 * overlap
+    return distance / channels
+
+
+def total_variation(image: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
+    r"""Return :math:`\sum (x_{i+1,j} - x_{ij})^2 + \sum (x_{i,j+1} - x_{ij})^2` over all channels.
+
+    Source: the assignment. Mahendran and Vedaldi (2015) raise it to a power, here 1; others
+    take the mean.
+    """
+    down = image[:, :, 1:] - image[:, :, :-1]
+    right = image[:, :, :, 1:] - image[:, :, :, :-1]
+    return down.square().flatten(1).sum(dim=1) + right.square().flatten(1).sum(dim=1)
+
+
+def _covariance(of: Moments) -> Float[Tensor, "B C C"]:
+    return of.second - of.mean[:, :, None] * of.mean[:, None, :]
+
+
+def _trace(matrix: Float[Tensor, "B C C"]) -> Float[Tensor, " B"]:
+    return matrix.diagonal(dim1=1, dim2=2).sum(dim=1)
