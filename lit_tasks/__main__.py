@@ -11,6 +11,7 @@ COMMANDS = {
     "validate": "evaluate a checkpoint on the validation data",
     "test": "evaluate a checkpoint on the test data",
     "predict": "write predictions for new data",
+    "compare": "put runs side by side: settings, metrics, differences",
 }
 
 USAGE = f"""\
@@ -27,6 +28,7 @@ examples:
   lit-tasks fit --config configs/quickstart.yaml --model.optimizer.lr=0.01 --trainer.max_epochs=3
   lit-tasks test --ckpt_path runs/latest/checkpoints/best.ckpt
   lit-tasks predict --ckpt_path runs/latest/checkpoints/best.ckpt --data.predict=my.csv
+  lit-tasks compare runs/quickstart --plot curves.png
 
 more:
   lit-tasks COMMAND --help                          every option of a command
@@ -49,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(COMMANDS)}"
         print(f"lit-tasks: error: there is no command {args[0]!r}; {hint}", file=sys.stderr)
         return 2
+    if args[0] == "compare":
+        from lit_tasks.runs import compare
+
+        return compare.main(args[1:])
     return _run_with_framework(args)
 
 

@@ -1,7 +1,7 @@
 """Numbers in, matplotlib figure out: nothing here knows a logger, a task or a screen."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -121,22 +121,106 @@ def class_bars(
     return figure
 
 
-def learning_curves(rows: Sequence[Mapping[str, float]]) -> "Figure":
-    """Return a figure of losses and accuracies over epochs.
+def learning_curves(rows: Sequence[Mapping[str, float]], most: int = 6) -> "Figure":
+    """Return a figure of losses and metrics against step, with the epochs above.
+
+    Metrics of the same name share axes (``train/loss`` and ``val/loss``); where ``..._low`` and
+    ``..._high`` are there, what lies between them is shaded.
 
     Args:
-        rows: One an epoch: ``epoch`` and numbers named ``train/...`` or ``val/...``; those whose
-            name ends in ``loss`` or ``accuracy`` are drawn.
+        rows: ``step`` and ``epoch`` and numbers named ``train/...`` or ``val/...``, in their order.
+        most: Axes at most: the loss, then metrics with an interval, then others.
     """
+    kinds = _kinds(rows, most)
+    figure, all_axes = _axes(len(kinds))
+    for axes, (kind, names) in zip(all_axes, kinds.items(), strict=False):
+        for name in names:
+            steps, values = _points(rows, name)
+            marker = "." if len(steps) <= 60 else None
+            (line,) = axes.plot(steps, values, marker=marker, linewidth=1.2, label=name)
+            low, high = _points(rows, f"{name}_low"), _points(rows, f"{name}_high")
+            if low[0] == high[0] == steps:
+                axes.fill_between(steps, low[1], high[1], color=line.get_color(), alpha=0.15)
+        axes.set_xlabel("step")
+        axes.set_ylabel(kind)
+        axes.legend(fontsize=8)
+        _show_epochs(axes, rows)
+    return figure
+
+
+def overlaid_curves(
+    runs: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str]
+) -> "Figure":
+    """Return a figure of metrics against step, one axes a metric, one line a run.
+
+    Args:
+        runs: For the name of each run its rows, as :func:`learning_curves` takes them.
+        names: Metrics to draw.
+    """
+    figure, all_axes = _axes(len(names), below=0.16 * len(runs) + 0.2)
+    shown = min(len(runs), 20)
+    for axes, name in zip(all_axes, names, strict=False):
+        for number, (run, rows) in enumerate(runs.items()):
+            style = ("-", "--", ":", "-.")[number // 10 % 4]
+            steps, values = _points(rows, name)
+            mark = "." if len(steps) <= 60 else None
+            axes.plot(
+                *(steps, values, style), marker=mark, color=f"C{number % 10}", lw=1.2, label=run
+            )
+        axes.set_xlabel("step")
+        axes.set_ylabel(name)
+    handles, labels = all_axes[0].get_legend_handles_labels()
+    columns = 1 if max(map(len, labels)) > 40 or shown < 4 else 2
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False
+    )
+    return figure
+
+
+def _kinds(rows: Sequence[Mapping[str, float]], most: int) -> dict[str, list[str]]:
+    """Return names of curves by what follows the stage, the most telling first."""
+    names = [
+        name
+        for name in dict.fromkeys(key for row in rows for key in row)
+        if name.startswith(("train/", "val/")) and not name.endswith(("_low", "_high", "/samples"))
+    ]
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(name.partition("/")[2], []).append(name)
+    bounded = {kind for kind in kinds if any(f"val/{kind}_low" in row for row in rows)}
+    order = sorted(kinds, key=lambda kind: (kind != "loss", kind not in bounded))
+    return {kind: kinds[kind] for kind in order[:most]}
+
+
+def _axes(count: int, below: float = 0.0) -> "tuple[Figure, list[Any]]":
+    """Return a figure and its axes, at most three beside one another."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for name in dict.fromkeys(key for row in rows for key in row if key.endswith(kind)):
-            points = [(row["epoch"], row[name]) for row in rows if name in row]
-            axes.plot(*zip(*points, strict=True), marker=".", label=name)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(kind)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend()
-    return figure
+    columns = max(1, min(3, count))
+    rows = max(1, -(-count // columns))
+    figure = Figure(figsize=(4.2 * columns, 3.3 * rows + below), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flatten())
+    for unused in axes[count:]:
+        unused.set_visible(False)
+    return figure, axes
+
+
+def _points(rows: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
+    pairs = [(row.get("step", at), row[name]) for at, row in enumerate(rows) if name in row]
+    return [step for step, _ in pairs], [value for _, value in pairs]
+
+
+def _show_epochs(axes: Any, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write above the axes at which step an epoch began."""
+    last = {int(row["epoch"]): row["step"] for row in rows if "epoch" in row and "step" in row}
+    if len(last) < 2:
+        return
+    starts = {
+        epoch + 1: step + 1 for epoch, step in last.items()
+    }  # an epoch ends with its last row
+    chosen = sorted(starts)[:: -(-len(starts) // 6)]
+    top = axes.secondary_xaxis("top")
+    top.set_xticks(
+        [starts[epoch] for epoch in chosen], [str(epoch) for epoch in chosen], fontsize=8
+    )
+    top.set_xlabel("epochs done", fontsize=8)

@@ -4,9 +4,8 @@ import csv
 import os
 import secrets
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -188,16 +187,3 @@ def _mode_by_credentials() -> tuple[str, str]:
     except Exception as error:  # a broken netrc or key must not stop a training run
         return "offline", f"{type(error).__name__}: {error}"
     return ("online", "credentials found") if known else ("offline", "not logged in")
-
-
-def flat(config: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Return ``{"a.b.c": value}`` for nested mappings, so that runs compare by any setting."""
-    result: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, list) and any(isinstance(child, dict) for child in value):
-            value = dict(enumerate(value))
-        if isinstance(value, dict) and value:
-            result |= flat(value, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = value
-    return result

@@ -8,7 +8,8 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lit_tasks.cli.loggers import RunCSVLogger, flat
+from lit_tasks.cli.loggers import RunCSVLogger
+from lit_tasks.runs.settings import flat
 
 
 class RecordConfig(SaveConfigCallback):

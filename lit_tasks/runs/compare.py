@@ -1,0 +1,97 @@
+"""``lit-tasks compare RUN RUN ...``: runs side by side, from their folders alone."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from lit_tasks.runs import show
+from lit_tasks.runs.comparison import Comparison, compare
+from lit_tasks.runs.folder import find, read
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one sentence."""
+        raise ValueError(f"{message}; `lit-tasks compare --help` shows what there is")
+
+
+def main(words: Sequence[str]) -> int:
+    """Print a comparison; return the exit code, after one sentence on stderr if it failed."""
+    try:
+        options = _options(words)
+        return _run(options)
+    except (ValueError, OSError) as error:
+        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else error
+        print(f"lit-tasks: error: {text}", file=sys.stderr)
+        return 2
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="lit-tasks compare",
+        description="Compare runs by the files in their folders. Repetitions with other seeds are"
+        " grouped; runs that were tested on the same samples are compared sample by sample.",
+    )
+    parser.add_argument("runs", nargs="+", help="run folders, folders of runs, or globs")
+    parser.add_argument("--metrics", nargs="+", default=(), help="which metrics to show")
+    parser.add_argument(
+        "--over",
+        nargs="+",
+        default=("seed_everything",),
+        help="settings that only repeat an experiment (default: seed_everything)",
+    )
+    parser.add_argument(
+        "--against", type=int, default=1, help="number of the run to pair the others with"
+    )
+    parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the curves, overlaid")
+    return parser.parse_args(list(words))
+
+
+def _run(options: argparse.Namespace) -> int:
+    runs = [read(path) for path in find(options.runs)]
+    comparison = compare(runs, options.metrics, options.over, options.against)
+    printed = {"markdown": show.as_markdown, "csv": show.as_csv, "json": show.as_json}
+    if options.format in printed:
+        sys.stdout.write(printed[options.format](comparison))
+    else:
+        print_table(comparison)
+    if options.plot is not None:
+        plot(comparison, options.plot)
+    return 0
+
+
+def print_table(comparison: Comparison) -> None:
+    """Print a comparison to the terminal."""
+    from rich.console import Console
+
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console = Console(width=120 if piped else None)
+    show.print_to(comparison, console)
+
+
+def plot(comparison: Comparison, path: Path) -> None:
+    """Draw the curves of all runs into one picture.
+
+    Raises:
+        ValueError: No run has a curve of what is compared.
+    """
+    from lit_tasks.plots import overlaid_curves
+    from lit_tasks.runs.curves import curve_names, of_training
+
+    rows = {
+        f"{number} {name}": of_training(run.rows())
+        for number, (run, name) in enumerate(zip(comparison.runs, comparison.names, strict=True), 1)
+    }
+    known = list(dict.fromkeys(n for r in rows.values() for n in curve_names(r)))
+    wanted = [name for name in comparison.metrics if name in known]
+    if "train/loss" in known and "train/loss" not in wanted:
+        wanted.insert(0, "train/loss")
+    if not wanted:
+        raise ValueError("there is nothing to plot: no run has a curve in its metrics.csv")
+    figure = overlaid_curves(rows, wanted)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

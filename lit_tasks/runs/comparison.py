@@ -1,0 +1,217 @@
+"""What several runs have to say to one another: settings, leaders, groups, differences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_tasks.runs.curves import goal
+from lit_tasks.runs.folder import Run
+from lit_tasks.runs.settings import differing, short_names, short_value
+from lit_tasks.runs.statistics import Difference, Spread, paired_difference, spread
+
+_SHOWN = 2  # metrics of a stage that are shown unless others are asked for
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but what is repeated over, such as the seed.
+
+    Attributes:
+        runs: Their numbers, counted from 1.
+        settings: Their common values of the settings that differ, by short name.
+        metrics: Mean and deviation of each metric.
+    """
+
+    runs: list[int]
+    settings: dict[str, str]
+    metrics: dict[str, Spread]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the same samples.
+
+    Attributes:
+        stage: ``test`` or ``val``.
+        metric: Which value of a sample.
+        run: Number of the one.
+        against: Number of the other; the difference is the one minus this.
+        difference: What lies between them.
+    """
+
+    stage: str
+    metric: str
+    run: int
+    against: int
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: The runs; they are numbered from 1.
+        names: What each is called: its path without what all have in common.
+        settings: For each setting that differs, by short name, its value in each run.
+        metrics: The metrics that are compared.
+        groups: Runs with equal settings; empty if no two have them.
+        pairs: Differences on the same samples.
+        notes: Sentences about what could not be compared.
+    """
+
+    runs: list[Run]
+    names: list[str]
+    settings: dict[str, list[str]]
+    metrics: list[str]
+    groups: list[Group]
+    pairs: list[Pair]
+    notes: list[str]
+
+
+def compare(
+    runs: Sequence[Run],
+    metrics: Sequence[str] = (),
+    over: Sequence[str] = ("seed_everything",),
+    against: int = 1,
+) -> Comparison:
+    """Compare runs.
+
+    Args:
+        runs: At least one.
+        metrics: Which to compare; a few important ones if none.
+        over: Settings (or ends of their names) that only repeat an experiment.
+        against: Number of the run that the others are paired with.
+
+    Raises:
+        ValueError: A metric is in no run, or there is no such number.
+    """
+    if not 1 <= against <= len(runs):
+        raise ValueError(f"against must be the number of a run, 1 to {len(runs)}, got {against}")
+    chosen = _metrics(runs, metrics)
+    keys = differing(run.settings for run in runs)
+    short = short_names(keys)
+    values = {
+        short[key]: [short_value(run.settings[key]) if key in run.settings else "" for run in runs]
+        for key in keys
+    }
+    repeated = {short[k] for k in keys if any(k == o or k.endswith(f".{o}") for o in over)}
+    notes = [f"{run.path} has no results yet" for run in runs if not run.results]
+    pairs = _pairs(runs, against)
+    if len(runs) > 1 and not pairs:
+        notes.append(
+            f"no run has a samples_test.csv or samples_val.csv of the same samples as run {against}:"
+            " without them there is no paired difference"
+        )
+    return Comparison(
+        list(runs),
+        _names([run.path for run in runs]),
+        values,
+        chosen,
+        _groups(runs, values, repeated, chosen),
+        pairs,
+        notes,
+    )
+
+
+def final(run: Run, metric: str) -> float | None:
+    """Return what counts of a metric: at the best checkpoint, else the last of its curve."""
+    entry = run.results.get(metric, {})
+    value = entry.get("value", entry.get("last", {}).get("value"))
+    return None if value is None else float(value)
+
+
+def _metrics(runs: Sequence[Run], asked: Sequence[str]) -> list[str]:
+    known = list(dict.fromkeys(name for run in runs for name in run.results))
+    if asked:
+        for name in asked:
+            if name not in known:
+                raise ValueError(f"no run has a metric {name}; they have {', '.join(known)}")
+        return list(asked)
+    monitored = {str(run.settings.get("checkpoint.init_args.monitor", "")) for run in runs}
+    kinds = {name.partition("/")[2] for name in monitored}
+    found: list[str] = []
+    for stage in ("test", "val", "train"):
+        names = [name for name in known if name.startswith(f"{stage}/")]
+        bounded = {n for run in runs for n, entry in run.results.items() if "interval" in entry}
+        names.sort(key=lambda n: (n.partition("/")[2] not in kinds, n not in bounded, "loss" not in n))
+        found += names[:_SHOWN]
+    evaluated = [name for name in found if not name.startswith("train/")]
+    return evaluated or found
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return the paths without the folders that all have in common."""
+    parts = [path.absolute().parts for path in paths]
+    shared = 0
+    while all(len(p) > shared + 1 for p in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    return ["/".join(p[shared:]) for p in parts]
+
+
+def _groups(
+    runs: Sequence[Run],
+    settings: Mapping[str, Sequence[str]],
+    repeated: set[str],
+    metrics: Sequence[str],
+) -> list[Group]:
+    kept = [name for name in settings if name not in repeated]
+    members: dict[tuple[str, ...], list[int]] = {}
+    for number in range(len(runs)):
+        members.setdefault(tuple(settings[name][number] for name in kept), []).append(number)
+    if all(len(numbers) == 1 for numbers in members.values()):
+        return []
+    groups = []
+    for values, numbers in members.items():
+        found = {name: [final(runs[n], name) for n in numbers] for name in metrics}
+        spreads = {
+            name: spread(there)
+            for name, all_values in found.items()
+            if (there := [v for v in all_values if v is not None])
+        }
+        named = dict(zip(kept, values, strict=True))
+        groups.append(Group([n + 1 for n in numbers], named, spreads))
+    return groups
+
+
+def _pairs(runs: Sequence[Run], against: int) -> list[Pair]:
+    pairs = []
+    for stage in ("test", "val"):
+        samples = [run.samples(stage) for run in runs]
+        reference = samples[against - 1]
+        for number, mine in enumerate(samples, start=1):
+            if number == against or not _same_samples(mine, reference):
+                continue
+            if runs[number - 1].settings.get("data.class_path") != runs[against - 1].settings.get(
+                "data.class_path"
+            ):
+                continue
+            for metric in _common_columns(mine, reference):
+                one, other = (
+                    [float(table[key][metric]) for key in reference] for table in (mine, reference)
+                )
+                found = paired_difference(one, other)
+                pairs.append(Pair(stage, metric, number, against, found))
+        if pairs:
+            return pairs  # the test samples, where there are any
+    return pairs
+
+
+def _same_samples(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two tables hold the same ids with the same targets."""
+    return (
+        bool(one)
+        and one.keys() == other.keys()
+        and all(one[key].get("target") == other[key].get("target") for key in other)
+    )
+
+
+def _common_columns(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    mine, reference = (next(iter(table.values())) for table in (one, other))
+    return [name for name in mine if name != "target" and name in reference]
+
+
+def is_better(metric: str, one: float, other: float) -> bool:
+    """Return whether one value of a metric is better than another."""
+    return one < other if goal(metric) == "min" else one > other

@@ -1,0 +1,85 @@
+"""What ``metrics.csv`` tells: curves of metrics, their best and their last values."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+#: Words in the name of a metric of which less is better.
+_LESS_IS_BETTER = ("loss", "error", "perplexity", "brier", "nll", "mae", "mse", "distance")
+#: Names that belong to another metric or count something: no curves of their own.
+_ASIDE = ("_low", "_high", "/samples")
+
+Row = dict[str, float]
+
+
+def goal(name: str) -> Literal["min", "max"]:
+    """Return whether less or more of a metric is better, by its name."""
+    last = name.rpartition("/")[2].lower()
+    return "min" if any(word in last for word in _LESS_IS_BETTER) else "max"
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a ``metrics.csv``, each with the values it has.
+
+    Raises:
+        ValueError: A value is no number; the sentence names file and line.
+    """
+    rows = []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        for record in reader:
+            row = {}
+            for name, value in record.items():
+                if value in ("", None) or name is None:
+                    continue
+                try:
+                    row[name] = float(value)
+                except (ValueError, TypeError) as error:
+                    place = f"{path}, line {reader.line_num}"
+                    raise ValueError(f"{place}: {name} must be a number, got {value!r}") from error
+            rows.append(row)
+    return rows
+
+
+def of_training(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that were written while training.
+
+    What is evaluated afterwards is ``test/...``, or ``best/...``, the best checkpoint's.
+    """
+    return [
+        row for row in rows if any(name.startswith(("train/", "val/", "lr/")) for name in row)
+    ]
+
+
+def curve(rows: Iterable[Row], name: str) -> list[Row]:
+    """Return the rows that have a value for a metric."""
+    return [row for row in rows if name in row]
+
+
+def curve_names(rows: Iterable[Row]) -> list[str]:
+    """Return the metrics that have a curve: those of training and validation."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [n for n in names if n.startswith(("train/", "val/")) and not n.endswith(_ASIDE)]
+
+
+def best_and_last(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """Return ``{name: {"best": point, "last": point}}`` for every metric of training.
+
+    A point has ``value``, ``epoch`` and ``step``. Of equally good values the first is the best;
+    one that is not a number is never the best.
+    """
+    rows = of_training(rows)
+    found = {}
+    for name in curve_names(rows):
+        points = [_point(row, name) for row in curve(rows, name)]
+        numbers = [point for point in points if point["value"] == point["value"]]
+        choose = min if goal(name) == "min" else max
+        best = choose(numbers or points, key=lambda point: point["value"])
+        found[name] = {"best": best, "last": points[-1]}
+    return found
+
+
+def _point(row: Mapping[str, float], name: str) -> dict[str, Any]:
+    whole = {key: int(row[key]) for key in ("epoch", "step") if key in row}
+    return {"value": row[name], **whole}
