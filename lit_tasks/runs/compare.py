@@ -24,7 +24,11 @@ def main(words: Sequence[str]) -> int:
         options = _options(words)
         return _run(options)
     except (ValueError, OSError) as error:
-        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else error
+        text = (
+            f"{error.strerror}: {error.filename}"
+            if isinstance(error, OSError) and error.strerror
+            else error
+        )
         print(f"lit-tasks: error: {text}", file=sys.stderr)
         return 2
 

@@ -101,8 +101,8 @@ def compare(
     pairs = _pairs(runs, against)
     if len(runs) > 1 and not pairs:
         notes.append(
-            f"no run has a samples_test.csv or samples_val.csv of the same samples as run {against}:"
-            " without them there is no paired difference"
+            f"no run has a samples_test.csv or samples_val.csv of the same samples as run {against}"
+            ": without them there is no paired difference"
         )
     return Comparison(
         list(runs),
@@ -135,7 +135,9 @@ def _metrics(runs: Sequence[Run], asked: Sequence[str]) -> list[str]:
     for stage in ("test", "val", "train"):
         names = [name for name in known if name.startswith(f"{stage}/")]
         bounded = {n for run in runs for n, entry in run.results.items() if "interval" in entry}
-        names.sort(key=lambda n: (n.partition("/")[2] not in kinds, n not in bounded, "loss" not in n))
+        names.sort(
+            key=lambda n: (n.partition("/")[2] not in kinds, n not in bounded, "loss" not in n)
+        )
         found += names[:_SHOWN]
     evaluated = [name for name in found if not name.startswith("train/")]
     return evaluated or found

@@ -104,7 +104,9 @@ def _rich(title: str, columns: list[str], rows: list[list[str]], width: int) -> 
     )
     room = max(12, width - others - 6)
     if "settings" in columns:
-        room = max(12, min(room // 2, max(len(row[1]) for row in rows) if len(columns) > 2 else room))
+        room = max(
+            12, min(room // 2, max(len(row[1]) for row in rows) if len(columns) > 2 else room)
+        )
     for column in columns:
         words = column in ("run", "settings")
         numeric = not words and column not in ("95 % interval", "runs")

@@ -103,9 +103,7 @@ def newcombe_interval(both: int, one: int, other: int, neither: int) -> tuple[fl
     phi = product / sqrt(margins) if margins else 0.0
     difference = first - second
     down, up = (first - low1, high2 - second), (high1 - first, second - low2)
-    below, above = (
-        sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0)) for a, b in (down, up)
-    )
+    below, above = (sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0)) for a, b in (down, up))
     return difference - below, difference + above
 
 

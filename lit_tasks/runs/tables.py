@@ -24,7 +24,8 @@ def tables(comparison: Comparison, width: int | None = None) -> list[Cells]:
         found += [_groups(comparison, metric, width) for metric in comparison.metrics]
     if comparison.pairs:
         found += [
-            _pairs(comparison, metric) for metric in dict.fromkeys(p.metric for p in comparison.pairs)
+            _pairs(comparison, metric)
+            for metric in dict.fromkeys(p.metric for p in comparison.pairs)
         ]
     return found
 
@@ -34,7 +35,11 @@ def _settings(comparison: Comparison, width: int | None) -> Cells:
     numbers = [str(n) for n in range(1, len(names) + 1)]
     if not settings:
         rows = [[n, name] for n, name in zip(numbers, names, strict=True)]
-        return ("runs" if len(names) == 1 else "runs, all with the same settings", ["", "run"], rows)
+        return (
+            "runs" if len(names) == 1 else "runs, all with the same settings",
+            ["", "run"],
+            rows,
+        )
     title = "settings that differ"
     widths = [max(len(name), *map(len, values)) + 3 for name, values in settings.items()]
     if width is not None and sum(widths) + 30 > width:
@@ -54,9 +59,7 @@ def _leaders(comparison: Comparison, metric: str) -> Cells:
     """Return the runs by a metric, the best first; those without it at the end."""
     sign = 1 if goal(metric) == "min" else -1
     values = [final(run, metric) for run in comparison.runs]
-    order = sorted(
-        range(len(values)), key=lambda n: (values[n] is None, sign * (values[n] or 0.0))
-    )
+    order = sorted(range(len(values)), key=lambda n: (values[n] is None, sign * (values[n] or 0.0)))
     entries = [run.results.get(metric, {}) for run in comparison.runs]
     curves = any("best" in entry for entry in entries)
     columns = ["", "run", "value", "95 % interval"]

@@ -113,7 +113,12 @@ def test_runs_on_the_same_samples_are_compared_sample_by_sample(
     write_run(tmp_path / "b", right=[1, 1, 1, 1, 0, 0])
     write_run(tmp_path / "c", right=[1, 1])  # other samples
     (pair,) = as_json(capsys, str(tmp_path))["pairs"]
-    assert (pair["run"], pair["against"], pair["stage"], pair["metric"]) == (2, 1, "test", "accuracy")
+    assert (pair["run"], pair["against"], pair["stage"], pair["metric"]) == (
+        2,
+        1,
+        "test",
+        "accuracy",
+    )
     assert pair["difference"]["mean"] == pytest.approx(2 / 6)
     assert (pair["difference"]["better"], pair["difference"]["worse"]) == (3, 1)
     assert pair["difference"]["p"] == pytest.approx(2 * 5 / 16)  # at most 1 of 4 throws, twice
@@ -135,8 +140,7 @@ def test_best_and_last_come_from_the_curve_where_nobody_summed_up(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/metrics.csv").write_text(
-        "epoch,step,val/loss,val/accuracy\n0,4,0.5,0.7\n1,9,0.3,0.9\n2,14,0.4,nan\n"
-        "3,15,,\n"
+        "epoch,step,val/loss,val/accuracy\n0,4,0.5,0.7\n1,9,0.3,0.9\n2,14,0.4,nan\n3,15,,\n"
     )
     (run,) = as_json(capsys, str(tmp_path / "run"))["runs"]
     assert run["results"]["val/loss"] == {
