@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class FeatureCache:
         self.num_workers = num_workers
 
     def features(self, network: nn.Module, pictures: TransformedPictures) -> np.ndarray:
-        """Return the features of all pictures, ``(N, F)``, read-only; computed if not there.
+        """Return the features of all pictures, ``(N, F)`` or ``(N, P, F)``; computed if not there.
 
         Raises:
             ValueError: A picture cannot be read.
@@ -62,7 +63,7 @@ class FeatureCache:
     def _compute(self, network: nn.Module, pictures: TransformedPictures, path: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.stem}.{os.environ.get('MASTER_PORT', os.getpid())}.npy")
-        shape = (len(pictures), _width(network))
+        shape = (len(pictures), *_shape(network))
         if self.process == 0:
             np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape).flush()
         self.barrier()
@@ -111,7 +112,7 @@ def fingerprint(network: nn.Module, pictures: TransformedPictures) -> str:
     return total.hexdigest()[:32]
 
 
-def _width(network: nn.Module) -> int:
-    width = network.out_features
-    assert isinstance(width, int)
-    return width
+def _shape(network: nn.Module) -> tuple[int, ...]:
+    """Return the shape of one picture's features: a network that makes maps says it itself."""
+    shape: Any = getattr(network, "feature_shape", None) or (network.out_features,)
+    return tuple(int(size) for size in shape)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 class Backbone(nn.Module):
-    """A network of timm or torchvision up to its pooled features.
+    """A network of timm or torchvision up to its features, pooled or at every position.
 
     It takes colours as they are, whole numbers up to 255 or fractions up to 1, and normalises them
     itself. A frozen stage stays bit for bit what it was: no gradients, and evaluation mode through
@@ -33,9 +33,12 @@ class Backbone(nn.Module):
         mean: Of the colour channels between 0 and 1; the weights' own when left out.
         std: Of the colour channels; the weights' own when left out.
         drop_path: Probability of leaving out a residual branch while its stage is trained.
+        output: ``pooled`` features of the whole image, or a ``map``: features of each position
+            before they are pooled, row by row.
 
     Attributes:
         out_features: Number of features.
+        feature_shape: Shape of one image's features, ``(F,)`` or ``(P, F)``.
         preprocessing: What pictures have to be made into.
         last_layer: Weight and bias that the network was pretrained with behind its features; none
             where they are unknown, as after a checkpoint.
@@ -55,8 +58,10 @@ class Backbone(nn.Module):
         mean: tuple[float, float, float] | None = None,
         std: tuple[float, float, float] | None = None,
         drop_path: float = 0.0,
+        output: Literal["pooled", "map"] = "pooled",
     ) -> None:
         super().__init__()
+        self.output = output
         self.network, known, tensors = _build(pretrained, name, weights, library, drop_path)
         size = size or known.size
         share = crop or known.size / known.resize
@@ -68,7 +73,8 @@ class Backbone(nn.Module):
         )
         with torch.no_grad():
             features = self.eval()(torch.zeros(1, 3, size, size))
-        self.out_features: int = features.shape[1]
+        self.feature_shape = tuple(features.shape[1:])
+        self.out_features: int = features.shape[-1]
         self.last_layer = last_layer(self.network, tensors, self.out_features)
         self._trained_stages = len(self.stages())
         self._statistics = True
@@ -81,13 +87,19 @@ class Backbone(nn.Module):
             value = torch.tensor(getattr(preprocessing, name)).view(3, 1, 1)
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B F"]:
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B *P F"]:
         """Return the features of images of whole numbers up to 255, or of fractions up to 1."""
         if not image.is_floating_point():
             image = image / 255
         image = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        if self.output == "map":
+            return pretrained.feature_map(self.network, image)
         features: Tensor = self.network(image)
         return features.flatten(1)
+
+    def extra_repr(self) -> str:
+        """Name what is put out where it is not the usual: it tells apart cached features."""
+        return "" if self.output == "pooled" else f"output={self.output}"
 
     def stages(self) -> list[list[tuple[str, nn.Module]]]:
         """Return the network's parts from input to output, each as named modules.

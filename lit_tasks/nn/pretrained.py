@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +111,33 @@ def last_layer(
         if name.endswith("weight") and weight.ndim == 2 and weight.shape[1] == features:
             return weight, torch.zeros(len(weight)) if bias is None else bias
     return None
+
+
+def feature_map(net: nn.Module, image: Tensor) -> Tensor:
+    """Return the features of every position before they are pooled, ``(B, P, F)``, row by row.
+
+    Raises:
+        ValueError: The network pools in a way that is not known here.
+    """
+    children, features = dict(net.named_children()), image
+    if hasattr(net, "forward_features"):  # timm
+        whole: Any = net
+        features = cast(Tensor, whole.forward_features(image))
+        if features.ndim == 3:
+            first = getattr(whole, "num_prefix_tokens", 0)  # a class token is no place
+            return features[:, first:]
+        if features.shape[1] != whole.num_features == features.shape[3]:
+            return features.flatten(1, 2)
+    elif "features" in children:
+        features = children["features"](image)
+    elif "avgpool" in children:
+        for child in list(children.values())[: list(children).index("avgpool")]:
+            features = child(features)
+    else:
+        raise ValueError(
+            f"output: map is not known for torchvision's {type(net).__name__}; take timm's network"
+        )
+    return features.flatten(2).mT
 
 
 def load(net: nn.Module, tensors: dict[str, Tensor], source: str) -> None:

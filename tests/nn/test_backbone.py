@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -155,3 +156,26 @@ def test_a_misspelt_network_is_answered_with_names_that_are_near(
 ) -> None:
     with pytest.raises(ValueError, match=f"no network resnt18; did you mean .*{near}"):
         Backbone(True, "resnt18", "random", library)
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet"])
+def test_the_mean_of_a_map_is_what_the_network_pools(library: Any, name: str) -> None:
+    name = {"mobilenet": "mobilenetv2_100" if library == "timm" else "mobilenet_v2"}.get(name, name)
+    options: dict[str, Any] = {"name": name, "library": library, "weights": "random", "size": 64}
+    whole, pooled = Backbone(output="map", **options), Backbone(**options)
+    pooled.load_state_dict(whole.state_dict())
+    image = torch.rand(2, 3, 64, 64)
+    whole.eval(), pooled.eval()
+    assert whole(image).shape == (2, *whole.feature_shape) == (2, 4, whole.out_features)
+    torch.testing.assert_close(whole(image).mean(1), pooled(image))
+
+
+def test_a_class_token_is_no_position_of_a_map() -> None:
+    backbone = Backbone(name="vit_tiny_patch16_224", weights="random", output="map")
+    assert backbone.feature_shape == (14 * 14, 192)
+
+
+def test_a_map_and_pooled_features_are_cached_apart() -> None:
+    same = {"name": "test_resnet", "weights": "random", "size": 32}
+    assert repr(Backbone(**same)) != repr(Backbone(output="map", **same))

@@ -1,0 +1,94 @@
+"""Features that somebody else computed: a file of numbers, and whose picture each row is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_H5 = (".h5", ".hdf5")
+_IDS = ("ids", "image_ids")
+
+
+def read_features(path: Path, ids: Sequence[int | str]) -> np.ndarray:
+    """Return the features of pictures, ``(N, F)`` or ``(N, P, F)``, single precision.
+
+    An ``.npy`` file has its ids beside it, one a line: ``vgg16.npy`` in ``vgg16.ids.txt``. An
+    ``.h5`` file (needs h5py) has the dataset ``features`` and perhaps ``ids``. Without ids there
+    must be as many rows as pictures, in the pictures' order.
+
+    Args:
+        path: The file.
+        ids: The pictures, in the order that is wanted.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds something else, or lacks a picture.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of features {path}; set data.features to one")
+    values, theirs = _read_h5(path) if path.suffix in _H5 else _read_npy(path)
+    if values.ndim not in (2, 3) or values.dtype.kind != "f":
+        raise ValueError(
+            f"{path} should hold floating-point features of shape (images, features) or (images,"
+            f" positions, features), it holds {values.dtype} of shape {values.shape}"
+        )
+    if theirs is None:
+        if len(values) != len(ids):
+            raise ValueError(
+                f"{path} has {len(values):,} rows without ids for {len(ids):,} images: name the"
+                f" image of each row in {_ids_beside(path)} (or, in an .h5 file, in ids)"
+            )
+        return values.astype(np.float32, copy=False)
+    if len(theirs) != len(values):
+        raise ValueError(f"{path} has {len(values):,} rows of features but {len(theirs):,} ids")
+    row = {name: number for number, name in enumerate(theirs)}
+    rows = [row.get(str(name), -1) for name in ids]
+    if -1 in rows:
+        lost = [name for name, number in zip(ids, rows, strict=True) if number < 0]
+        raise ValueError(
+            f"{path} has no features of image {lost[0]}"
+            f"{f' and {len(lost) - 1:,} others' if len(lost) > 1 else ''}; compute them, or take"
+            " these images out of the captions"
+        )
+    if rows == list(range(len(values))):
+        return values.astype(np.float32, copy=False)
+    return values[rows].astype(np.float32, copy=False)
+
+
+def _read_npy(path: Path) -> tuple[np.ndarray, list[str] | None]:
+    try:
+        values = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read as an array of numpy ({error}); give an .npy or .h5 file"
+        ) from error
+    beside = _ids_beside(path)
+    return values, beside.read_text().splitlines() if beside.is_file() else None
+
+
+def _read_h5(path: Path) -> tuple[np.ndarray, list[str] | None]:
+    try:
+        import h5py  # type: ignore[import-untyped, unused-ignore]
+    except ModuleNotFoundError:
+        raise ValueError(f"{path} needs the package h5py: pip install h5py") from None
+    try:
+        file: Any = h5py.File(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as HDF5 ({error}); make it again") from error
+    with file:
+        if "features" not in file:
+            raise ValueError(
+                f"{path} has no dataset 'features', it has {', '.join(file) or 'nothing'}"
+            )
+        name = next((name for name in _IDS if name in file), None)
+        ids = None if name is None else [_text(value) for value in file[name][:]]
+        return file["features"][:], ids
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _ids_beside(path: Path) -> Path:
+    return path.with_suffix(".ids.txt")

@@ -1,0 +1,111 @@
+"""Sentences about pictures: cut into words as COCO's evaluation cuts them, and back from numbers.
+
+coco-caption hands sentences to Stanford's PTB tokenizer (Java), in small letters, and drops
+punctuation. The rules here do the same; ``tests/text/test_caption_words.py`` holds them to its
+output on thousands of real captions.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+START, END, UNKNOWN = "<START>", "<END>", "<UNK>"
+SPECIAL = (START, END, UNKNOWN)
+
+# coco-caption drops -LRB- too, but only in capitals, which -lowerCase never leaves: brackets stay.
+_DROPPED = frozenset(
+    ["''", "'", "``", "`", '"', "“", "”", ".", "?", "!", ",", ":", "-", "--", "…", "–", "—", ";"]
+)
+_BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
+_ABBREVIATIONS = (
+    "mr mrs ms dr prof st sr jr gen col sgt capt lt rev hon sen rep gov pres ave blvd rd mt ft"
+    " vs etc no co corp inc ltd bros dept est fig vol ca approx jan feb mar apr jun jul aug sep"
+    " sept oct nov dec mon tue tues wed thu thur thurs fri sat sun"
+)
+_SPLIT = {
+    "cannot": ("can", "not"),
+    "gonna": ("gon", "na"),
+    "wanna": ("wan", "na"),
+    "gotta": ("got", "ta"),
+    "lemme": ("lem", "me"),
+    "gimme": ("gim", "me"),
+    "'tis": ("'t", "is"),
+    "'twas": ("'t", "was"),
+}
+_LETTER = r"[^\W\d_]"
+_TOKEN = re.compile(
+    rf"""
+    https?://[^\s"<>]+[^\s"<>.,!?;:)\]}}'] | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
+    | </?\w+/?>                                     # markup
+    | '(?:tis|twas)\b | '\d0s\b | 'n'(?!\w)
+    | {_LETTER}+(?=n't\b) | n't\b | '(?:s|m|d|re|ve|ll)\b
+    | (?:{_LETTER}\.){{2,}} | (?:{_LETTER}\.)+(?={_LETTER}\b)(?:{_LETTER}) # u.s.a., p.m.
+    | (?:{_ABBREVIATIONS.replace(" ", "|")})\.
+    | \d+(?:[.,:]\d+)+ | \.\d+
+    | {_LETTER}*[oldc]'{_LETTER}{{2,}}(?:-\w+)*      # o'clock
+    | w/o?(?=\b) (?!\w)
+    | [\w]+(?:-[\w]+)*(?:[/][\w]+(?:-[\w]+)*)*(?:\.{_LETTER}{{2,}})*
+    | [:;]-?[()] | \S                               # a face, or what is left
+    """,
+    re.VERBOSE,
+)
+
+
+def caption_words(sentence: str) -> list[str]:
+    """Return the words of a sentence: small letters, no punctuation, ``man 's`` and ``do n't``."""
+    text = sentence.lower().replace("\u2019", "'").replace("\u2018", "'")
+    words: list[str] = []
+    for token in _TOKEN.findall(text):
+        for bracket, name in _BRACKETS.items():
+            token = token.replace(bracket, name)
+        words.extend(_SPLIT.get(token, (token,)))
+    return [word for word in words if word not in _DROPPED]
+
+
+class CaptionVocabulary:
+    """A fixed list of words that begins with :data:`SPECIAL`.
+
+    Args:
+        words: ``words[number]`` is the word.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        if tuple(words[: len(SPECIAL)]) != SPECIAL:
+            raise ValueError(
+                f"the words of captions must begin with {', '.join(SPECIAL)}, got {words[:3]}"
+            )
+        self.words = list(words)
+        self._number = {word: number for number, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @classmethod
+    def count(cls, sentences: Iterable[str], min_count: int = 1) -> "CaptionVocabulary":
+        """Return the words that occur at least ``min_count`` times, the most frequent first.
+
+        Words of equal frequency stand in alphabetical order, so that the numbers depend on the
+        sentences alone and not on their order.
+        """
+        counts = Counter(word for sentence in sentences for word in caption_words(sentence))
+        kept = [(word, n) for word, n in counts.items() if n >= min_count]
+        return cls([*SPECIAL, *(word for word, _ in sorted(kept, key=lambda x: (-x[1], x[0])))])
+
+    def encode(self, sentence: str, most: int | None = None) -> list[int]:
+        """Return the numbers of a sentence from start to end word, at most ``most`` of them.
+
+        A longer sentence loses its last words and ends with the end word all the same.
+        """
+        words = caption_words(sentence)[: None if most is None else most - 2]
+        unknown = self._number[UNKNOWN]
+        return [0, *(self._number.get(word, unknown) for word in words), 1]
+
+    def spell(self, numbers: Iterable[int]) -> str:
+        """Return the words up to the end word, joined by spaces; the start word is left out."""
+        words = []
+        for number in numbers:
+            if self.words[number] == END:
+                break
+            if self.words[number] != START:
+                words.append(self.words[number])
+        return " ".join(words)

@@ -1,0 +1,318 @@
+"""Captions in COCO's layout, Karpathy's split, tables and drawn scenes, as batches."""
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from lit_tasks.batch import CaptionBatch
+from lit_tasks.data.caption_files import CaptionFilesDataModule
+from lit_tasks.data.caption_scenes import CaptionScenesDataModule
+from lit_tasks.data.coco_captions import CocoCaptionsDataModule
+from lit_tasks.nn.preprocessing import Preprocessing
+
+pytest.importorskip("torchvision")
+
+SMALL = Preprocessing(size=8, resize=9)
+SENTENCES = {
+    1: ["A dog runs .", "The dog is running"],
+    2: ["A cat sits on a mat", "a cat"],
+    3: ["Two dogs play", "Two dogs"],
+}
+
+
+class Means(nn.Module):
+    """Features that tell the pictures apart, and how many were asked for."""
+
+    out_features = 3
+
+    def __init__(self, positions: int = 0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.images = 0
+        self.feature_shape = (positions, 3) if positions else (3,)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.images += len(image)
+        means = self.weight * image.float().mean((2, 3))
+        return means.view(-1, *[1] * (len(self.feature_shape) - 1), 3).expand(
+            -1, *self.feature_shape
+        )
+
+
+def attached(module: Any, network: nn.Module | None = None, stage: str = "fit") -> Any:
+    """Give the data module what a trainer would."""
+    task = SimpleNamespace(preprocessing=SMALL, frozen_network=lambda part: network)
+    module.trainer = SimpleNamespace(
+        lightning_module=task,
+        local_rank=0,
+        num_devices=1,
+        strategy=SimpleNamespace(barrier=lambda: None),
+    )
+    module.setup(stage)
+    return module
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """Three pictures to train on and two to validate, in the official layout."""
+    (tmp_path / "annotations").mkdir()
+    for part, first in (("train", 0), ("val", 10)):
+        (tmp_path / f"{part}2017").mkdir()
+        images, annotations = [], []
+        for number in (1, 2, 3)[: 3 if part == "train" else 2]:
+            name = f"{first + number:012}.jpg"
+            images.append({"id": first + number, "file_name": name})
+            colour = (60 * number, first * 10, 0)
+            Image.new("RGB", (16, 12), colour).save(tmp_path / f"{part}2017" / name)
+            for text in SENTENCES[number]:
+                entry = {"id": len(annotations), "image_id": first + number, "caption": text}
+                annotations.append(entry)
+        content = {"images": images, "annotations": annotations}
+        (tmp_path / f"annotations/captions_{part}2017.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def spelled(module: Any, batch: CaptionBatch) -> list[str]:
+    assert batch.tokens is not None
+    assert batch.lengths is not None
+    rows = batch.tokens.split(batch.lengths.tolist())
+    return [" ".join(module.vocabulary[number] for number in row.tolist()) for row in rows]
+
+
+def test_training_has_a_sample_for_every_caption_with_its_own_picture(coco: Path) -> None:
+    module = attached(CocoCaptionsDataModule(coco, batch_size=100))
+    batch = next(iter(module.train_dataloader()))
+    assert batch.image.shape == (6, 3, 8, 8)
+    found = dict(zip(batch.index.tolist(), spelled(module, batch), strict=True))
+    assert found[2] == "<START> a cat sits on a mat <END>"
+    assert len(set(found.values())) == 6
+    colours = batch.image[:, 0].float().mean((1, 2)).tolist()
+    for index, colour in zip(batch.index.tolist(), colours, strict=True):
+        assert colour == pytest.approx(60 * (1 + index // 2), abs=3)
+    assert batch.references is None
+
+
+def test_evaluation_has_a_sample_for_every_picture_with_all_references(coco: Path) -> None:
+    module = attached(CocoCaptionsDataModule(coco))
+    batch = next(iter(module.val_dataloader()))
+    assert batch.index.tolist() == [0, 1]
+    assert batch.references == [SENTENCES[1], SENTENCES[2]]
+    assert spelled(module, batch)[1] == "<START> a cat sits on a mat <END>"
+    assert module.image_ids("val") == [11, 12]
+
+
+def test_words_are_numbered_by_count_and_rare_ones_are_unknown(coco: Path) -> None:
+    module = attached(CocoCaptionsDataModule(coco, min_count=2))
+    assert module.vocabulary == ["<START>", "<END>", "<UNK>", "a", "cat", "dog", "dogs", "two"]
+    batch = next(iter(module.val_dataloader()))
+    assert spelled(module, batch)[0] == "<START> a dog <UNK> <END>"
+
+
+def test_long_training_captions_are_cut_and_references_are_not(coco: Path) -> None:
+    module = attached(CocoCaptionsDataModule(coco, max_tokens=4, batch_size=9))
+    batch = next(iter(module.train_dataloader()))
+    assert int(batch.lengths.max()) == 4
+    assert all(row.endswith("<END>") for row in spelled(module, batch))
+    evaluated = next(iter(module.val_dataloader()))
+    assert evaluated.references[1][0] == "A cat sits on a mat"
+    assert evaluated.lengths.tolist() == [5, 8]
+
+
+def test_a_limit_takes_captions_of_as_many_pictures_as_possible(coco: Path) -> None:
+    def chosen(captions: int, seed: int = 0) -> dict[int, list[str]]:
+        module = CocoCaptionsDataModule(coco, captions=captions, seed=seed)
+        module.setup("fit")
+        return dict(zip(module.image_ids("train"), module.references("train"), strict=True))
+
+    assert chosen(3) == {i: texts[:1] for i, texts in SENTENCES.items()}
+    assert chosen(6) == SENTENCES
+    assert len(chosen(1)) == 1
+    for smaller, larger in ((1, 2), (2, 4), (4, 5)):
+        for image, texts in chosen(smaller).items():
+            assert set(texts) <= set(chosen(larger)[image])
+    assert len({tuple(chosen(1, seed)) for seed in range(9)}) > 1
+    with pytest.raises(ValueError, match=r"captions must be at most 6, .* got 7"):
+        chosen(7)
+
+
+@pytest.mark.parametrize("positions", [0, 4])
+def test_features_are_computed_and_stored_once_a_picture(
+    coco: Path, tmp_path: Path, positions: int
+) -> None:
+    network = Means(positions)
+    options = {"root": coco, "batch_size": 6, "cache_dir": tmp_path / "cache"}
+    module = attached(CocoCaptionsDataModule(**options), network)
+    batch = next(iter(module.train_dataloader()))
+    assert network.images == 3
+    assert batch.image.shape == ((6, 4, 3) if positions else (6, 3))
+    pictures = next(iter(attached(CocoCaptionsDataModule(**options)).train_dataloader()))
+    theirs = dict(zip(pictures.index.tolist(), pictures.image, strict=True))
+    for index, features in zip(batch.index.tolist(), batch.image, strict=True):
+        expected = theirs[index].float().mean((1, 2))
+        torch.testing.assert_close(features, expected.expand_as(features))
+    list(attached(CocoCaptionsDataModule(**options), network).train_dataloader())
+    assert network.images == 3
+
+
+def test_what_is_drawn_at_random_is_not_cached(coco: Path, tmp_path: Path) -> None:
+    module = CocoCaptionsDataModule(coco, crop=0.5, cache_dir=tmp_path / "cache")
+    attached(module, Means())
+    assert next(iter(module.train_dataloader())).image.ndim == 4
+    assert next(iter(module.val_dataloader())).image.ndim == 2
+
+
+def test_a_test_is_the_validation_where_there_is_none_and_it_is_said(
+    coco: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "lightning.pytorch.utilities.rank_zero"):
+        module = attached(CocoCaptionsDataModule(coco), stage="test")
+        assert module.image_ids("test") == module.image_ids("val")
+    assert "no test captions" in caplog.text
+
+
+def test_training_pictures_can_be_validated_on(coco: Path) -> None:
+    module = attached(CocoCaptionsDataModule(coco, captions=4, validate_on="train"))
+    batch = next(iter(module.val_dataloader()))
+    assert batch.references == module.references("train")
+    assert sum(map(len, batch.references)) == 4
+
+
+def test_training_batches_bring_references_when_asked(coco: Path) -> None:
+    module = attached(CocoCaptionsDataModule(coco, train_references=True))
+    batch = next(iter(module.train_dataloader()))
+    for index, several in zip(batch.index.tolist(), batch.references, strict=True):
+        assert several == SENTENCES[1 + index // 2]
+
+
+def test_a_checkpoint_brings_the_words_and_predicting_needs_no_captions(coco: Path) -> None:
+    first = attached(CocoCaptionsDataModule(coco))
+    restored = CocoCaptionsDataModule(predict=coco / "val2017")
+    restored.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    attached(restored, stage="predict")
+    assert restored.vocabulary == first.vocabulary
+    assert restored.predict_ids == [11, 12]  # COCO's own names are its numbers
+    assert restored.predict_files[0] == str(coco / "val2017/000000000011.jpg")
+    batch = next(iter(restored.predict_dataloader()))
+    assert (batch.tokens, batch.lengths, batch.references) == (None, None, None)
+    part = attached(CocoCaptionsDataModule(coco, predict="val"), stage="predict")
+    assert part.predict_ids == [11, 12]
+
+
+def test_other_names_are_paths(tmp_path: Path) -> None:
+    for name in ("b/one.png", "000000000011.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    module = attached(CocoCaptionsDataModule(predict=tmp_path), stage="predict")
+    assert module.predict_ids == ["000000000011.png", "b/one.png"]
+
+
+def test_karpathys_file_says_what_is_for_what(coco: Path) -> None:
+    images = []
+    parts = ("train", "restval", "val", "test", "test")
+    for part, number in zip(parts, (1, 2, 3, 11, 12), strict=True):
+        texts = [{"raw": text, "tokens": text.split()} for text in SENTENCES[1 + number % 3]]
+        folder, name = "val2014", f"COCO_val2014_{number:012}.jpg"
+        image = {"filepath": folder, "filename": name, "cocoid": number, "split": part}
+        images.append({**image, "sentences": texts})
+    (coco / "dataset_coco.json").write_text(json.dumps({"images": images}))
+    module = attached(CocoCaptionsDataModule(coco, split=Path("dataset_coco.json")))
+    assert module.image_ids("train") == [1, 2]
+    assert module.image_ids("val") == [3]
+    assert module.image_ids("test") == [11, 12]
+    assert module.references("val") == [SENTENCES[1]]
+    assert module.captioned("test").pictures.names[0] == str(coco / "val2017/000000000011.jpg")
+
+
+def test_a_table_names_files_captions_and_splits(coco: Path) -> None:
+    rows = [
+        (f"train2017/{number:012}.jpg", text, "val" if number == 3 else "train")
+        for number, texts in SENTENCES.items()
+        for text in texts
+    ]
+    with (coco / "captions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "caption", "split"), *rows])
+    options = {"table": coco / "captions.csv", "file_column": "image"}
+    module = attached(CaptionFilesDataModule(**options, split_column="split"))
+    assert module.references("train") == [SENTENCES[1], SENTENCES[2]]
+    assert module.image_ids("val") == ["train2017/000000000003.jpg"]
+    parts = [
+        set(attached(CaptionFilesDataModule(**options, val_fraction=0.34)).image_ids(part))
+        for part in ("train", "val")
+    ]
+    assert [len(part) for part in parts] == [2, 1]
+    assert not parts[0] & parts[1]
+
+
+def test_scenes_hold_colours_and_shapes_back_from_training() -> None:
+    module = attached(CaptionScenesDataModule(train=200, val=40, test=40, size=16, held_out=4))
+    shown = {
+        part: [
+            {(thing.colour, thing.shape) for thing in scene.things}
+            for scene in module.captioned(part).pictures.scenes
+        ]
+        for part in ("train", "val", "test")
+    }
+    known = set.union(*shown["train"])
+    for part in ("val", "test"):
+        unseen = [bool(kinds - known) for kinds in shown[part]]
+        assert unseen == [False, True] * 20
+    texts = [tuple(several) for part in shown for several in module.references(part)]
+    assert {len(several) for several in texts} == {5}
+    words = {word for several in module.references("val") for s in several for word in s.split()}
+    assert words - {","} <= set(module.vocabulary)
+    again = CaptionScenesDataModule(train=200, val=40, test=40, size=16, held_out=4)
+    assert again.captioned("val").pictures.digest() == module.captioned("val").pictures.digest()
+
+
+def test_sentences_of_a_scene_tell_what_is_in_it() -> None:
+    module = CaptionScenesDataModule(train=90, val=1, test=1, size=16)
+    captioned = module.captioned("train")
+    for scene, several in zip(captioned.pictures.scenes, captioned.sentences, strict=True):
+        for text in several:
+            for thing in scene.things:
+                assert {thing.size, thing.colour} <= set(text.split())
+                assert thing.shape in text
+            count = {1: "", 2: "two", 3: "three", 4: "four"}[len(scene.things)]
+            if len({(t.colour, t.shape) for t in scene.things}) == 1:
+                assert count in text
+            elif " one above " in text:
+                assert abs(scene.things[0].x - scene.things[1].x) < 0.1
+            elif " above " in text or " to the left of " in text:
+                first, second = scene.things
+                swapped = text.find(first.colour) > text.find(second.colour)
+                if first.colour != second.colour:
+                    a, b = (second, first) if swapped else (first, second)
+                    assert (a.y < b.y) if " above " in text else (a.x < b.x)
+
+
+def test_features_from_files_take_the_place_of_pictures(coco: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, ids in (("train", [3, 1, 2]), ("val", [11, 12])):
+        np.save(coco / f"fc7_{part}.npy", rng.random((len(ids), 5), dtype=np.float32))
+        (coco / f"fc7_{part}.ids.txt").write_text("".join(f"{i}\n" for i in ids))
+    module = attached(CocoCaptionsDataModule(coco, features=str(coco / "fc7_{part}.npy")))
+    assert module.feature_shape == (5,)
+    batch = next(iter(module.train_dataloader()))
+    values = np.load(coco / "fc7_train.npy")
+    for index, features in zip(batch.index.tolist(), batch.image, strict=True):
+        assert features.tolist() == values[[1, 2, 0][index // 2]].tolist()
+
+
+def test_features_from_hdf5_are_in_the_order_of_the_captions(coco: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    values = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
+    with h5py.File(coco / "all.h5", "w") as file:
+        file["features"] = values
+    module = CocoCaptionsDataModule(coco, features=str(coco / "all.h5"))
+    module.setup("fit")
+    batch = next(iter(module.train_dataloader()))
+    order = (batch.index // 2).tolist()
+    assert batch.image.tolist() == values[order].tolist()
