@@ -1,0 +1,162 @@
+"""What every decoder of captions has in common: what it reads and returns, and its state.
+
+A captioner is any module with the three methods of :class:`Captioner`. Captions are ragged (the
+words of all, one caption after the other) and are put in packed order, so nothing is padded.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from lit_tasks.functional.packing import check_lengths, pack_ragged
+from lit_tasks.nn.word_vectors import WordVectors
+
+START, END, UNKNOWN = 0, 1, 2
+"""Numbers of the words that are no words (`lit_tasks.text.captions.SPECIAL`)."""
+
+
+class State(NamedTuple):
+    """What a captioner knows between two words.
+
+    Attributes:
+        fixed: What it keeps about each image, ``(B, ...)`` each.
+        moving: What changes from word to word, ``(R, ...)`` each: one row a sentence. ``R`` is a
+            multiple of ``B``, and sentences about the same image lie side by side.
+    """
+
+    fixed: tuple[Tensor, ...]
+    moving: tuple[Tensor, ...]
+
+    def rows(self, places: Int[Tensor, " R"]) -> "State":
+        """Return the state with other sentences in its rows."""
+        return State(self.fixed, tuple(tensor[places] for tensor in self.moving))
+
+
+class WordScores(NamedTuple):
+    """Scores of all words after each word of given captions, in packed order.
+
+    Attributes:
+        scores: Before softmax, ``(N, V)``. An ensemble has one block of rows for each member.
+        target: The word that comes next, ``(N,)``.
+        sequence: Which caption each row belongs to, ``(N,)``.
+        attention: Where the decoder looked, ``(N, P)``; ``None`` without attention.
+    """
+
+    scores: Float[Tensor, "N V"]
+    target: Int[Tensor, " N"]
+    sequence: Int[Tensor, " N"]
+    attention: Float[Tensor, "N P"] | None = None
+
+
+class Captioner(Protocol):
+    """A decoder: features of images in, scores of words out."""
+
+    def begin(self, features: Tensor) -> State:
+        """Return the state in front of the start word."""
+
+    def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
+        """Return the logarithm of the probability of each word after ``words``, and the state."""
+
+    def __call__(
+        self, features: Tensor, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
+    ) -> WordScores:
+        """Return the scores of the words after each given word but the last of each caption."""
+
+
+class Lesson(NamedTuple):
+    """Captions in packed order: each word, the word after it, and whose they are."""
+
+    words: PackedSequence
+    target: Int[Tensor, " N"]
+    sequence: Int[Tensor, " N"]
+
+
+def lesson(tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Lesson:
+    """Return what is read and what should follow.
+
+    Args:
+        tokens: Words of all captions, each from its start word to its end word.
+        lengths: Words of each, at least 2.
+
+    Raises:
+        ValueError: Lengths do not fit the tokens, or a caption has fewer than two words.
+    """
+    check_lengths(lengths, tokens.shape[0])
+    if lengths.numel() and int(lengths.min()) < 2:
+        raise ValueError(
+            "a caption needs a start and an end word, so lengths must be at least 2, "
+            f"got {int(lengths.min())}"
+        )
+    first = torch.zeros(len(tokens) + 1, dtype=torch.bool, device=tokens.device)
+    first[0] = True
+    first[lengths.cumsum(0)] = True
+    whose = torch.arange(len(lengths), device=tokens.device).repeat_interleave(lengths - 1)
+    read, follow = tokens[~first[1:]], tokens[~first[:-1]]
+    packed = pack_ragged(torch.stack((read, follow, whose), dim=1), lengths - 1)
+    words = packed._replace(data=packed.data[:, 0])
+    return Lesson(words, packed.data[:, 1], packed.data[:, 2])
+
+
+class WordInput(nn.Module):
+    """Word vectors with dropout.
+
+    Args:
+        num_words: Words in the vocabulary.
+        embedding_dim: Numbers of each word's vector.
+        vectors: Pretrained word vectors (``glove-6b-50d``, a GloVe file) to begin with, as the
+            first numbers of each vector.
+        pretrained_dim: How many numbers those have.
+        dropout: Share of the numbers set to zero while training.
+    """
+
+    def __init__(
+        self,
+        num_words: int,
+        embedding_dim: int,
+        vectors: str | None = None,
+        pretrained_dim: int = 50,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if vectors is not None and embedding_dim < pretrained_dim:
+            raise ValueError(
+                f"embedding_dim must be at least the {pretrained_dim} numbers of {vectors}, "
+                f"got {embedding_dim}"
+            )
+        known = pretrained_dim if vectors else 0
+        self.table = (
+            WordVectors(
+                num_words, known or embedding_dim, vectors, trained_dim=embedding_dim - known
+            )
+            if vectors
+            else WordVectors(num_words, embedding_dim, None)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.out_features: int = self.table.out_features
+
+    def initialize(self, words: Sequence[str]) -> str:
+        """Load the pretrained vectors of ``words`` and return how many there are."""
+        return self.table.initialize(words)
+
+    def forward(self, words: Int[Tensor, " N"]) -> Float[Tensor, "N E"]:
+        """Return the vector of each word."""
+        vectors: Tensor = self.dropout(self.table(words))
+        return vectors
+
+
+def pooled(features: Tensor) -> Float[Tensor, "B F"]:
+    """Return the mean over positions of a map ``(B, P, F)``; pooled features as they are."""
+    return features.mean(dim=1) if features.ndim == 3 else features
+
+
+@torch.no_grad()
+def remember(recurrent: nn.Module) -> None:
+    """Start an LSTM with open forget gates (bias 1): Jozefowicz, Zaremba and Sutskever (2015)."""
+    for name, bias in recurrent.named_parameters():
+        if name.startswith("bias_ih") and bias.numel() == 4 * recurrent.hidden_size:  # type: ignore[operator]
+            size = bias.numel() // 4
+            bias[size : 2 * size] += 1
