@@ -36,7 +36,7 @@ _LETTER = r"[^\W\d_]"
 _TOKEN = re.compile(
     rf"""
     https?://[^\s"<>]+[^\s"<>.,!?;:)\]}}'] | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
-    | </?\w+/?>                                     # markup
+    | -[lr][rsc]b- | </?\w+/?>                                     # markup
     | '(?:tis|twas)\b | '\d0s\b | 'n'(?!\w)
     | {_LETTER}+(?=n't\b) | n't\b | '(?:s|m|d|re|ve|ll)\b
     | (?:{_LETTER}\.){{2,}} | (?:{_LETTER}\.)+(?={_LETTER}\b)(?:{_LETTER}) # u.s.a., p.m.
