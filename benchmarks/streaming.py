@@ -3,8 +3,8 @@
     python benchmarks/streaming.py [--rows 2000] [--times 100]
 
 Writes made-up reviews of 200 words into four shards, once ``--rows`` of them and once ``--times``
-as many, and reads each set to the end as training does: words become numbers, batches are collated,
-and the processes keep in step. Every measurement is a fresh process (or two, over gloo).
+as many, and reads each set to the end as training does, through `StreamedTextsDataModule`: words
+become numbers, batches are collated, and the processes keep in step. Every measurement is a fresh process (or two, over gloo).
 """
 
 import argparse
@@ -14,39 +14,17 @@ import random
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed as dist
-from torch.utils.data import DataLoader, IterableDataset
 
-from lit_tasks.callbacks.stream_loader import StreamLoader, split
+from lit_tasks.callbacks.stream_loader import StreamLoader
+from lit_tasks.data.streamed_texts import StreamedTextsDataModule
 
 WORDS = [f"word{i}" for i in range(5000)]
 SHARDS, BATCH = 4, 64
-
-
-class Reviews(IterableDataset[Any]):
-    """Word numbers and a label for every row of a Hugging Face stream."""
-
-    def __init__(self, rows: Any) -> None:
-        self.rows = rows
-        self.numbers = {word: i for i, word in enumerate(WORDS)}
-
-    def split_by_process(self, rank: int, world_size: int) -> "Reviews":
-        """Return one process's shards."""
-        return Reviews(split(self.rows, rank, world_size))
-
-    def __iter__(self) -> Iterator[tuple[list[int], int]]:
-        for row in self.rows:
-            yield [self.numbers[word] for word in row["text"].split()], row["label"]
-
-
-def collate(samples: list[tuple[list[int], int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    tokens = [number for words, _ in samples for number in words]
-    return torch.tensor(tokens), torch.tensor([label for _, label in samples])
 
 
 def write(folder: Path, rows: int) -> float:
@@ -65,7 +43,7 @@ def write(folder: Path, rows: int) -> float:
                 writer.write_table(
                     pyarrow.table({"text": texts, "label": [i % 2 for i in range(count)]}, schema)
                 )
-    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    return sum(path.stat().st_size for path in folder.glob("*.parquet")) / 1e6
 
 
 def resident() -> float:
@@ -76,15 +54,14 @@ def resident() -> float:
 
 def read(folder: Path, rows_here: int, rank: int, world_size: int, port: int, results: Any) -> None:
     """Read everything as one of ``world_size`` processes; report rows, seconds and memory."""
-    from datasets import load_dataset
-
     torch.set_num_threads(1)
     if world_size > 1:
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         dist.init_process_group("gloo", rank=rank, world_size=world_size)
-    files = sorted(map(str, folder.glob("*.parquet")))
-    rows = load_dataset("parquet", data_files=files, split="train", streaming=True)
-    loader = DataLoader(dataset=Reviews(rows), batch_size=BATCH, collate_fn=collate)
+    data = StreamedTextsDataModule(
+        shards=f"{folder}/*.parquet", batch_size=BATCH, buffer=1000, cache_dir=folder / "cache"
+    )
+    loader = data.train_dataloader()
     device = torch.device("cpu")
     stream = StreamLoader(loader, rank, world_size, True, lambda: (0, 0), device)
     begin, seen, memory = time.perf_counter(), 0, list[float]()

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -66,22 +66,23 @@ class PictureFiles:
         return hashlib.sha256("".join(file_digests(self.paths)).encode()).hexdigest()
 
 
-def read_picture(path: Path, least: int | None = None) -> Image.Image:
-    """Return the picture of a file, see :meth:`PictureFiles.read`."""
+def read_picture(
+    file: Path | BinaryIO, least: int | None = None, name: str | None = None
+) -> Image.Image:
+    """Return the picture of a file, see :meth:`PictureFiles.read`; ``name`` stands in errors."""
+    remedy = "" if name else "; remove it, or leave it out with bad_pictures: skip"
+    name = name or str(file)
     try:
-        with Image.open(path) as picture:
+        with Image.open(file) as picture:
             if least is not None:
                 picture.draft("RGB", (2 * least, 2 * least))
             picture.load()
             return in_colour(ImageOps.exif_transpose(picture))
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no picture {path}") from None
+        raise FileNotFoundError(f"there is no picture {name}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise ValueError(
-            f"{path} is no picture that can be read ({reason}); remove it, or leave it out with "
-            "bad_pictures: skip"
-        ) from error
+        raise ValueError(f"{name} is no picture that can be read ({reason}){remedy}") from error
 
 
 def in_colour(picture: Image.Image) -> Image.Image:
@@ -127,14 +128,14 @@ def files_below(folder: Path) -> list[Path]:
     return files
 
 
-def readable(paths: Sequence[Path]) -> list[bool]:
+def readable(files: Sequence[Path | BinaryIO]) -> list[bool]:
     """Return whether each file begins like a picture; this reads headers only."""
-    return [_has_header(path) for path in paths]
+    return [_has_header(file) for file in files]
 
 
-def _has_header(path: Path) -> bool:
+def _has_header(file: Path | BinaryIO) -> bool:
     try:
-        with Image.open(path) as picture:
+        with Image.open(file) as picture:
             return min(picture.size) > 0
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False

@@ -6,13 +6,12 @@ shaped it, never by a path or a date, so a changed input is read anew and a move
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_tasks.data.text_files import Row
 from lit_tasks.text.encoding import TextOptions
 from lit_tasks.text.tokenizer import Tokenizer
 from lit_tasks.text.vocabulary import Vocabulary
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 """Raised when the same input and settings give other rows than before."""
+_COLUMNS = dict.fromkeys(("text", "label", "id", "problem"), "string") | {"line": "int64"}
 
 
 def fingerprint(*parts: object) -> str:
@@ -46,8 +46,20 @@ def digest(paths: Sequence[Path]) -> str:
     return total.hexdigest()
 
 
-def cached_rows(make: Callable[[], Iterator[Row]], key: str, cache_dir: Path | None) -> "Dataset":
+def cached_rows(
+    make: Callable[[], Iterator[Any]],
+    key: str,
+    cache_dir: Path | None,
+    columns: Mapping[str, str] = _COLUMNS,
+) -> "Dataset":
     """Return the rows that ``make`` yields; it is called only when nothing is cached for ``key``.
+
+    Args:
+        make: Yields rows, dicts of ``columns``.
+        key: Fingerprint of all that the rows depend on.
+        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        columns: Arrow type of each column; those of :class:`~lit_tasks.data.text_files.Row` when
+            left out.
 
     Raises:
         ValueError: Whatever ``make`` says about its input.
@@ -55,10 +67,7 @@ def cached_rows(make: Callable[[], Iterator[Row]], key: str, cache_dir: Path | N
     from datasets import Dataset, Features, Value
     from datasets.exceptions import DatasetGenerationError
 
-    text = Value("string")
-    features = Features(
-        {"text": text, "label": text, "id": text, "line": Value("int64"), "problem": text}
-    )
+    features = Features({name: Value(kind) for name, kind in columns.items()})
     with _quiet():
         try:
             return Dataset.from_generator(

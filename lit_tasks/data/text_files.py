@@ -5,12 +5,13 @@ the run or skips the row is decided later, so both choices share one cache.
 """
 
 import csv
-import difflib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
+
+from lit_tasks.data.parquet import column_place, parquet_records
 
 Format = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
 
@@ -57,13 +58,13 @@ def format_of(path: Path, given: Format | None) -> Format:
     return _SUFFIXES[path.suffix.lower()]
 
 
-def read_rows(path: Path, format: Format, columns: Columns) -> Iterator[Row]:
+def read_rows(path: Path | str, format: Format, columns: Columns) -> Iterator[Row]:
     """Yield the rows of a file in their order.
 
     Raises:
         ValueError: A column is missing; the sentence names the ones that are there.
     """
-    reader: Callable[[Path, Columns], Iterator[Row]] = {
+    reader: Callable[[Any, Columns], Iterator[Row]] = {
         "lines": _lines,
         "csv": _csv,
         "tsv": _tsv,
@@ -134,7 +135,7 @@ def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         header = next(reader, [])
-        places = [None if n is None else _place(path, n, header) for n in _names(columns)]
+        places = [None if n is None else column_place(path, n, header) for n in _names(columns)]
         line = reader.line_num + 1
         for fields in reader:
             if fields and len(fields) != len(header):
@@ -159,34 +160,18 @@ def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
                 continue
             if number == 1:
                 for name in filter(None, _names(columns)):
-                    _place(path, name, list(record))
+                    column_place(path, name, list(record))
             text, label, name = (_string(record.get(n)) if n else "" for n in _names(columns))
             yield _row(text, label, name, number)
 
 
 def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        names = _names(columns)
-        for name in filter(None, names):
-            _place(path, name, file.schema_arrow.names)
-        classes = _class_names(file.schema_arrow.metadata, columns.label)
-        line = 1
-        for batch in file.iter_batches(columns=[name for name in names if name]):
-            for record in batch.to_pylist():
-                text, label, name = (_string(record[n]) if n else "" for n in names)
-                if classes and label:
-                    label = classes[int(label)] if 0 <= int(label) < len(classes) else ""
-                yield _row(text, label, name, line)
-                line += 1
-
-
-def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> list[str]:
-    """Return the names that ``datasets`` wrote beside a column of class numbers, if it did."""
-    described: Any = json.loads((metadata or {}).get(b"huggingface", b"{}"))
-    feature = described.get("info", {}).get("features", {}).get(label, {})
-    return list(feature.get("names", []))
+    names = _names(columns)
+    for line, (record, classes) in enumerate(parquet_records(str(path), names, columns.label), 1):
+        text, label, name = (_string(record[n]) if n else "" for n in names)
+        if classes and label:
+            label = classes[int(label)] if 0 <= int(label) < len(classes) else ""
+        yield _row(text, label, name, line)
 
 
 def _names(columns: Columns) -> tuple[str, str | None, str | None]:
@@ -195,19 +180,3 @@ def _names(columns: Columns) -> tuple[str, str | None, str | None]:
 
 def _string(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _place(path: Path, name: str, header: Sequence[str]) -> int:
-    """Return where a column stands."""
-    if name in header:
-        return list(header).index(name)
-    near = difflib.get_close_matches(name, header, n=1)
-    meant = f"; did you mean '{near[0]}'?" if near else ""
-    raise ValueError(
-        f"{path} has no column '{name}', only {_quoted(header)}{meant} "
-        "Set text_column, label_column or id_column."
-    )
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "none"

@@ -24,6 +24,7 @@ from lit_tasks.nn.onnx_classifier import StatedProbabilities, export_classifier
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.plots import learning_curves
 from lit_tasks.tasks.classified_images import drawn
+from lit_tasks.tasks.schedule import total_steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -164,7 +165,9 @@ class ImageClassificationTask(LightningModule):
         optimizer = build_optimizer(self.optimizer, self.head, self.backbone, self.finetuning)
         if self.lr_scheduler is not None:
             return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        if self.decay == "constant" and not self.warm_up:
+            return optimizer
+        steps = total_steps(self.trainer)
         warm_up = int(self.warm_up * steps)
         schedule = LambdaLR(optimizer, lambda step: learning_rate(step, warm_up, steps, self.decay))
         return {

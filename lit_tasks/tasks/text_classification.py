@@ -17,6 +17,7 @@ from torchmetrics import ConfusionMatrix, MeanMetric
 from lit_tasks.batch import TextBatch
 from lit_tasks.metrics.accuracy_interval import AccuracyInterval
 from lit_tasks.metrics.calibration import CalibrationError
+from lit_tasks.tasks.schedule import total_steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,7 +149,7 @@ class TextClassificationTask(LightningModule):
             return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
         if self.decay == "constant":
             return optimizer
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        steps = total_steps(self.trainer)
         factor = {
             "linear": lambda step: max(0.0, 1 - step / steps),
             "cosine": lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))),

@@ -1,0 +1,165 @@
+"""Texts that stream from Parquet shards, for sets that do not fit a memory or a disk."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch.utils.data import DataLoader
+
+from lit_tasks.batch import TextBatch
+from lit_tasks.data.labelled_lines import LabelledLinesDataModule
+from lit_tasks.data.streams import Record, StreamedRows, find_shards, first_rows, versions
+from lit_tasks.data.text import BadRows, Part, Source
+from lit_tasks.data.text_cache import cached_rows, fingerprint
+from lit_tasks.data.text_files import Columns, Format, read_rows
+from lit_tasks.text.encoding import TextOptions, encode
+from lit_tasks.text.vocabulary import Vocabulary
+
+
+class StreamedTextsDataModule(LabelledLinesDataModule):
+    """Training texts from Parquet shards, local or on the Hugging Face hub, read as they come.
+
+    Labels and vocabulary are taken from the beginning of every shard (``first_rows``), and every
+    shard is read by one process and one worker, so there should be at least as many shards as
+    processes times workers. Texts to validate, test and predict are files as in
+    :class:`~lit_tasks.data.labelled_lines.LabelledLinesDataModule`. A stream has no length: a
+    schedule of the learning rate over the whole run needs ``trainer.max_steps``.
+
+    Args:
+        shards: Pattern of local Parquet files (``data/train-*.parquet``) or of addresses
+            (``hf://datasets/OWNER/NAME/data/train-*.parquet``).
+        val: Labelled texts to choose by.
+        test: Labelled texts to judge by.
+        predict: Texts without labels.
+        text: How texts become word numbers.
+        format: Format of the files to validate, test and predict; told by the end of each name
+            when left out.
+        text_column: Name of the column of texts.
+        label_column: Name of the column of labels.
+        id_column: Name of the column that identifies a text in the predictions.
+        first_rows: About how many rows give labels and vocabulary.
+        buffer: Rows in memory among which the next one is drawn.
+        batch_size: Texts in a batch, over all processes.
+        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
+            leaves such rows out and counts them.
+        seed: Decides the order.
+        num_workers: Processes that read and prepare batches.
+        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+    """
+
+    def __init__(
+        self,
+        shards: str | None = None,
+        val: Path | None = None,
+        test: Path | None = None,
+        predict: Path | None = None,
+        text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
+        format: Format | None = None,
+        text_column: str = "text",
+        label_column: str = "label",
+        id_column: str | None = None,
+        first_rows: int = 50_000,
+        buffer: int = 10_000,
+        batch_size: int = 64,
+        bad_rows: BadRows = "stop",
+        seed: int = 0,
+        num_workers: int = 0,
+        cache_dir: Path | None = None,
+    ) -> None:
+        super().__init__(
+            val=val,
+            test=test,
+            predict=predict,
+            text=text,
+            format=format,
+            text_column=text_column,
+            label_column=label_column,
+            id_column=id_column,
+            batch_size=batch_size,
+            bad_rows=bad_rows,
+            seed=seed,
+            num_workers=num_workers,
+            cache_dir=cache_dir,
+        )
+        for name, value in (("first_rows", first_rows), ("buffer", buffer)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.shards, self.first_rows, self.buffer = shards, first_rows, buffer
+
+    def source(self, part: Part) -> Source:
+        """Return the rows of a part; of the training texts only those that teach words."""
+        if part == "val" and "val" not in self.paths:
+            raise ValueError(
+                "a stream holds nothing out: set data.val to a file of texts to validate on, for "
+                "example --data.val=val.parquet"
+            )
+        if part != "train":
+            return super().source(part)
+        shards = self._shards()
+        read = partial(read_shard, columns=self.columns)
+        key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))
+        make = partial(_without_shard, partial(first_rows, shards, read, self.first_rows))
+        return Source(cached_rows(make, key, self.cache_dir), str(self.shards))
+
+    def setup(self, stage: str) -> None:
+        """Take labels and vocabulary, from a checkpoint or the first rows; read the other parts."""
+        if stage == "fit":
+            self._known()
+            self._set("val")
+        else:
+            super().setup(stage)
+
+    def train_dataloader(self) -> DataLoader[TextBatch]:
+        """Return the training texts, in another order each epoch."""
+        read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
+        rows = StreamedRows(self._shards(), read, self.buffer, self.seed, self.bad_rows)
+        return DataLoader(
+            dataset=rows,
+            batch_size=self.batch_size,
+            collate_fn=_Encode(self._known(), self.text, self.labels),
+            num_workers=self.num_workers,
+        )
+
+    def _shards(self) -> list[str]:
+        if self.shards is None:
+            raise ValueError(
+                "this needs texts to learn from: set data.shards to a pattern of Parquet files, "
+                "for example --data.shards='data/train-*.parquet'"
+            )
+        return find_shards(self.shards)
+
+
+def read_shard(shard: str, columns: Columns, labels: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Yield the rows of a shard; with ``labels``, another one is a problem."""
+    for row in read_rows(shard, "parquet", columns):
+        if labels and not row["problem"] and row["label"] not in labels:
+            known = ", ".join(labels)
+            row["problem"] = f"the label '{row['label']}' is not one of the first rows' ({known})"
+        yield row
+
+
+class _Encode:
+    """Makes a batch of rows; in a worker, where there are any."""
+
+    def __init__(self, vocabulary: Vocabulary, options: TextOptions, labels: list[str]) -> None:
+        self.vocabulary, self.options = vocabulary, options
+        self.number = {label: number for number, label in enumerate(labels)}
+
+    def __call__(self, rows: list[Record]) -> TextBatch:
+        words = self.options.tokenizer(pa.array([row["text"] for row in rows], pa.string()))
+        numbers = encode(words, self.vocabulary, self.options)
+        return TextBatch(
+            torch.from_numpy(numbers.values.to_numpy().astype("int64")),
+            torch.from_numpy(numbers.value_lengths().to_numpy().astype("int64")),
+            torch.tensor([self.number[row["label"]] for row in rows]),
+            torch.tensor([row["line"] - 1 for row in rows]),
+        )
+
+
+def _without_shard(make: Callable[[], Iterator[Record]]) -> Iterator[Record]:
+    for row in make():
+        del row["shard"]
+        yield row
