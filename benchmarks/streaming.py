@@ -4,7 +4,8 @@
 
 Writes made-up reviews of 200 words into four shards, once ``--rows`` of them and once ``--times``
 as many, and reads each set to the end as training does, through `StreamedTextsDataModule`: words
-become numbers, batches are collated, and the processes keep in step. Every measurement is a fresh process (or two, over gloo).
+become numbers, batches are collated, and the processes keep in step. Every measurement is a fresh
+process (or two, over gloo).
 """
 
 import argparse
