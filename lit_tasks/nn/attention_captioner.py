@@ -73,7 +73,7 @@ class AttentionCaptioner(nn.Module):
         lengths: Int[Tensor, " B"],
     ) -> WordScores:
         """Return the scores of the words after each given word, and where the decoder looked."""
-        words, target, sequence = lesson(tokens, lengths)
+        words, target, sequence, place = lesson(tokens, lengths)
         state = self.begin(features)
         order = words.sorted_indices
         assert order is not None
@@ -87,7 +87,9 @@ class AttentionCaptioner(nn.Module):
             h, c = self.cell(torch.cat((rows, context), dim=1), (h[:n], c[:n]))
             seen.append((h, context, weights))
         hidden, contexts, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
-        return WordScores(self._scores(vectors, hidden, contexts), target, sequence, attention)
+        return WordScores(
+            self._scores(vectors, hidden, contexts), target, sequence, place, attention
+        )
 
     def begin(self, features: Float[Tensor, "B P F"]) -> State:
         """Return the state in front of the start word."""

@@ -43,12 +43,14 @@ class WordScores(NamedTuple):
         scores: Before softmax, ``(N, V)``. An ensemble has one block of rows for each member.
         target: The word that comes next, ``(N,)``.
         sequence: Which caption each row belongs to, ``(N,)``.
+        place: Where the next word stands in the given captions, ``(N,)``.
         attention: Where the decoder looked, ``(N, P)``; ``None`` without attention.
     """
 
     scores: Float[Tensor, "N V"]
     target: Int[Tensor, " N"]
     sequence: Int[Tensor, " N"]
+    place: Int[Tensor, " N"]
     attention: Float[Tensor, "N P"] | None = None
 
 
@@ -68,11 +70,12 @@ class Captioner(Protocol):
 
 
 class Lesson(NamedTuple):
-    """Captions in packed order: each word, the word after it, and whose they are."""
+    """Captions in packed order: each word, and the word after it with its caption and place."""
 
     words: PackedSequence
     target: Int[Tensor, " N"]
     sequence: Int[Tensor, " N"]
+    place: Int[Tensor, " N"]
 
 
 def lesson(tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Lesson:
@@ -95,10 +98,11 @@ def lesson(tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Lesson:
     first[0] = True
     first[lengths.cumsum(0)] = True
     whose = torch.arange(len(lengths), device=tokens.device).repeat_interleave(lengths - 1)
-    read, follow = tokens[~first[1:]], tokens[~first[:-1]]
-    packed = pack_ragged(torch.stack((read, follow, whose), dim=1), lengths - 1)
-    words = packed._replace(data=packed.data[:, 0])
-    return Lesson(words, packed.data[:, 1], packed.data[:, 2])
+    place = torch.arange(len(tokens), device=tokens.device)[~first[:-1]]
+    packed = pack_ragged(torch.stack((place, whose), dim=1), lengths - 1)
+    place, whose = packed.data.unbind(dim=1)
+    words = packed._replace(data=tokens[place - 1])
+    return Lesson(words, tokens[place], whose, place)
 
 
 class WordInput(nn.Module):

@@ -51,6 +51,7 @@ class CaptionerEnsemble(nn.Module):
             torch.cat([each.scores for each in found]),
             torch.cat([each.target for each in found]),
             torch.cat([each.sequence for each in found]),
+            torch.cat([each.place for each in found]),
             torch.cat(maps) if maps else None,
         )
 

@@ -73,14 +73,14 @@ class RecurrentCaptioner(nn.Module):
         lengths: Int[Tensor, " B"],
     ) -> WordScores:
         """Return the scores of the words after each given word but the last of each caption."""
-        words, target, sequence = lesson(tokens, lengths)
+        words, target, sequence, place = lesson(tokens, lengths)
         state = self.begin(features)
         vectors = self.words(words.data)
         if state.fixed:
             vectors = torch.cat((vectors, state.fixed[0][sequence]), dim=1)
         output, _ = self.recurrent(words._replace(data=vectors), self._hx(state))
         assert isinstance(output, PackedSequence)
-        return WordScores(self.scores(output.data), target, sequence)
+        return WordScores(self.scores(output.data), target, sequence, place)
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word."""

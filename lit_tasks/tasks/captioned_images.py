@@ -1,0 +1,116 @@
+"""Figures of a captioner: its sentences above those of people, and where it looked."""
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_tasks.metrics.caption_scores import Described
+from lit_tasks.nn.self_critical import ragged
+from lit_tasks.plots import image_grid, learning_curves
+from lit_tasks.plots_attention import attention_maps
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOWN, _MAPS = 12, 4
+_LETTERS = 34  # in a line above a picture
+
+
+def drawn(
+    task: Any,
+    data: Any,
+    stage: str,
+    evaluated: Sequence[Described],
+    history: Sequence[dict[str, float]],
+) -> "dict[str, Figure]":
+    """Return figures by name.
+
+    Args:
+        task: The captioning task: ``describe(image, index)``, ``features`` and ``captioner``.
+        data: The data module; without ``shown(part, numbers)`` no pictures are drawn.
+        stage: ``val`` or ``test``.
+        evaluated: What the evaluation found.
+        history: Losses and scores of the training, by epoch.
+    """
+    figures: dict[str, Figure] = {}
+    if history:
+        curves = ("step", "epoch", "train/loss", "val/loss", "val/bleu4", "val/cider_d")
+        figures["learning_curves"] = learning_curves(
+            [{name: row[name] for name in curves if name in row} for row in history]
+        )
+    if not evaluated or not hasattr(data, "shown") or not _has_pictures(task, data):
+        return figures
+    part = getattr(data, "validate_on", "val") if stage == "val" else stage
+    some = [evaluated[i] for i in _spread(len(evaluated))]
+    pictures = data.shown(part, [row.picture for row in some])
+    figures["captions"] = _gallery(pictures, some)
+    trained = _trained(task, data) if part != "train" else None
+    if trained is not None:
+        figures["captions_of_train"] = trained
+    maps = _looks(task, pictures[:_MAPS], [row.prediction for row in some[:_MAPS]])
+    if maps is not None:
+        figures["attention"] = maps
+    return figures
+
+
+def _spread(count: int) -> list[int]:
+    """Return some places, evenly spread."""
+    places = np.linspace(0, count - 1, min(_SHOWN, count)).round()
+    return [int(place) for place in np.unique(places)]
+
+
+def _gallery(pictures: Sequence[np.ndarray], rows: Sequence[Described]) -> "Figure":
+    """Return pictures under what was generated and, below it, what a person wrote."""
+    titles = [
+        f"{fill(row.prediction, _LETTERS)}\n—\n{fill(row.references[0], _LETTERS)}" for row in rows
+    ]
+    return image_grid(pictures, titles, columns=4)
+
+
+def _trained(task: Any, data: Any) -> "Figure | None":
+    """Return the same for training pictures, where they are at hand."""
+    try:
+        references = data.references("train")
+    except (ValueError, OSError):
+        return None
+    numbers = _spread(len(references))
+    pictures = data.shown("train", numbers)
+    with torch.inference_mode():
+        said = task.describe(_batch(pictures, task.device), torch.tensor(numbers))
+    rows = [
+        Described(number, caption, references[number])
+        for number, caption in zip(numbers, said, strict=True)
+    ]
+    return _gallery(pictures, rows)
+
+
+def _looks(task: Any, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> "Figure | None":
+    """Return where the decoder looked at each word of its own sentences, if it does look."""
+    number = {word: i for i, word in enumerate(task.hparams["words"])}
+    sentences = [[number[word] for word in caption.split()] for caption in captions]
+    tokens, lengths = ragged(sentences, task.device)
+    with torch.inference_mode():
+        features = task.features(_batch(pictures, task.device))
+        found = task.captioner(features, tokens, lengths)
+    if found.attention is None:
+        return None
+    once = len(tokens) - len(lengths)  # an ensemble's first member
+    weights = found.attention[:once].cpu().numpy()
+    order, sequence = found.place[:once].cpu().numpy(), found.sequence[:once].cpu().numpy()
+    seen = []
+    for i in range(len(sentences)):
+        mine = np.flatnonzero(sequence == i)
+        seen.append(weights[mine[np.argsort(order[mine])]])
+    return attention_maps(pictures, [caption.split() for caption in captions], seen)
+
+
+def _has_pictures(task: Any, data: Any) -> bool:
+    return task.backbone is not None and getattr(data, "feature_file", None) is None
+
+
+def _batch(pictures: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    return torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pictures]).to(device)

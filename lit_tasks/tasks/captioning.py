@@ -1,0 +1,365 @@
+"""What an image shows, in one sentence: a backbone, and a captioner by class path."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import SumMetric
+
+from lit_tasks.batch import CaptionBatch
+from lit_tasks.metrics.caption_reward import CiderReward
+from lit_tasks.metrics.caption_scores import CaptionScores, Described
+from lit_tasks.nn.captioner import WordScores
+from lit_tasks.nn.describing import Decoding
+from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer, learning_rate
+from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.nn.scheduled_sampling import with_own_words
+from lit_tasks.nn.self_critical import SelfCritical, self_critical_loss
+from lit_tasks.tasks.captioned_images import drawn
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class CaptioningTask(LightningModule):
+    """Describe each image in one sentence.
+
+    Evaluation writes freely. The words of people decide ``loss`` alone, the mean over all words of
+    the first caption of each image; training goes by the sum over the words of a caption.
+
+    Args:
+        captioner: Builds the decoder from the sizes of vocabulary and features.
+        backbone: Builds the backbone; told whether to load its pretrained weights. Not needed
+            where the data bring features from a file.
+        finetuning: How the backbone is trained; not at all when left out.
+        optimizer: Builds the optimizer from the parameters.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+            ``cosine``, or not at all (``constant``).
+        warm_up: Share of all steps in which the learning rate rises.
+        label_smoothing: Probability that is spread over all words in the training loss.
+        scheduled_sampling: Share of the words read in training that are the model's own by the
+            end of the run; it rises from none, epoch by epoch.
+        self_critical: Learning from CIDEr-D; not at all when left out. Needs the data module's
+            ``train_references``.
+        decoding: How sentences are written; validation within training is greedy by its rules.
+        words: The vocabulary; taken from the data.
+        in_features: Features of an image, or of a position; taken from the data.
+        preprocessing: What the backbone wants to see; taken from its weights.
+    """
+
+    def __init__(
+        self,
+        captioner: Callable[[int, int], nn.Module],
+        backbone: Callable[[bool], nn.Module] | None = None,
+        finetuning: Finetuning | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        decay: Decay = "constant",
+        warm_up: float = 0.0,
+        label_smoothing: float = 0.0,
+        scheduled_sampling: float = 0.0,
+        self_critical: SelfCritical | None = None,
+        decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+        words: list[str] | None = None,
+        in_features: int | None = None,
+        preprocessing: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if lr_scheduler is not None and (decay != "constant" or warm_up):
+            raise ValueError(
+                f"lr_scheduler, decay '{decay}' and warm_up {warm_up} all set the learning rate: "
+                "leave lr_scheduler out, or the other two"
+            )
+        if finetuning is not None and backbone is None:
+            raise ValueError("finetuning needs a backbone: give one, or leave finetuning out")
+        for name, share in (("scheduled_sampling", scheduled_sampling), ("warm_up", warm_up)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {share}")
+        self.make_captioner, self.make_backbone = captioner, backbone
+        self.finetuning, self.optimizer, self.lr_scheduler = finetuning, optimizer, lr_scheduler
+        self.decay, self.warm_up, self.label_smoothing = decay, warm_up, label_smoothing
+        self.scheduled_sampling, self.self_critical = scheduled_sampling, self_critical
+        self.decoding = decoding
+        self.backbone: Any = None
+        self.captioner: Any = None
+        self.scores = CaptionScores(intervals=True)
+        self.losses = SumMetric().set_dtype(torch.float64)
+        self.counted = SumMetric().set_dtype(torch.float64)
+        self._evaluated: list[Described] = []
+        self._history: list[dict[str, float]] = []
+        self._train_loss = torch.zeros(2, dtype=torch.float64)
+        self._reward: CiderReward | None = None
+        if words is not None and in_features is not None:
+            self._build(words, in_features, pretrained=False)
+            if preprocessing is not None and self.backbone is not None:
+                self.backbone.use(Preprocessing.from_plain(preprocessing))
+
+    # What the data ask for.
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What pictures have to be made into."""
+        return None if self.backbone is None else self.backbone.preprocessing
+
+    def frozen_network(self, part: str) -> nn.Module | None:
+        """Return the backbone if its features never change, else ``None``."""
+        if self.finetuning is not None or part == "predict":
+            return None
+        network: nn.Module | None = self.backbone
+        return network
+
+    # Building.
+
+    def configure_model(self) -> None:
+        """Build for the words and features of the data, unless a checkpoint said them."""
+        if self.captioner is None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            self._build(list(data.vocabulary), self._width(data), pretrained=True)
+            captioner: Any = self.captioner
+            if hasattr(captioner, "initialize") and (said := captioner.initialize(data.vocabulary)):
+                rank_zero_info(said)
+        self._freeze(self.trainer.current_epoch)
+
+    def _width(self, data: Any) -> int | None:
+        """Return the features of an image from a file, or ``None`` where the backbone knows."""
+        shape = getattr(data, "feature_shape", None)
+        if shape is None and self.make_backbone is None:
+            raise ValueError(
+                "there is neither a backbone nor a file of features: set model.backbone or "
+                "data.features"
+            )
+        return None if shape is None else int(shape[-1])
+
+    def _build(self, words: list[str], in_features: int | None, pretrained: bool) -> None:
+        if self.make_backbone is not None:
+            self.backbone = self.make_backbone(pretrained)
+            self.backbone.freeze()
+            self.hparams["preprocessing"] = self.backbone.preprocessing.plain()
+            in_features = in_features or self.backbone.out_features
+        assert in_features is not None
+        self.captioner = self.make_captioner(len(words), in_features)
+        self.hparams.update(words=words, in_features=in_features)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and what changes its learning rate."""
+        optimizer = build_optimizer(self.optimizer, self.captioner, self.backbone, self.finetuning)
+        if self.lr_scheduler is not None:
+            return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        warm_up = int(self.warm_up * steps)
+        schedule = LambdaLR(optimizer, lambda step: self._rate(step, warm_up, steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _rate(self, step: int, warm_up: int, steps: int) -> float:
+        """Return the share of the learning rate at a step: each phase of training falls to zero."""
+        phase, epochs = self.self_critical, self.trainer.max_epochs
+        if phase is None or not epochs or epochs < 0:
+            return learning_rate(step, warm_up, steps, self.decay)
+        first = min(steps, round(steps * phase.from_epoch / epochs))
+        if step < first:
+            return learning_rate(step, warm_up, first, self.decay)
+        return phase.lr_factor * learning_rate(step - first, 0, steps - first, self.decay)
+
+    # Freezing.
+
+    def on_train_start(self) -> None:
+        """Train the stages of the epoch, also where a run continues within one."""
+        self._freeze(self.trainer.current_epoch)
+
+    def on_train_epoch_start(self) -> None:
+        """Train the stages of the epoch."""
+        self._freeze(self.trainer.current_epoch)
+        self._train_loss = torch.zeros(2, dtype=torch.float64)
+
+    def _freeze(self, epoch: int) -> None:
+        if self.backbone is None:
+            return
+        tuning, trained = self.finetuning, 0
+        if tuning is not None:
+            trained = tuning.trained_stages(epoch, len(self.backbone.stages()))
+        changed = self.backbone.freeze(trained, tuning is not None and tuning.statistics)
+        strategy = self.trainer.strategy
+        if changed and isinstance(strategy.model, nn.parallel.DistributedDataParallel):
+            # DDP reduces the gradients of what needed them when it was built.
+            strategy.model = strategy._setup_model(self)
+
+    # Steps.
+
+    def forward(self, batch: CaptionBatch) -> WordScores:
+        """Return the scores of each caption's words after the true words before them."""
+        assert batch.tokens is not None
+        assert batch.lengths is not None
+        found: WordScores = self.captioner(self.features(batch.image), batch.tokens, batch.lengths)
+        return found
+
+    def features(self, image: Tensor) -> Tensor:
+        """Return features of pictures; features as they are."""
+        if image.ndim != 4:
+            return image
+        if self.backbone is None:
+            raise ValueError(
+                "this captioner was trained on features from a file and has no backbone, so it "
+                "cannot describe pictures: set data.features to a file of their features"
+            )
+        found: Tensor = self.backbone(image)
+        return found
+
+    def describe(self, image: Tensor, index: Tensor) -> list[str]:
+        """Return a sentence about each picture, or each picture's features."""
+        fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
+        decoding = self.decoding.greedy() if fitting else self.decoding
+        found = decoding(self.captioner, self.features(image), index)
+        return [self._spelled(numbers) for numbers in found]
+
+    def _spelled(self, numbers: list[int]) -> str:
+        words = self.hparams["words"]
+        return " ".join(words[number] for number in numbers)
+
+    def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
+        """Return the mean over captions of the sum over words, or of the reward's loss."""
+        phase = self.self_critical
+        if phase is not None and self.trainer.current_epoch >= phase.from_epoch:
+            return self._learn_from_reward(batch, phase.samples)
+        found = self(self._partly_own(batch))
+        if self.scheduled_sampling:
+            assert batch.tokens is not None
+            found = found._replace(target=batch.tokens[found.place])
+        total = F.cross_entropy(
+            found.scores, found.target, reduction="sum", label_smoothing=self.label_smoothing
+        )
+        words = len(found.target)
+        self._train_loss += torch.tensor([total.item(), words])
+        self._log_step("train/loss", total.detach() / words, words)
+        return total / len(batch.index)
+
+    def _partly_own(self, batch: CaptionBatch) -> CaptionBatch:
+        epochs = self.trainer.max_epochs or 1
+        share = self.scheduled_sampling * min(1.0, self.trainer.current_epoch / max(1, epochs - 1))
+        if not share:
+            return batch
+        assert batch.tokens is not None
+        with torch.no_grad():
+            found = self(batch)
+        return batch._replace(tokens=with_own_words(found, batch.tokens, share))
+
+    def _learn_from_reward(self, batch: CaptionBatch, samples: int) -> Tensor:
+        reward, references = self._make_reward(), batch.references
+        if references is None:
+            raise ValueError("self_critical needs references: set data.train_references to true")
+
+        def score(sentences: list[list[int]]) -> Tensor:
+            each = len(sentences) // len(references)
+            theirs = [several for several in references for _ in range(each)]
+            return reward([self._spelled(words) for words in sentences], theirs)
+
+        features = self.features(batch.image)
+        loss, mean = self_critical_loss(
+            self.captioner, features, samples, self.decoding.rules, score
+        )
+        self._log_step("train/cider_d", mean, len(references))
+        return loss
+
+    def _make_reward(self) -> CiderReward:
+        if self._reward is None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            self._reward = CiderReward(data.references("train"))
+        return self._reward
+
+    def _log_step(self, name: str, value: Tensor, count: int) -> None:
+        # Each self.log costs more than a step of a small model, and only these steps are shown.
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
+            self.log(name, value, batch_size=count)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count."""
+        self._reset_metrics()
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to count."""
+        self._reset_metrics()
+
+    def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
+        """Describe a batch freely and count."""
+        self._count(batch)
+
+    def test_step(self, batch: CaptionBatch, batch_idx: int) -> None:
+        """Describe a batch freely and count."""
+        self._count(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was counted."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log what was counted."""
+        self._log_metrics("test")
+
+    def _reset_metrics(self) -> None:
+        for metric in (self.scores, self.losses, self.counted):
+            metric.reset()
+
+    def _count(self, batch: CaptionBatch) -> None:
+        assert batch.references is not None
+        features = self.features(batch.image)
+        found = self(batch._replace(image=features))
+        loss = F.cross_entropy(found.scores.double(), found.target, reduction="sum")
+        self.losses.update(loss)
+        self.counted.update(len(found.target))
+        self.scores.update(batch.index, self.describe(features, batch.index), batch.references)
+
+    def _log_metrics(self, stage: str) -> None:
+        # compute() adds up all processes, also on one that had no batch.
+        values = {"loss": float(self.losses.compute() / self.counted.compute().clamp(min=1))}
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        self.scores.intervals = not fitting
+        values |= self.scores.compute()
+        if not fitting:
+            with self.scores.sync_context():
+                self._evaluated = self.scores.described()
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+        if fitting and not self.trainer.sanity_checking:
+            total, words = self._train_loss.tolist()
+            row = {"step": float(self.global_step), "epoch": float(self.trainer.current_epoch)}
+            if words:
+                row["train/loss"] = total / words
+            self._history.append({**row, **{f"val/{name}": v for name, v in values.items()}})
+
+    def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[dict[str, int | str]]:
+        """Return number, file and sentence of each image, under COCO's names."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        captions = self.describe(batch.image, batch.index)
+        ids, files = data.predict_ids, data.predict_files
+        return [
+            {"image_id": ids[at], "file": files[at], "caption": caption}
+            for at, caption in zip(batch.index.tolist(), captions, strict=True)
+        ]
+
+    # What is kept and shown.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the learning curve."""
+        checkpoint["history"] = list(self._history)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the learning curve, unless a finished run is only evaluated."""
+        if not self._history:
+            self._history = list(checkpoint.get("history", ()))
+
+    def figures(self, stage: str) -> "dict[str, Figure]":
+        """Return the figures of the last evaluation, by name."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        return drawn(self, data, stage, self._evaluated, self._history)
