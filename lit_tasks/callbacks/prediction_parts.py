@@ -76,6 +76,18 @@ def write_merged(
     beside.replace(path)
 
 
+def write_json(folder: Path, path: Path, columns: Sequence[str]) -> None:
+    """Write some columns of all rows as one JSON array, in order of position, each row once."""
+    beside = path.with_name(f".{path.name}.tmp")
+    with beside.open("w", encoding="utf-8") as file:
+        start = "["
+        for row in _ordered(folder, None, None):
+            file.write(start + json.dumps({name: row[name] for name in columns}))
+            start = ",\n"
+        file.write("[]\n" if start == "[" else "]\n")
+    beside.replace(path)
+
+
 def _lines(folder: Path) -> Iterator[tuple[Path, int, int, dict[str, Any]]]:
     """Yield file, offset, position and row of every whole line."""
     for path in sorted(folder.glob("*.jsonl")):

@@ -8,7 +8,12 @@ from typing import Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._pytree import tree_leaves
 
-from lit_tasks.callbacks.prediction_parts import PartFile, finished, write_merged
+from lit_tasks.callbacks.prediction_parts import (
+    PartFile,
+    finished,
+    write_json,
+    write_merged,
+)
 from lit_tasks.callbacks.rank_loader import RankLoader
 from lit_tasks.callbacks.run_identity import identity, matches
 
@@ -19,7 +24,8 @@ class PredictionWriter(Callback):
     Every process appends its rows to a file of its own as they come, so memory stays flat; at the
     end they are merged by position, and the finished file takes its name at once. Started again
     in the same folder with the same weights and inputs, an interrupted prediction goes on with
-    the batches that are missing.
+    the batches that are missing. A task may name files that others read, such as COCO's results:
+    ``json_files = {"captions.json": ("image_id", "caption")}`` are the columns of an array each.
 
     Args:
         format: ``csv``; ``jsonl``, one JSON object a line; or ``lines``, one value a line.
@@ -93,6 +99,8 @@ class PredictionWriter(Callback):
             ids = getattr(trainer.datamodule, "predict_ids", None)  # type: ignore[attr-defined]
             path = folder / f"predictions.{suffix}"
             write_merged(folder / "parts", path, ids, self.column, self.digits)
+            for name, columns in getattr(pl_module, "json_files", {}).items():
+                write_json(folder / "parts", folder / name, columns)
             shutil.rmtree(folder / "parts")
         trainer.strategy.barrier("parts merged")
 

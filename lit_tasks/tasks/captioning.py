@@ -1,7 +1,7 @@
 """What an image shows, in one sentence: a backbone, and a captioner by class path."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -55,6 +55,9 @@ class CaptioningTask(LightningModule):
         in_features: Features of an image, or of a position; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
     """
+
+    #: COCO's results, beside the table of predictions.
+    json_files: ClassVar = {"captions.json": ("image_id", "caption")}
 
     def __init__(
         self,

@@ -3,14 +3,14 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from cases import Batch, TextClassifier, TextData, trainer
 from processes import outcomes, run
 
-from lit_tasks.callbacks.prediction_parts import PartFile, finished, write_merged
+from lit_tasks.callbacks.prediction_parts import PartFile, finished, write_json, write_merged
 from lit_tasks.callbacks.prediction_writer import PredictionWriter
 
 SAMPLES = (1, 2, 5, 7, 153)
@@ -135,3 +135,39 @@ def test_rows_that_cannot_be_written_are_named(tmp_path: Path, answer: Any, mess
     runner = trainer(callbacks=[PredictionWriter()], default_root_dir=tmp_path)
     with pytest.raises(ValueError, match=message):
         runner.predict(module, datamodule=TextData(3), return_predictions=False)
+
+
+class Describing(Predicting):
+    """Describes texts as if they were COCO's pictures."""
+
+    json_files: ClassVar = {"captions.json": ("image_id", "caption")}
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, Any]]:
+        rows = super().predict_step(batch, batch_idx)
+        numbers = batch.index.tolist()
+        return [
+            row | {"image_id": 139 + at, "caption": f"a “{at}”"}
+            for at, row in zip(numbers, rows, strict=True)
+        ]
+
+
+def describe(folder: Path) -> None:
+    runner = trainer(callbacks=[PredictionWriter()], default_root_dir=folder)
+    runner.predict(Describing(), datamodule=TextData(2, 2, evaluated=7), return_predictions=False)
+
+
+def test_cocos_tools_take_the_results_and_they_are_in_order(tmp_path: Path) -> None:
+    coco = pytest.importorskip("pycocotools.coco")
+    for world in (1, 3):
+        run(world, describe, tmp_path / str(world))
+    name = "predictions/captions.json"
+    assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+    images = [{"id": number} for number in range(139, 146)]
+    truth = {"info": {}, "images": images, "annotations": [], "type": "captions"}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    results = coco.COCO(str(tmp_path / "truth.json")).loadRes(str(tmp_path / "1" / name))
+    assert results.getImgIds() == list(range(139, 146))
+    found = results.loadAnns(results.getAnnIds())
+    assert [(a["image_id"], a["caption"]) for a in found][:2] == [(139, "a “0”"), (140, "a “1”")]
+    write_json(tmp_path / "no parts", tmp_path / "none.json", ("image_id", "caption"))
+    assert json.loads((tmp_path / "none.json").read_text()) == []
