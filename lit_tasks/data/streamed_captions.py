@@ -1,0 +1,206 @@
+"""Captioned pictures that stream from Parquet shards, for sets that do not fit a disk."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from lit_tasks.batch import CaptionBatch
+from lit_tasks.data.captioned import Captioned
+from lit_tasks.data.captions import CaptionDataModule, Split
+from lit_tasks.data.parquet import parquet_records
+from lit_tasks.data.pictures import read_picture, readable
+from lit_tasks.data.streamed_images import PictureRows
+from lit_tasks.data.streams import (
+    BadRows,
+    Record,
+    StreamedRows,
+    all_rows,
+    find_shards,
+    first_rows,
+    usable,
+    versions,
+)
+from lit_tasks.data.text_cache import cached_rows, fingerprint
+from lit_tasks.text.captions import CaptionVocabulary
+
+_COLUMNS = {
+    "image": "binary",
+    "label": "string",
+    "name": "string",
+}  # label: id and sentences, as JSON
+
+
+class StreamedCaptionsDataModule(CaptionDataModule):
+    """Training pictures with sentences from Parquet shards, here or on the hub, read as they come.
+
+    The shards have a column ``image`` (the bytes of a file, alone or in a struct) and a column of
+    sentences, one or a list a row. Each epoch shows a picture with one of its sentences, drawn at
+    random. Words are counted in the beginning of every shard (``first_rows``); features are not
+    cached, the pictures to validate excepted. Every shard is read by one process and one worker, so
+    there should be at least as many shards as processes times workers. A stream has no length: a
+    schedule of the learning rate over the whole run needs ``trainer.max_steps``.
+
+    Args:
+        shards: Pattern of local Parquet files (``data/train-*.parquet``) or of addresses
+            (``hf://datasets/OWNER/NAME/data/train-*.parquet``).
+        val: Pattern of Parquet files to validate by.
+        test: Pattern of Parquet files to test by; those to validate by when left out.
+        image_column: Name of the column of pictures.
+        caption_column: Name of the column of sentences.
+        id_column: Name of the column that says what a picture is called; its number otherwise.
+        first_rows: About how many rows give the words.
+        buffer: Rows in memory among which the next one is drawn.
+        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
+            leaves such rows out and counts them.
+        batch_size: Samples in a batch, over all processes.
+        min_count: How often a word must occur in the first rows to be known.
+        max_tokens: Words of a training sentence, start and end word included; further ones are cut.
+        predict: Image or folder of images; or ``val`` or ``test``, whose pictures are described.
+        train_references: Whether training batches bring all sentences of a picture, as learning
+            from CIDEr-D needs; how rare a run of words is, is counted in the first rows then.
+        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
+            in the middle when left out.
+        augment: Transforms of torchvision (v2) for training images, after the crop.
+        cache_features: Whether features of a frozen network are computed once, to validate.
+        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
+        seed: Decides the order, and which sentence of a picture comes in an epoch.
+        num_workers: Processes that read images.
+    """
+
+    def __init__(
+        self,
+        shards: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        image_column: str = "image",
+        caption_column: str = "captions",
+        id_column: str | None = None,
+        first_rows: int = 10_000,
+        buffer: int = 1000,
+        bad_rows: BadRows = "stop",
+        batch_size: int = 32,
+        min_count: int = 1,
+        max_tokens: int = 22,
+        predict: Split | Path | None = None,
+        train_references: bool = False,
+        crop: float | None = None,
+        augment: list[nn.Module] | None = None,
+        cache_features: bool = True,
+        cache_dir: Path | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(
+            batch_size, None, min_count, max_tokens, predict, "val", train_references, crop,
+            augment, cache_features, cache_dir, None, "stop", seed, num_workers,
+        )  # fmt: skip
+        self.save_hyperparameters()
+        for name, value in (("first_rows", first_rows), ("buffer", buffer)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.patterns = {"train": shards, "val": val, "test": test or val}
+        self.columns = image_column, caption_column, id_column
+        self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
+
+    def read(self, part: Split) -> Captioned:
+        """Return pictures and sentences of a part; of those to train on the first ones."""
+        shards, read = self._shards(part), partial(read_shard, columns=self.columns)
+        few = self.first_rows if part == "train" else None
+        rows = partial(all_rows, shards, read)
+        if few is not None:
+            rows = partial(first_rows, shards, read, few)
+        key = fingerprint("captions", versions(shards), self.columns, few, self.bad_rows)
+        make = partial(_kept_rows, rows, self.bad_rows)
+        pictures = PictureRows(cached_rows(make, key, self.cache_dir, _COLUMNS))
+        told = [json.loads(label) for label in pictures.labels]
+        ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
+        return Captioned(pictures, ids, [several for _, several in told])
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the training pictures with a sentence each, in another order each epoch."""
+        pictures = self._transformed("train", augmented=True)
+        read = partial(read_shard, columns=self.columns)
+        vocabulary = CaptionVocabulary(self.vocabulary)
+        sample = _Sample(
+            pictures.transform, pictures.preprocessing.resize, vocabulary, self.max_tokens
+        )
+        shards = self._shards("train")
+        return DataLoader(
+            dataset=StreamedRows(shards, read, self.buffer, self.seed, self.bad_rows, sample),
+            batch_size=self.batch_size,
+            collate_fn=partial(_collate, references=self.train_references),
+            num_workers=self.num_workers,
+        )
+
+    def _shards(self, part: Split) -> list[str]:
+        pattern = self.patterns[part]
+        if pattern is None:
+            name = "shards" if part == "train" else part
+            raise ValueError(
+                f"this needs captioned images: set data.{name} to a pattern of Parquet files, for "
+                f"example --data.{name}='data/{part}-*.parquet'"
+            )
+        return find_shards(pattern)
+
+
+def read_shard(shard: str, columns: tuple[str, str, str | None]) -> Iterator[Record]:
+    """Yield the rows of a shard: ``image`` (bytes), ``captions``, ``id``, ``line``, ``problem``."""
+    image_column, caption_column, id_column = columns
+    for line, (record, _) in enumerate(parquet_records(shard, columns, None), start=1):
+        image, said = record[image_column], record[caption_column]
+        image = image.get("bytes") if isinstance(image, dict) else image
+        several = [said] if isinstance(said, str) else list(said or ())
+        problem = "" if image and isinstance(image, bytes) else "there are no bytes of an image"
+        if not several or not all(isinstance(text, str) and text.strip() for text in several):
+            problem = problem or f"there is no caption, or an empty one, in {caption_column}"
+        name = None if id_column is None else record[id_column]
+        yield {"image": image, "captions": several, "id": name, "line": line, "problem": problem}
+
+
+class _Sample:
+    """Makes tensors of a row: its picture, and one of its sentences drawn at random."""
+
+    def __init__(
+        self, transform: Any, least: int, vocabulary: CaptionVocabulary, most: int
+    ) -> None:
+        self.transform, self.least = transform, least
+        self.vocabulary, self.most = vocabulary, most
+
+    def __call__(self, row: Record) -> tuple[Tensor, list[int], list[str], int]:
+        picture = read_picture(BytesIO(row["image"]), self.least, "the image")
+        several: list[str] = row["captions"]
+        said = several[int(torch.randint(len(several), ()))]
+        numbers = self.vocabulary.encode(said, self.most)
+        return self.transform(picture), numbers, several, row["line"] - 1
+
+
+def _collate(
+    samples: list[tuple[Tensor, list[int], list[str], int]], references: bool
+) -> CaptionBatch:
+    images, sentences, several, lines = zip(*samples, strict=True)
+    return CaptionBatch(
+        torch.stack(images),
+        torch.tensor([number for sentence in sentences for number in sentence]),
+        torch.tensor([len(sentence) for sentence in sentences]),
+        [list(texts) for texts in several] if references else None,
+        torch.tensor(lines),
+    )
+
+
+def _kept(row: Record) -> Record:
+    """Return a row to keep; its image has at least the header of one."""
+    if not readable([BytesIO(row["image"])])[0]:
+        raise ValueError("the image is no picture that can be read")
+    name, told = f"{row['shard']}, row {row['line']}", json.dumps([row["id"], row["captions"]])
+    return {"image": row["image"], "label": told, "name": name}
+
+
+def _kept_rows(make: Callable[[], Iterator[Record]], bad_rows: BadRows) -> Iterator[Record]:
+    return usable(make(), bad_rows, _kept)
