@@ -12,6 +12,7 @@ COMMANDS = {
     "test": "evaluate a checkpoint on the test data",
     "predict": "write predictions for new data",
     "compare": "put runs side by side: settings, metrics, differences",
+    "sweep": "try the settings that a file in configs/sweeps asks for",
 }
 
 USAGE = f"""\
@@ -29,6 +30,7 @@ examples:
   lit-tasks test --ckpt_path runs/latest/checkpoints/best.ckpt
   lit-tasks predict --ckpt_path runs/latest/checkpoints/best.ckpt --data.predict=my.csv
   lit-tasks compare runs/quickstart --plot curves.png
+  lit-tasks sweep configs/sweeps/quickstart.yaml
 
 more:
   lit-tasks COMMAND --help                          every option of a command
@@ -55,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lit_tasks.runs import compare
 
         return compare.main(args[1:])
+    if args[0] == "sweep":
+        from lit_tasks.runs import sweep
+
+        return sweep.main(args[1:])
     return _run_with_framework(args)
 
 

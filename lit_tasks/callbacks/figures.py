@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from lit_tasks.callbacks.shown import show_image
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -51,6 +53,4 @@ class FigureWriter(Callback):
         beside = path.with_suffix(".tmp")
         beside.write_bytes(picture.getvalue())
         beside.replace(path)
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image(path.stem.replace("_", "/", 1), [str(path)])
+        show_image(trainer, path.stem.replace("_", "/", 1), path, trainer.global_step)

@@ -1,11 +1,12 @@
 """What a run found: ``results.json`` in the run folder and a table in the terminal."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+
+from lit_tasks.callbacks.result_file import add
 
 _LOW, _HIGH, _SAMPLES = "_low", "_high", "samples"
 
@@ -32,11 +33,7 @@ class ResultsWriter(Callback):
             return
         found = {k: float(v) for k, v in trainer.callback_metrics.items()}
         results = fold(found, stage)
-        path = folder / "results.json"
-        known = json.loads(path.read_text()) if path.is_file() else {}
-        beside = path.with_suffix(".tmp")
-        beside.write_text(json.dumps({**known, **results}, indent=2) + "\n")
-        beside.replace(path)
+        add(folder, results)
         _print(results)
 
 

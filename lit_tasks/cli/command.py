@@ -13,6 +13,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from lit_tasks.cli import checkpoint, run_folder
 from lit_tasks.cli.arguments import Arguments
+from lit_tasks.cli.loggers import after_training, with_csv
 from lit_tasks.cli.parser import SentenceParser, check_config_files
 from lit_tasks.cli.record import RecordConfig, print_end
 from lit_tasks.cli.trainer import RunTrainer
@@ -33,14 +34,19 @@ CALLBACKS: dict[str, dict[str, Any]] = {
     "last_checkpoint": {"class_path": "lit_tasks.callbacks.last_checkpoint.LastCheckpoint"},
     "resume_state": {"class_path": "lit_tasks.callbacks.resume_state.ResumeState"},
     "non_finite": {"class_path": "lit_tasks.callbacks.non_finite.NonFinite"},
+    "monitor": {"class_path": "lit_tasks.callbacks.monitor.Monitor"},
+    "examples": {"class_path": "lit_tasks.callbacks.examples.Examples"},
+    "curves": {"class_path": "lit_tasks.callbacks.learning_curves.LearningCurves"},
     "results": {"class_path": "lit_tasks.callbacks.results.ResultsWriter"},
+    "samples": {"class_path": "lit_tasks.callbacks.sample_scores.SampleScores"},
     "figures": {"class_path": "lit_tasks.callbacks.figures.FigureWriter"},
     "predictions": {"class_path": "lit_tasks.callbacks.prediction_writer.PredictionWriter"},
     "progress": {"class_path": "lit_tasks.callbacks.progress.Progress"},
 }
 #: Where a callback has nothing to do it is left out: each costs 30 microseconds a step.
 ONLY_FIT = {"early_stopping", "checkpoint", "resume_state", "non_finite"}
-ONLY_EVALUATION = {"results", "figures"}
+ONLY_FIT |= {"monitor", "examples", "curves"}
+ONLY_EVALUATION = {"results", "samples", "figures"}
 TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": [
         {"class_path": "lit_tasks.cli.loggers.RunCSVLogger"},
@@ -135,7 +141,11 @@ class TaskCLI(LightningCLI):
         )
         if fits and config["resume"] and (last := run_folder.last_checkpoint(self.run_dir)):
             config["ckpt_path"], self.content = str(last), checkpoint.load(last)
-        elif fits and (self.run_dir / "config.yaml").exists() and not config["ckpt_path"]:
+        elif (
+            fits
+            and (self.run_dir / "config.yaml").exists()
+            and not (config["ckpt_path"] or config["resume"])  # or killed before a checkpoint
+        ):
             raise ValueError(
                 f"run_dir {self.run_dir} already holds a run; "
                 "go on in it with --resume=true or choose another folder"
@@ -156,7 +166,8 @@ class TaskCLI(LightningCLI):
         if not any(isinstance(c, Checkpoint) for c in (*callbacks, *(chosen["callbacks"] or ()))):
             kwargs["enable_checkpointing"] = False  # Lightning would add one of its own
         folder = {"default_root_dir": str(self.run_dir)}
-        return self._instantiate_trainer({**chosen, **folder, **kwargs}, callbacks)
+        loggers = {"logger": with_csv(chosen["logger"])}
+        return self._instantiate_trainer({**chosen, **loggers, **folder, **kwargs}, callbacks)
 
     def _named_callbacks(self, names: Iterable[str]) -> list[Callback]:
         callbacks = [self._get(self.config_init, name) for name in names]
@@ -186,7 +197,8 @@ class TaskCLI(LightningCLI):
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         callbacks.extend(self._named_callbacks(sorted(ONLY_EVALUATION)))
         how: dict[str, Any] = {"ckpt_path": str(best), "verbose": False, "weights_only": True}
-        self.trainer.validate(self.model, datamodule=self.datamodule, **how)
+        with after_training(self.trainer.loggers):
+            self.trainer.validate(self.model, datamodule=self.datamodule, **how)
         if self._get(self.config, "test"):
             self.trainer.test(self.model, datamodule=self.datamodule, **how)
         return self.after_predict()
@@ -194,6 +206,6 @@ class TaskCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where everything is and what can be done next."""
         if getattr(rank_zero_only, "rank", 0) == 0:
-            print_end(str(self.subcommand), self.run_dir)
+            print_end(str(self.subcommand), self.run_dir, self.trainer.loggers)
 
     after_validate = after_test = after_predict

@@ -4,17 +4,20 @@ import csv
 import os
 import secrets
 import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_tasks.cli import run_folder
+from lit_tasks.runs.curves import goal
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -79,6 +82,13 @@ class RunCSVLogger(CSVLogger):
         return self._experiment
 
     @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Keep a row, without what depends on the clock: ``monitor.csv`` has it."""
+        kept = {k: v for k, v in metrics.items() if not k.startswith(("speed/", "system/"))}
+        if kept.keys() - {"epoch"}:
+            super().log_metrics(kept, step)
+
+    @rank_zero_only
     def drop_after(self, step: int) -> None:
         """Forget rows of ``step`` and later: training goes on from a checkpoint before them."""
         self.experiment.drop_after(step)
@@ -104,6 +114,9 @@ class RunWandbLogger(WandbLogger):
         entity: User or team that owns the project.
         mode: ``online``, ``offline`` or ``disabled``; chosen by credentials when not given.
         log_model: Whether to upload checkpoints (only online).
+
+    Attributes:
+        unsent: The folder of an offline run, which ``wandb sync`` uploads.
     """
 
     def __init__(
@@ -131,6 +144,8 @@ class RunWandbLogger(WandbLogger):
             mode=mode,
         )
         self._log_model = log_model
+        self._known: set[str] = set()
+        self.unsent: Path | None = None
 
     @property
     @rank_zero_experiment
@@ -141,12 +156,26 @@ class RunWandbLogger(WandbLogger):
         assert self._experiment is not None
         return cast("Run", self._experiment)
 
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log; the run's summary keeps the best and the last value of every validation metric."""
+        for name in metrics.keys() - self._known:
+            self._known.add(name)
+            if name.startswith("val/") and isinstance(metrics[name], float | int):
+                self.experiment.define_metric(
+                    name, step_metric="trainer/global_step", summary=f"{goal(name)},last"
+                )
+        super().log_metrics(metrics, step)
+
     def _kept_id(self) -> str:
-        """Return the id of this folder's W&B run, the same again when the run is resumed."""
+        """Return the id of this folder's W&B run, the same again when the run is resumed.
+
+        The agent of a sweep chooses it, so that the run belongs to the sweep.
+        """
         path = Path(str(self._save_dir)) / "wandb" / "run-id.txt"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(secrets.token_hex(4))
+            path.write_text(os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4))
         return path.read_text()
 
     def _start(self) -> None:
@@ -166,7 +195,44 @@ class RunWandbLogger(WandbLogger):
             self._wandb_init["mode"] = mode
             _ = super().experiment
         self._log_model = self._log_model and mode == "online"
+        if mode == "offline":
+            self.unsent = Path(self._experiment.dir).parent  # type: ignore[union-attr]
         print(f"W&B: {mode} ({why}); files in {self._save_dir}/wandb", file=sys.stderr)
+
+
+def with_csv(loggers: Logger | Iterable[Logger] | bool | None) -> list[Logger] | bool:
+    """Return the loggers and ours of ``metrics.csv``; none where they are switched off."""
+    if not loggers:
+        return False
+    found = (
+        [loggers] if isinstance(loggers, Logger) else list(loggers) if loggers is not True else []
+    )
+    ours = [] if any(isinstance(logger, RunCSVLogger) for logger in found) else [RunCSVLogger()]
+    return [*ours, *found]
+
+
+@contextmanager
+def after_training(loggers: Iterable[Logger]) -> Iterator[None]:
+    """Call numbers ``best/val/...`` that would be one point more of the curve ``val/...``."""
+    loggers = list(loggers)
+    for logger in loggers:
+        plain = logger.log_metrics
+
+        def renamed(
+            metrics: Mapping[str, Any], step: int | None = None, plain: Any = plain
+        ) -> None:
+            plain({_best(name, value): value for name, value in metrics.items()}, step)
+
+        logger.log_metrics = renamed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            del logger.log_metrics
+
+
+def _best(name: str, value: Any) -> str:
+    return f"best/{name}" if name.startswith("val/") and isinstance(value, float | int) else name
 
 
 def finish_wandb() -> None:

@@ -1,14 +1,16 @@
 """What a run was: its configuration, in the run folder and in every logger."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import Logger
 
-from lit_tasks.cli.loggers import RunCSVLogger
+from lit_tasks.cli.loggers import RunCSVLogger, RunWandbLogger
 from lit_tasks.runs.settings import flat
 
 
@@ -33,7 +35,7 @@ class RecordConfig(SaveConfigCallback):
         if not trainer.is_global_zero:
             return
         for logger in trainer.loggers:
-            if trainer.ckpt_path and isinstance(logger, RunCSVLogger):
+            if isinstance(logger, RunCSVLogger):  # rows of a run that is resumed, or began again
                 logger.drop_after(trainer.global_step)
         unknown = {k.rpartition(".")[2]: k for k, v in self.settings.items() if v is None}
         known = {k: v for k, v in pl_module.hparams.items() if isinstance(v, int | float | str)}
@@ -49,17 +51,21 @@ def _free_name(folder: Path, command: str) -> Path:
     return next(folder / name for name in names if not (folder / name).exists())
 
 
-def print_end(command: str, run_dir: Path) -> None:
+def print_end(command: str, run_dir: Path, loggers: Iterable[Logger] = ()) -> None:
     """Print where the run's files are and which commands go on from here."""
     folder = Path(_shorter(run_dir))
     print(f"run folder: {folder}", file=sys.stderr)
-    if command != "fit" or not (best := folder / "checkpoints" / "best.ckpt").is_file():
-        return
-    lines = [
-        f"lit-tasks test --ckpt_path {best}",
-        f"lit-tasks predict --ckpt_path {best} --data.predict=my_texts.csv",
-    ]
-    print("next:", *lines, sep="\n  ", file=sys.stderr)
+    lines = []
+    if command == "fit" and (best := folder / "checkpoints" / "best.ckpt").is_file():
+        lines = [
+            f"lit-tasks test --ckpt_path {best}",
+            f"lit-tasks predict --ckpt_path {best} --data.predict=my_texts.csv",
+        ]
+    for logger in loggers:
+        if isinstance(logger, RunWandbLogger) and logger.unsent is not None:
+            lines.append(f"wandb sync {_shorter(logger.unsent)}")
+    if lines:
+        print("next:", *lines, sep="\n  ", file=sys.stderr)
 
 
 def _shorter(path: Path) -> Any:

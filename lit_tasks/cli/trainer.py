@@ -19,10 +19,29 @@ _EVERY_STEP = (
 class RunTrainer(Trainer):
     """Lightning's trainer, whose ``log_dir`` is the run folder whatever the loggers are."""
 
-    def __init__(self, *, profiler: Profiler | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        profiler: Profiler | str | None = None,
+        log_every_n_steps: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._log_every = 0 if kwargs.get("barebones") else log_every_n_steps
+        kwargs["log_every_n_steps"] = log_every_n_steps
         super().__init__(profiler=NoProfiler() if profiler is None else profiler, **kwargs)
         for callback in self.callbacks:  # type: ignore[attr-defined]
             skip_empty_hooks(callback)
+
+    @property
+    def log_every_n_steps(self) -> int:
+        """How often steps are logged: as said, else every 50, but at least once an epoch."""
+        if self._log_every is None:
+            return int(max(1, min(50, self.num_training_batches)))
+        return self._log_every
+
+    @log_every_n_steps.setter
+    def log_every_n_steps(self, steps: int) -> None:
+        pass  # Lightning would set its default, which leaves short epochs without a point
 
     @property
     def log_dir(self) -> str | None:

@@ -86,10 +86,18 @@ class ImageDataModule(LightningDataModule):
     @property
     def predict_ids(self) -> list[str]:
         """The path of each picture to predict within their folder."""
-        """What each picture to predict is called."""
-        names = list(self._part("predict").names)
+        return self.sample_ids("predict")
+
+    def sample_ids(self, part: Part) -> list[str]:
+        """Return the path of each picture of a part within their folder."""
+        names = list(self._part(part).names)
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
         return [os.path.relpath(name, folder or ".") for name in names]
+
+    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+        """Return the name of some pictures."""
+        ids = self.sample_ids(part)
+        return [{"file": ids[position]} for position in positions]
 
     @property
     def predict_files(self) -> list[str]:

@@ -1,6 +1,7 @@
 """What all data modules of labelled texts share: vocabulary, bad rows, batches, what travels."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Part = Literal["train", "val", "test", "predict"]
 BadRows = Literal["stop", "skip"]
+_SHOWN = 300  # characters of a text in a table for people
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class TextDataModule(LightningDataModule):
         self._vocabulary: Vocabulary | None = None
         self._labels: list[str] = []
         self._sets: dict[Part, EncodedTexts] = {}
+        self._rows: dict[Part, np.ndarray] = {}
         self._ids: list[int | str] = []
 
     @abstractmethod
@@ -110,6 +113,18 @@ class TextDataModule(LightningDataModule):
         """The id of each text of the prediction set: the input's own, or its row counted from 0."""
         self._set("predict")
         return self._ids
+
+    def sample_ids(self, part: Part) -> list[int]:
+        """Return the row of each text of a part in its file, the same whatever reads it."""
+        self._set(part)
+        rows: list[int] = self._rows[part].tolist()
+        return rows
+
+    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+        """Return the beginning of some texts, as people read them."""
+        self._set(part)
+        texts = _strings(self.source(part).data, "text", self._rows[part][list(positions)])
+        return [{"text": " ".join(text.split())[:_SHOWN]} for text in texts]
 
     # Lightning's hooks.
 
@@ -234,7 +249,7 @@ class TextDataModule(LightningDataModule):
         else:
             label = self._label_numbers(source, rows)
         self._report_cuts(part, words, rows)
-        self._sets[part] = EncodedTexts(numbers, rows, label)
+        self._sets[part], self._rows[part] = EncodedTexts(numbers, rows, label), rows
         return self._sets[part]
 
     def _label_numbers(self, source: Source, rows: np.ndarray) -> Tensor:

@@ -47,7 +47,7 @@ def of_training(rows: Iterable[Row]) -> list[Row]:
 
     What is evaluated afterwards is ``test/...``, or ``best/...``, the best checkpoint's.
     """
-    return [row for row in rows if any(name.startswith(("train/", "val/", "lr/")) for name in row)]
+    return [row for row in rows if any(name.startswith(("train/", "val/")) for name in row)]
 
 
 def curve(rows: Iterable[Row], name: str) -> list[Row]:

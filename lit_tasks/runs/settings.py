@@ -6,8 +6,8 @@ from typing import Any
 #: Settings that say where a run lies and what is shown of it, not what it is.
 ASIDE = (
     *("runs", "run_dir", "resume", "experiment", "trainer.default_root_dir", "trainer.logger"),
-    *("progress", "figures", "predictions", "results", "curves", "samples", "speed", "scores"),
-    *("processes", "last_checkpoint"),
+    *("progress", "figures", "predictions", "results", "curves", "samples", "examples"),
+    *("monitor", "last_checkpoint"),
 )
 
 

@@ -22,7 +22,6 @@ from lit_tasks.nn.classifier import LinearHead
 from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer, learning_rate
 from lit_tasks.nn.onnx_classifier import StatedProbabilities, export_classifier
 from lit_tasks.nn.preprocessing import Preprocessing
-from lit_tasks.plots import learning_curves
 from lit_tasks.tasks.classified_images import drawn
 from lit_tasks.tasks.schedule import total_steps
 
@@ -97,8 +96,6 @@ class ImageClassificationTask(LightningModule):
         self.head: Any = None
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
         self._evaluated: tuple[Tensor, Tensor] | None = None
-        self._history: list[dict[str, float]] = []
-        self._train_loss = torch.zeros(2, dtype=torch.float64)
         self._from_data = False
         if labels is not None:
             self._build(labels, pretrained=False)
@@ -184,7 +181,6 @@ class ImageClassificationTask(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Train the stages of the epoch."""
         self._freeze(self.trainer.current_epoch)
-        self._train_loss = torch.zeros(2, dtype=torch.float64)
 
     def _freeze(self, epoch: int) -> None:
         tuning, trained = self.finetuning, 0
@@ -230,11 +226,9 @@ class ImageClassificationTask(LightningModule):
             scores, target, label_smoothing=self.label_smoothing, reduction="none"
         )
         loss = (losses * weight).mean()
-        count = len(losses)
-        self._train_loss += torch.tensor([float(loss.detach()) * count, count])
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0:
-            self.log("train/loss", loss.detach(), batch_size=count)
+            self.log("train/loss", loss.detach(), batch_size=len(losses))
         return loss
 
     def _mixed(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,17 +242,21 @@ class ImageClassificationTask(LightningModule):
         mixed, shares = mix(image.float() / 255, label)
         return mixed, shares
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep the scores of a batch."""
-        self._keep(batch)
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Keep the scores of a batch; return accuracy and loss of each image."""
+        return self._keep(batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep the scores of a batch."""
-        self._keep(batch)
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Keep the scores of a batch; return accuracy and loss of each image."""
+        return self._keep(batch)
 
-    def _keep(self, batch: Batch) -> None:
+    def _keep(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.label is not None
-        self.collected.update(batch.index, self(batch), batch.label)
+        scores = self(batch)
+        self.collected.update(batch.index, scores, batch.label)
+        stated = scores.double() / self.temperature
+        losses = F.cross_entropy(stated, batch.label, reduction="none")
+        return {"accuracy": scores.argmax(dim=1) == batch.label, "loss": losses}
 
     def on_validation_epoch_end(self) -> None:
         """Log what the scores say; while fitting, fit the temperature to them first."""
@@ -277,17 +275,14 @@ class ImageClassificationTask(LightningModule):
             self.temperature.fill_(fit_temperature(scores, target))
         values = class_report(scores, target, self.hparams["labels"], float(self.temperature))
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
-        if fitting and not self.trainer.sanity_checking:
-            total, count = self._train_loss.tolist()
-            row = {"epoch": self.current_epoch, "train/loss": total / max(count, 1)}
-            self._history.append({**row, **{f"val/{name}": v for name, v in values.items()}})
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, str | float]]:
         """Return file and most probable labels of each image, with their probabilities."""
         probability = (self(batch).double() / self.temperature).softmax(dim=1)
         best = probability.topk(min(self.top, probability.shape[1]), dim=1)
         labels, data = self.hparams["labels"], self.trainer.datamodule  # type: ignore[attr-defined]
-        names = getattr(data, "predict_files", None)
+        predicting = self.trainer.state.fn == TrainerFn.PREDICTING
+        names = getattr(data, "predict_files", None) if predicting else None
         rows = []
         for at, numbers, shares in zip(
             batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
@@ -306,15 +301,6 @@ class ImageClassificationTask(LightningModule):
         model = StatedProbabilities(self.backbone, self.head, float(self.temperature))
         export_classifier(model, self.hparams["labels"], self.preprocessing, path)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the learning curve."""
-        checkpoint["history"] = list(self._history)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the learning curve, unless a finished run is only evaluated."""
-        if not self._history:
-            self._history = list(checkpoint.get("history", ()))
-
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
         if self._evaluated is None or not len(self._evaluated[1]):
@@ -323,5 +309,4 @@ class ImageClassificationTask(LightningModule):
         probability = (scores.double() / self.temperature.cpu()).softmax(dim=1)
         show = getattr(self.trainer.datamodule, "shown", None)  # type: ignore[attr-defined]
         pictures = None if show is None else partial(show, stage)
-        curves = {"learning_curves": learning_curves(self._history)} if self._history else {}
-        return {**drawn(probability, target, self.hparams["labels"], pictures), **curves}
+        return drawn(probability, target, self.hparams["labels"], pictures)

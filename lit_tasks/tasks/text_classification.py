@@ -108,13 +108,13 @@ class TextClassificationTask(LightningModule):
         """Begin to count."""
         self._reset_metrics()
 
-    def validation_step(self, batch: TextBatch, batch_idx: int) -> None:
-        """Count a batch."""
-        self._count(batch)
+    def validation_step(self, batch: TextBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Count a batch; return accuracy and loss of each text."""
+        return self._count(batch)
 
-    def test_step(self, batch: TextBatch, batch_idx: int) -> None:
-        """Count a batch."""
-        self._count(batch)
+    def test_step(self, batch: TextBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Count a batch; return accuracy and loss of each text."""
+        return self._count(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log what was counted."""
@@ -181,15 +181,17 @@ class TextClassificationTask(LightningModule):
         for metric in (self.loss, self.accuracy, self.calibration, self.confusion):
             metric.reset()
 
-    def _count(self, batch: TextBatch) -> None:
+    def _count(self, batch: TextBatch) -> dict[str, Tensor]:
         assert batch.label is not None
         scores = self(batch)
         probability = scores.softmax(dim=1)
         predicted = probability.argmax(dim=1)
-        self.loss.update(F.cross_entropy(scores, batch.label), weight=len(batch.lengths))
+        losses = F.cross_entropy(scores, batch.label, reduction="none")
+        self.loss.update(losses.mean(), weight=len(batch.lengths))
         self.accuracy.update(predicted, batch.label)
         self.calibration.update(probability, batch.label)
         self.confusion.update(predicted, batch.label)
+        return {"accuracy": predicted == batch.label, "loss": losses}
 
     def _log_metrics(self, stage: str) -> None:
         # compute() adds up all processes, also on one that had no batch.

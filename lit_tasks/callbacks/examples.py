@@ -1,0 +1,156 @@
+"""What the task says of the same few samples after every epoch, for people instead of metrics."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import distributed as dist
+
+from lit_tasks.callbacks.example_sheet import example_sheet
+from lit_tasks.callbacks.shown import show_image, show_table
+
+Row = dict[str, Any]
+
+
+class Examples(Callback):
+    """Predict some samples of the first validation batch once more, and show the rows.
+
+    They are the same samples in every epoch and on any number of processes. All rows are in
+    ``examples.csv``; each epoch's go to the loggers as the table ``val/examples``. Where the data
+    module can show samples (``shown(part, positions)`` returns pictures), a sheet of them with
+    what was predicted goes to ``examples/`` and to the loggers. ``describe(part, positions)`` of
+    the data module adds columns, such as a text or a file's name.
+
+    Args:
+        rows: Samples at most.
+        every_n_epochs: Epochs from one table to the next.
+    """
+
+    def __init__(self, rows: int = 8, every_n_epochs: int = 1) -> None:
+        if rows < 1 or every_n_epochs < 1:
+            raise ValueError(
+                f"rows and every_n_epochs must be at least 1, got {rows} and {every_n_epochs}"
+            )
+        self.rows, self.every_n_epochs = rows, every_n_epochs
+        self._mine: list[tuple[int, int | None, Row]] = []
+        self._folder = Path()
+        self._failed = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remember the run's folder; every process asks for it."""
+        self._folder = Path(trainer.log_dir or trainer.default_root_dir)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what was written after the checkpoint that the run goes on from."""
+        path = self._folder / "examples.csv"
+        if not trainer.is_global_zero or not path.is_file():
+            return
+        with path.open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        kept = [row for row in rows if int(row[1]) <= trainer.global_step]
+        _write(path, [head, *kept], "w")
+
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Predict the first batch, or this process's part of it."""
+        if batch_idx or dataloader_idx or self._failed or not self._due(trainer):
+            return
+        # A list or a plain tuple has an index too: a method.
+        has_positions = isinstance(getattr(batch, "index", None), torch.Tensor)
+        if not has_positions or not is_overridden("predict_step", pl_module):
+            return
+        try:
+            rows = self._predicted(trainer, pl_module, batch)
+        except Exception as error:  # a table for people must not end a training run
+            self._failed = True
+            rank_zero_warn(f"no examples are shown: predict_step failed with {error!r}")
+            return
+        labels = getattr(batch, "label", None)
+        targets = [None] * len(rows) if labels is None else labels.tolist()
+        self._mine = list(zip(batch.index.tolist(), targets, rows, strict=True))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Collect the rows of all processes, and show them."""
+        if not self._due(trainer):
+            return
+        mine, self._mine = self._mine, []
+        if trainer.world_size > 1:
+            parts: list[Any] = [None] * trainer.world_size
+            dist.all_gather_object(parts, mine)
+            mine = [row for part in parts for row in part]
+        if trainer.is_global_zero and mine:
+            self._show(trainer, sorted(mine, key=lambda row: row[0])[: self.rows])
+
+    def _due(self, trainer: Trainer) -> bool:
+        in_training = trainer.state.fn == "fit" and not trainer.sanity_checking
+        return in_training and trainer.current_epoch % self.every_n_epochs == 0
+
+    def _predicted(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> list[Row]:
+        with torch.random.fork_rng(), trainer.precision_plugin.predict_step_context():
+            rows = pl_module.predict_step(batch, 0)
+        return [dict(row) for row in rows]
+
+    def _show(self, trainer: Trainer, found: list[tuple[int, int | None, Row]]) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        positions = [position for position, _, _ in found]
+        names = getattr(data, "labels", None)
+        targets = [_named(number, names) for _, number, _ in found]
+        rows = [row for _, _, row in found]
+        described = getattr(data, "describe", None)
+        extra = [{} for _ in rows] if described is None else described("val", positions)
+        table = [
+            {"sample": at, **more, **({} if target is None else {"target": target}), **row}
+            for at, more, target, row in zip(positions, extra, targets, rows, strict=True)
+        ]
+        columns = list(dict.fromkeys(name for line in table for name in line))
+        cells = [[_plain(line.get(name, "")) for name in columns] for line in table]
+        self._keep(trainer, columns, cells)
+        shown = getattr(data, "shown", None)
+        if shown is not None:
+            self._picture(trainer, shown("val", positions), rows, targets)
+
+    def _keep(self, trainer: Trainer, columns: list[str], cells: list[list[Any]]) -> None:
+        path = self._folder / "examples.csv"
+        where = [trainer.current_epoch, trainer.global_step]
+        head = [] if path.is_file() else [["epoch", "step", *columns]]
+        _write(path, [*head, *([*where, *line] for line in cells)], "a")
+        show_table(trainer, "val/examples", columns, cells, path, trainer.global_step)
+
+    def _picture(
+        self, trainer: Trainer, images: list[Any], rows: list[Row], targets: Sequence[str | None]
+    ) -> None:
+        titles, right = [], []
+        for row, target in zip(rows, targets, strict=True):
+            values = [_plain(value) for name, value in row.items() if name != "file"]
+            titles.append(" ".join(str(value) for value in values[:2]))
+            right.append(None if target is None or "label" not in row else row["label"] == target)
+        path = self._folder / "examples" / f"epoch_{trainer.current_epoch:04}.png"
+        path.parent.mkdir(exist_ok=True)
+        example_sheet(images, titles, right).save(path)
+        show_image(trainer, "val/pictures", path, trainer.global_step)
+
+
+def _named(number: Any, names: Sequence[str] | None) -> str | None:
+    if not isinstance(number, int):
+        return None
+    return str(names[number]) if names is not None and 0 <= number < len(names) else str(number)
+
+
+def _plain(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _write(path: Path, rows: Sequence[Sequence[Any]], mode: str) -> None:
+    with path.open(mode, newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -1,0 +1,80 @@
+"""How training went: a picture of all curves, and their best and last values."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lit_tasks.callbacks.result_file import add
+from lit_tasks.callbacks.shown import show_image
+from lit_tasks.runs.curves import best_and_last, of_training, read_rows
+
+
+class LearningCurves(Callback):
+    """Draw ``figures/learning_curves.png`` at the end of every fit, also of an interrupted one.
+
+    Losses and metrics come from the run's ``metrics.csv``, so that a resumed run is drawn from its
+    beginning; without that file, from what validations found. ``results.json`` gets the best and
+    the last point of each curve.
+
+    Args:
+        dpi: Dots per inch of the PNG file.
+        axes: How many kinds of metrics are drawn at most.
+    """
+
+    def __init__(self, dpi: int = 120, axes: int = 6) -> None:
+        self.dpi, self.axes = dpi, axes
+        self._folder = Path()
+        self._validated: list[dict[str, float]] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remember the run's folder; every process asks for it."""
+        self._folder = Path(trainer.log_dir or trainer.default_root_dir)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what a validation within training found."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.is_global_zero:
+            found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            where = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+            self._validated.append({**where, **found})
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw and sum up."""
+        self._finish(trainer)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Draw what there is; whatever ended the run is what the user has to hear of."""
+        if trainer.state.fn == "fit":
+            with suppress(Exception):
+                self._finish(trainer)
+
+    def _finish(self, trainer: Trainer) -> None:
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        rows = self._rows(trainer)
+        if not any(name.startswith(("train/", "val/")) for row in rows for name in row):
+            return
+        add(self._folder, best_and_last(rows))
+        from lit_tasks.plots import learning_curves
+
+        path = self._folder / "figures" / "learning_curves.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        learning_curves(rows, self.axes).savefig(path, dpi=self.dpi)
+        show_image(trainer, "learning_curves", path, trainer.global_step)
+
+    def _rows(self, trainer: Trainer) -> list[dict[str, float]]:
+        for logger in trainer.loggers:
+            logger.save()
+        path = self._folder / "metrics.csv"
+        return of_training(read_rows(path)) if path.is_file() else self._validated
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what validations found, for a run that writes no file and is resumed."""
+        return {"validated": self._validated}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what the interrupted run found."""
+        self._validated = list(state_dict["validated"])

@@ -1,0 +1,24 @@
+"""``results.json`` of a run folder: one entry a metric, filled by several callbacks."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Entries = Mapping[str, Mapping[str, Any]]
+
+
+def add(folder: Path, entries: Entries) -> None:
+    """Add to the entries of ``results.json``: what they already say of a metric stays.
+
+    The file is replaced at once, so that whoever reads it finds a whole one.
+    """
+    path = folder / "results.json"
+    known: dict[str, dict[str, Any]] = {}
+    if path.is_file():
+        known = json.loads(path.read_text())
+    for name, entry in entries.items():
+        known[name] = {**known.get(name, {}), **entry}
+    beside = path.with_suffix(".tmp")
+    beside.write_text(json.dumps(known, indent=2) + "\n")
+    beside.replace(path)

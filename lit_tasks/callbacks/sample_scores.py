@@ -1,0 +1,101 @@
+"""How well each sample was done, so that two runs can be compared on the same samples."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import distributed as dist
+
+
+class SampleScores(Callback):
+    """Write ``samples_test.csv`` and ``samples_val.csv``: one row a sample, in dataset order.
+
+    A task takes part by returning from ``test_step`` and ``validation_step`` numbers of each sample
+    under the names of metrics, such as ``{"accuracy": ..., "loss": ...}``, tensors of one value
+    a sample. ``id`` is what the data module's ``sample_ids(part)`` says, or the position;
+    ``target`` is the label, where the batch has one.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, str | None, dict[str, float]]] = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the numbers of a batch, unless training goes on."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._keep(trainer, outputs, batch)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the numbers of a batch."""
+        self._keep(trainer, outputs, batch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write, unless training goes on."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._write(trainer, "val")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write."""
+        self._write(trainer, "test")
+
+    def _keep(self, trainer: Trainer, outputs: Any, batch: Any) -> None:
+        has_positions = isinstance(getattr(batch, "index", None), torch.Tensor)
+        if not has_positions or not isinstance(outputs, Mapping):
+            return
+        positions = batch.index.tolist()
+        columns = {
+            name: values.double().tolist()
+            for name, values in outputs.items()
+            if isinstance(values, torch.Tensor) and values.shape == (len(positions),)
+        }
+        labels = getattr(batch, "label", None)
+        names = getattr(trainer.datamodule, "labels", None)  # type: ignore[attr-defined]
+        for at, position in enumerate(positions):
+            target = None
+            if labels is not None:
+                number = int(labels[at])
+                target = str(names[number]) if names is not None else str(number)
+            self._rows.append((position, target, {k: v[at] for k, v in columns.items()}))
+
+    def _write(self, trainer: Trainer, stage: str) -> None:
+        rows, self._rows = self._rows, []
+        if trainer.world_size > 1:
+            parts: list[Any] = [None] * trainer.world_size
+            dist.all_gather_object(parts, rows)
+            rows = [row for part in parts for row in part]
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every process asks
+        rows = list({row[0]: row for row in rows if row[2]}.values())
+        if not trainer.is_global_zero or not rows:
+            return
+        rows.sort(key=lambda row: row[0])
+        ids = getattr(trainer.datamodule, "sample_ids", None)  # type: ignore[attr-defined]
+        named = None if ids is None else ids(stage)
+        beside = folder / f"samples_{stage}.tmp"
+        with beside.open("w", newline="", encoding="utf-8") as file:
+            targets = ["target"] if any(row[1] is not None for row in rows) else []
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", *targets, *rows[0][2]])
+            for position, target, values in rows:
+                name = position if named is None else named[position]
+                shown = [f"{value:.6g}" for value in values.values()]
+                writer.writerow([name, *([target] if targets else []), *shown])
+        beside.replace(beside.with_suffix(".csv"))

@@ -1,0 +1,210 @@
+"""``lit-tasks sweep FILE.yaml``: the trials of a W&B sweep file, one after the other, locally.
+
+Each trial is a process of its own with its values on the command line, so that all processes that
+it starts see the same. Its folder says whether it is done; started again, a sweep goes on.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from lit_tasks.runs import compare
+from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
+
+_INTERRUPTED = 130  # the exit code of a shell for SIGINT
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file.
+
+    Attributes:
+        path: The file.
+        name: What the sweep is called: its folder, and its group in W&B.
+        method: ``grid`` or ``random``.
+        command: Words of a trial's command; ``${args}`` stands for its values.
+        parameters: What is tried.
+        most: Trials of a random search; none if the file does not say.
+    """
+
+    path: Path
+    name: str
+    method: str
+    command: list[str]
+    parameters: Space
+    most: int | None
+
+    def trials(self, count: int | None, seed: int) -> list[Trial]:
+        """Return what is to be tried.
+
+        Raises:
+            ValueError: Nobody said how many trials a random search has.
+        """
+        count = count or self.most
+        if self.method == "grid":
+            return grid(self.parameters, str(self.path))[:count]
+        if count is None:
+            raise ValueError(f"{self.path}: a random search needs --trials N or run_cap: N")
+        return [drawn(self.parameters, number, seed) for number in range(count)]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one sentence."""
+        raise ValueError(f"{message}; `lit-tasks sweep --help` shows what there is")
+
+
+def main(words: Sequence[str]) -> int:
+    """Run a sweep and compare its trials; return the exit code."""
+    try:
+        options, more = _options(words)
+        return _run(read(options.file), options, more)
+    except (ValueError, OSError) as error:
+        named = isinstance(error, OSError) and error.strerror
+        text = f"{error.strerror}: {error.filename}" if named else error  # type: ignore[union-attr]
+        print(f"lit-tasks: error: {text}", file=sys.stderr)
+        return 2
+
+
+def _options(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = _Parser(
+        prog="lit-tasks sweep",
+        description="Run the grid or random search of a W&B sweep file without a server. Options"
+        " that are not listed here go to every trial, such as --trainer.max_epochs=1.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", type=Path, help="a sweep file, as in configs/sweeps")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--trials", type=int, help="how many trials at most")
+    parser.add_argument("--seed", type=int, default=0, help="of a random search")
+    parser.add_argument("--dry_run", action="store_true", help="print the commands only")
+    options, more = parser.parse_known_args(list(words))
+    if options.trials is not None and options.trials < 1:
+        raise ValueError(f"trials must be at least 1, got {options.trials}")
+    return options, more
+
+
+def read(path: Path) -> Sweep:
+    """Return a sweep file's content.
+
+    Raises:
+        ValueError: The file cannot be used; the sentence says why.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no sweep file {path}; there are some in configs/sweeps")
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ValueError(f"{path}, line {line}, is not YAML: {error.problem}") from error
+    if not isinstance(said, Mapping) or not isinstance(said.get("parameters"), Mapping):
+        raise ValueError(f"{path} must have parameters: a mapping of settings to what to try")
+    method = said.get("method", "grid")
+    if method not in ("grid", "random"):
+        raise ValueError(
+            f"{path}: method {method} needs W&B's server (`wandb sweep {path}`); locally it must be"
+            " grid or random"
+        )
+    command = [str(word) for word in said.get("command") or ()]
+    if "${args}" not in command or "fit" not in command:
+        raise ValueError(
+            f"{path} needs a command that runs `lit_tasks fit` and ends with ${{args}}"
+        )
+    name = str(said.get("name", path.stem))
+    parameters = space(said["parameters"], str(path))
+    return Sweep(path, name, method, command, parameters, said.get("run_cap"))
+
+
+def command_of(sweep: Sweep, trial: Trial) -> list[str]:
+    """Return the words of a trial's command: those that W&B's agent would run."""
+    stands_for = {
+        "${env}": ["/usr/bin/env"],
+        "${interpreter}": [sys.executable],
+        "${program}": ["-m", "lit_tasks"],
+        "${args}": [f"--{name}={value}" for name, value in trial.items()],
+    }
+    return [word for said in sweep.command for word in stands_for.get(said, [said])]
+
+
+def _run(sweep: Sweep, options: argparse.Namespace, more: list[str]) -> int:
+    folder = options.runs / sweep.name
+    trials = sweep.trials(options.trials, options.seed)
+    if options.dry_run:
+        for trial in trials:
+            print(*command_of(sweep, trial), *more)
+        return 0
+    failed = []
+    for number, trial in enumerate(trials, start=1):
+        place = folder / f"{number:03}"
+        said = ", ".join(f"{name}={value}" for name, value in trial.items())
+        if _is_done(place, trial):
+            print(f"trial {number} of {len(trials)} is done: {said}", file=sys.stderr)
+            continue
+        print(f"trial {number} of {len(trials)}: {said}", file=sys.stderr)
+        code = _try(sweep, trial, place, more)
+        if code in (_INTERRUPTED, -signal.SIGINT):
+            print(f"interrupted in trial {number}; the same command goes on there", file=sys.stderr)
+            return _INTERRUPTED
+        if code and number == 1:
+            raise ValueError(f"the first trial failed with exit code {code}: see what it printed")
+        failed += [number] if code else []
+    compare.main([str(folder)])
+    if failed:
+        print(
+            f"lit-tasks: error: trials {failed} failed; started again, the same command tries"
+            " them once more",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0
+
+
+def _is_done(place: Path, trial: Trial) -> bool:
+    """Return whether a trial is done.
+
+    Raises:
+        ValueError: Its folder holds a trial with other values.
+    """
+    record = place / "trial.json"
+    if not record.is_file():
+        return False
+    known = json.loads(record.read_text())
+    if known["values"] != json.loads(json.dumps(trial)):
+        raise ValueError(
+            f"{place} holds a trial with other values, {known['values']}: the sweep file has"
+            " changed; give it another name, or choose another --runs"
+        )
+    return bool(known["exit_code"] == 0)
+
+
+def _try(sweep: Sweep, trial: Trial, place: Path, more: list[str]) -> int:
+    """Run a trial, from its last checkpoint where it was interrupted; return its exit code."""
+    if place.exists() and not (place / "checkpoints" / "last.ckpt").is_file():
+        shutil.rmtree(place)  # interrupted before anything could be continued
+    place.mkdir(parents=True, exist_ok=True)
+    _note(place, trial, None)
+    words = [*command_of(sweep, trial), *more, f"--run_dir={place}", "--resume=true"]
+    surroundings = {k: v for k, v in os.environ.items() if k != "LIT_TASKS_RUN_DIR"}
+    process = subprocess.Popen(words, env={**surroundings, "WANDB_RUN_GROUP": sweep.name})
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:  # the trial gets it too, and saves what it has
+        process.wait()
+        return _INTERRUPTED
+    _note(place, trial, code)
+    return code
+
+
+def _note(place: Path, trial: Trial, code: int | None) -> None:
+    beside = place / "trial.tmp"
+    beside.write_text(json.dumps({"values": trial, "exit_code": code}, indent=2) + "\n")
+    beside.replace(place / "trial.json")
