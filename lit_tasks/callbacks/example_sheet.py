@@ -41,7 +41,9 @@ def example_sheet(
         while len(title) > 1 and draw.textlength(title, font) > _SIDE:
             title = title[:-2] + "…"
         draw.text((x, y), title, fill=_COLOURS[good], font=font)
-        small = Image.fromarray(np.ascontiguousarray(image))
-        small.thumbnail((_SIDE, _SIDE))
-        sheet.paste(small, (x, y + _LINE))
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        scale = _SIDE / max(picture.size)
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
+        sheet.paste(picture.resize(size, how), (x, y + _LINE))
     return sheet

@@ -15,6 +15,7 @@ from lit_tasks.callbacks.example_sheet import example_sheet
 from lit_tasks.callbacks.shown import show_image, show_table
 
 Row = dict[str, Any]
+_NAMES = ("file", "id", "image_id")  # what a row is of, not what it says
 
 
 class Examples(Callback):
@@ -103,12 +104,13 @@ class Examples(Callback):
 
     def _show(self, trainer: Trainer, found: list[tuple[int, int | None, Row]]) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        part = getattr(data, "validate_on", "val")  # what the data module validates on
         positions = [position for position, _, _ in found]
         names = getattr(data, "labels", None)
         targets = [_named(number, names) for _, number, _ in found]
         rows = [row for _, _, row in found]
         described = getattr(data, "describe", None)
-        extra = [{} for _ in rows] if described is None else described("val", positions)
+        extra = [{} for _ in rows] if described is None else described(part, positions)
         table = [
             {"sample": at, **more, **({} if target is None else {"target": target}), **row}
             for at, more, target, row in zip(positions, extra, targets, rows, strict=True)
@@ -118,7 +120,7 @@ class Examples(Callback):
         self._keep(trainer, columns, cells)
         shown = getattr(data, "shown", None)
         if shown is not None:
-            self._picture(trainer, shown("val", positions), rows, targets)
+            self._picture(trainer, shown(part, positions), rows, targets)
 
     def _keep(self, trainer: Trainer, columns: list[str], cells: list[list[Any]]) -> None:
         path = self._folder / "examples.csv"
@@ -132,7 +134,7 @@ class Examples(Callback):
     ) -> None:
         titles, right = [], []
         for row, target in zip(rows, targets, strict=True):
-            values = [_plain(value) for name, value in row.items() if name != "file"]
+            values = [_plain(value) for name, value in row.items() if name not in _NAMES]
             titles.append(" ".join(str(value) for value in values[:2]))
             right.append(None if target is None or "label" not in row else row["label"] == target)
         path = self._folder / "examples" / f"epoch_{trainer.current_epoch:04}.png"

@@ -154,6 +154,11 @@ class CaptionDataModule(LightningDataModule):
         pictures = self._transformed(part, augmented=False)
         return [pictures.shown(number) for number in numbers]
 
+    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+        """Return the first sentence that somebody wrote about each of some pictures."""
+        sentences = self.captioned(part).sentences
+        return [{"reference": next(iter(sentences[at]), "")} for at in positions]
+
     def captioned(self, part: Part) -> Captioned:
         """Return pictures and sentences of a part; of those to train on, as many as asked for."""
         if part not in self._parts:

@@ -345,7 +345,9 @@ class CaptioningTask(LightningModule):
         """Return number, file and sentence of each image, under COCO's names."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         captions = self.describe(batch.image, batch.index)
-        ids, files = data.predict_ids, data.predict_files
+        predicting = self.trainer.state.fn == TrainerFn.PREDICTING  # or examples while training
+        part = "predict" if predicting else getattr(data, "validate_on", "val")
+        ids, files = data.image_ids(part), data.captioned(part).pictures.names
         return [
             {"image_id": ids[at], "file": files[at], "caption": caption}
             for at, caption in zip(batch.index.tolist(), captions, strict=True)
