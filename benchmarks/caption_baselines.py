@@ -13,7 +13,9 @@ Four rows for the validation pictures of each set, beside which a captioner's fi
 - human: each caption of a picture against its others, mean over both. Against fewer references
   BLEU-4, CIDEr-D and ROUGE-L are lower, so for a person they are a lower bound.
 
-Nothing is chosen on the validation pictures.
+Nothing is chosen on the validation pictures. ``assignment_bleu`` is against each picture's first
+caption, as captioners report it; ``assignment_bleu_all``, the mean over all of a picture's captions,
+uses five times as much data and is the steadier figure.
 """
 
 import argparse

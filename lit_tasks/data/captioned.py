@@ -191,9 +191,10 @@ class Sentences:
             references = [list(self.references[i]) for i in self.picture[list(indices)]]
         if self.tokens is None:
             return CaptionBatch(image, None, None, references, index)
-        lengths, starts = self.lengths[index], self.starts[index].tolist()
-        ends = (self.starts[index] + lengths).tolist()
-        tokens = torch.cat([self.tokens[a:b] for a, b in zip(starts, ends, strict=True)])
+        lengths = self.lengths[index]
+        before = lengths.cumsum(0) - lengths  # tokens of the batch in front of each caption
+        shift = (self.starts[index] - before).repeat_interleave(lengths)
+        tokens = self.tokens[torch.arange(len(shift)) + shift]
         return CaptionBatch(image, tokens, lengths, references, index)
 
 

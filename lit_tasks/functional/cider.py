@@ -40,7 +40,7 @@ class Frequencies:
 
     def weight(self, run: Run) -> float:
         """Return the logarithm of the inverse frequency; a run that is nowhere counts as in one."""
-        return log(self.total) - log(max(1, self.pictures.get(run, 0)))
+        return log(self.total / max(1, self.pictures.get(run, 0)))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def weighted(words: Sequence[str], frequencies: Frequencies) -> Weighted:
     counts: tuple[dict[Run, float], ...] = tuple({} for _ in range(ORDERS))
     for run, count in ngrams(words).items():
         counts[len(run) - 1][run] = count * frequencies.weight(run)
-    norms = tuple(sqrt(fsum(v * v for v in of_size.values())) for of_size in counts)
+    norms = tuple(sqrt(fsum([v * v for v in of_size.values()])) for of_size in counts)
     return Weighted(counts, norms, max(0, len(words) - 1))
 
 
@@ -78,9 +78,8 @@ def _similarity(prediction: Weighted, reference: Weighted) -> float:
     for size in range(ORDERS):
         theirs, norm = reference.counts[size], prediction.norms[size] * reference.norms[size]
         ours = prediction.counts[size]
-        product = fsum(
-            min(v, theirs[run]) * theirs[run] for run, v in ours.items() if run in theirs
-        )
+        shared = [(ours[run], theirs[run]) for run in ours.keys() & theirs.keys()]
+        product = fsum([min(our, their) * their for our, their in shared])
         cosines.append(product / norm if norm else product)
     apart = prediction.pairs - reference.pairs
     return fsum(cosines) / ORDERS * exp(-(apart**2) / (2 * _SIGMA**2))

@@ -17,10 +17,13 @@ _DROPPED = frozenset(
     ["''", "'", "``", "`", '"', "“", "”", ".", "?", "!", ",", ":", "-", "--", "…", "–", "—", ";"]
 )
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
-_ABBREVIATIONS = (
-    "mr mrs ms dr prof st sr jr gen col sgt capt lt rev hon sen rep gov pres ave blvd rd mt ft"
-    " vs etc no co corp inc ltd bros dept est fig vol ca approx jan feb mar apr jun jul aug sep"
-    " sept oct nov dec mon tue tues wed thu thur thurs fri sat sun"
+_ABBREVIATIONS = frozenset(
+    re.findall(
+        r"\w+",
+        "mr mrs ms dr prof st sr jr gen col sgt capt lt rev hon sen rep gov pres ave blvd rd mt ft"
+        " vs etc no co corp inc ltd bros dept est fig vol ca approx jan feb mar apr jun jul aug sep"
+        " sept oct nov dec mon tue tues wed thu thur thurs fri sat sun",
+    )
 )
 _SPLIT = {
     "cannot": ("can", "not"),
@@ -33,6 +36,7 @@ _SPLIT = {
     "'twas": ("'t", "was"),
 }
 _LETTER = r"[^\W\d_]"
+_PLAIN = re.compile(r"[a-z]+(?:[ ,]+[a-z]+)*[ ]*\.?[ ]*")
 _TOKEN = re.compile(
     rf"""
     https?://[^\s"<>]+[^\s"<>.,!?;:)\]}}'] | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
@@ -40,7 +44,7 @@ _TOKEN = re.compile(
     | '(?:tis|twas)\b | '\d0s\b | 'n'(?!\w)
     | {_LETTER}+(?=n't\b) | n't\b | '(?:s|m|d|re|ve|ll)\b
     | (?:{_LETTER}\.){{2,}} | (?:{_LETTER}\.)+(?={_LETTER}\b)(?:{_LETTER}) # u.s.a., p.m.
-    | (?:{_ABBREVIATIONS.replace(" ", "|")})\.
+    | (?:{"|".join(sorted(_ABBREVIATIONS))})\.
     | \d+(?:[.,:]\d+)+ | \.\d+
     | {_LETTER}*[oldc]'{_LETTER}{{2,}}(?:-\w+)*      # o'clock
     | w/o?(?=\b) (?!\w)
@@ -54,6 +58,10 @@ _TOKEN = re.compile(
 def caption_words(sentence: str) -> list[str]:
     """Return the words of a sentence: small letters, no punctuation, ``man 's`` and ``do n't``."""
     text = sentence.lower().replace("\u2019", "'").replace("\u2018", "'")
+    if _PLAIN.fullmatch(text):  # most are; five times as fast
+        plain = text.replace(",", " ").rstrip(" .").split()
+        if plain[-1] not in _ABBREVIATIONS and not _SPLIT.keys() & plain:
+            return plain
     words: list[str] = []
     for token in _TOKEN.findall(text):
         for bracket, name in _BRACKETS.items():

@@ -42,6 +42,12 @@ def test_cutting_twice_changes_nothing_and_nothing_is_punctuation(sentence: str)
     assert not any(character.isspace() for word in words for character in word)
 
 
+@given(st.text(alphabet="acdtnoe ,.-'", max_size=24))
+def test_plain_sentences_take_a_short_cut_to_the_same_words(sentence: str) -> None:
+    # A bracket keeps a sentence from the short cut and is a word of its own.
+    assert caption_words(sentence) == caption_words(f"( {sentence}")[1:]
+
+
 def test_numbers_are_spelled_as_the_words_they_came_from() -> None:
     vocabulary = CaptionVocabulary.count(["A dog .", "The man's dog"], min_count=1)
     assert vocabulary.words[:4] == ["<START>", "<END>", "<UNK>", "dog"]
