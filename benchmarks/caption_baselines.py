@@ -14,8 +14,8 @@ Four rows for the validation pictures of each set, beside which a captioner's fi
   BLEU-4, CIDEr-D and ROUGE-L are lower, so for a person they are a lower bound.
 
 Nothing is chosen on the validation pictures. ``assignment_bleu`` is against each picture's first
-caption, as captioners report it; ``assignment_bleu_all``, the mean over all of a picture's captions,
-uses five times as much data and is the steadier figure.
+caption, as captioners report it; ``assignment_bleu_all``, the mean over all of a picture's
+captions, uses five times as much data and is the steadier figure.
 """
 
 import argparse
