@@ -72,3 +72,25 @@ class CaptionBatch(NamedTuple):
     lengths: Int[Tensor, " B"] | None
     references: list[list[str]] | None
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
+
+
+class StyleBatch(NamedTuple):
+    """Pairs of pictures: what is to be seen, and how it is to be painted.
+
+    Attributes:
+        content: Each pair's photograph, whole numbers up to 255; sizes differ. ``None`` where only
+            finished pictures are asked for (prediction).
+        styles: Each pair's paintings, one or several.
+        shares: How much each of them counts.
+        names: What each pair is called.
+        place: Position of each pair among those that are worked on at the same time, over all
+            processes.
+        index: Position of each pair in its dataset.
+    """
+
+    content: list[Num[Tensor, "3 H W"]] | None
+    styles: list[list[Num[Tensor, "3 H W"]]] | None
+    shares: list[list[float]]
+    names: list[str]
+    place: list[int]
+    index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes

@@ -224,3 +224,19 @@ def _show_epochs(axes: Any, rows: Sequence[Mapping[str, float]]) -> None:
         [starts[epoch] for epoch in chosen], [str(epoch) for epoch in chosen], fontsize=8
     )
     top.set_xlabel("epochs done", fontsize=8)
+
+
+def loss_curves(traces: Mapping[str, Sequence[float]]) -> "Figure":
+    """Return a figure of losses over steps, one line a name, on a logarithmic axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for name, values in traces.items():
+        axes.plot(range(len(values)), values, label=name)
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    if len(traces) > 1:
+        axes.legend(loc="upper right", fontsize=8)
+    return figure

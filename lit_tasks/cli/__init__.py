@@ -81,6 +81,7 @@ def _quieten() -> None:
         r".*does not have many workers.*",  # in-memory data is faster without
         r".*sync_dist=True.*",  # torchmetrics sync themselves
         r".*exists and is not empty.*",  # the run folder is ours
+        r".*in eval mode at the start of training.*",  # frozen networks are meant to be
         r".*The dirpath has changed.*",  # another command, another folder
         r".*callbacks used to create the checkpoint need to be provided.*",  # evaluation needs few
     ):

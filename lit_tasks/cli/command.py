@@ -41,6 +41,7 @@ CALLBACKS: dict[str, dict[str, Any]] = {
     "samples": {"class_path": "lit_tasks.callbacks.sample_scores.SampleScores"},
     "figures": {"class_path": "lit_tasks.callbacks.figures.FigureWriter"},
     "predictions": {"class_path": "lit_tasks.callbacks.prediction_writer.PredictionWriter"},
+    "pictures": {"class_path": "lit_tasks.callbacks.pictures.PictureWriter"},
     "progress": {"class_path": "lit_tasks.callbacks.progress.Progress"},
 }
 #: Where a callback has nothing to do it is left out: each costs 30 microseconds a step.
@@ -156,7 +157,7 @@ class TaskCLI(LightningCLI):
         left_out = {
             "fit": ONLY_EVALUATION | {"predictions"},  # results and figures come after the fit
             "predict": ONLY_FIT | ONLY_EVALUATION,
-        }.get(str(self.subcommand), ONLY_FIT | {"predictions"})
+        }.get(str(self.subcommand), ONLY_FIT | {"predictions", "pictures"})
         names = [name for name in ("early_stopping", *CALLBACKS) if name not in left_out]
         callbacks = self._named_callbacks(names)
         for callback in callbacks:

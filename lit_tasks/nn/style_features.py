@@ -36,6 +36,7 @@ class StyleFeatures(nn.Module):
         pooling: ``max`` as the network was trained, or ``average``, as Gatys et al. prefer.
         padding: What convolutions see beyond the border: ``zeros`` as trained, or ``replicate``,
             which does not draw a frame.
+        channels_last: Layout that the network computes in: a third faster on a CPU.
 
     Attributes:
         least: Pixels a side that a picture needs.
@@ -51,6 +52,7 @@ class StyleFeatures(nn.Module):
         weights: Weights | Path = "package",
         pooling: Literal["max", "average"] = "max",
         padding: Literal["zeros", "replicate"] = "zeros",
+        channels_last: bool = True,
     ) -> None:
         super().__init__()
         steps = _steps(network)
@@ -66,8 +68,8 @@ class StyleFeatures(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
-        # A third faster on CPU, with and without gradients.
-        self.to(memory_format=torch.channels_last)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.layout)
         self.least = self._least()
 
     def normalize(self, colours: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
@@ -105,7 +107,7 @@ class StyleFeatures(nn.Module):
 
     def _features(self, image: Tensor) -> dict[str, Tensor]:
         found: dict[int, Tensor] = {}
-        value = image.contiguous(memory_format=torch.channels_last)
+        value = image.contiguous(memory_format=self.layout)
         for place, step in enumerate(self.steps):
             value = step(value)
             if place in self.wanted.values():

@@ -1,0 +1,141 @@
+"""Pictures in the making, on disk and in loggers that show pictures."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+from torch import distributed as dist
+
+
+class PictureWriter(Callback):
+    """Write pictures that a task makes step by step to ``pictures/`` in the run folder.
+
+    A task offers them by a method ``pictures_at_work() -> list[dict]``, what this process works
+    on: ``name``, ``step``, ``steps``, ``picture`` ``(H, W, 3)`` of whole numbers, and ``losses``,
+    a list a name. Every process writes its own. For a task without the method this does nothing
+    and costs nothing.
+
+    A picture in the making is ``pictures/NAME/STEP.png``. A finished one is ``NAME.png``, with its
+    losses as ``NAME.json`` and ``NAME_loss.png``, and its way there as ``NAME.gif``.
+
+    Args:
+        every_n_steps: Steps between two pictures; 0 writes finished ones only.
+        animation: Longer side of the animation, in pixels; 0 makes none.
+        duration: Seconds that the animation takes.
+    """
+
+    def __init__(
+        self, every_n_steps: int = 20, animation: int = 320, duration: float = 4.0
+    ) -> None:
+        if every_n_steps < 0 or animation < 0 or duration <= 0:
+            raise ValueError(
+                "every_n_steps and animation must not be negative and duration above 0, got "
+                f"{every_n_steps}, {animation} and {duration}"
+            )
+        self.every_n_steps, self.animation, self.duration = every_n_steps, animation, duration
+        self._folder = Path("pictures")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the folder, or nothing to do."""
+        if not hasattr(pl_module, "pictures_at_work"):
+            self.on_train_batch_end = None  # type: ignore[assignment, method-assign]
+            self.on_predict_batch_end = None  # type: ignore[assignment, method-assign]
+            return
+        self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write what is due."""
+        last = trainer.is_last_batch
+        due = self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0
+        if not (due or last):
+            return
+        rows = pl_module.pictures_at_work()  # type: ignore[operator]
+        written = [self._write(row, bool(due)) for row in rows]
+        self._show(trainer, written)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write finished pictures that a checkpoint holds."""
+        for index, name in zip(batch.index.tolist(), batch.names, strict=True):
+            _save(pl_module.picture_of(index), self._folder / f"{name}.png")  # type: ignore[operator]
+
+    def _write(self, row: dict[str, Any], due: bool) -> tuple[str, str]:
+        """Write one picture; return its name and where it is."""
+        name, folder = row["name"], self._folder / row["name"]
+        path = folder / f"{row['step']:06}.png"
+        if due:
+            folder.mkdir(exist_ok=True)
+            _save(row["picture"], path)
+        if row["step"] == row["steps"]:
+            path = self._folder / f"{name}.png"
+            _save(row["picture"], path)
+            self._finish(row)
+        return name, str(path)
+
+    def _finish(self, row: dict[str, Any]) -> None:
+        from lit_tasks.plots import loss_curves
+
+        name, losses = row["name"], row["losses"]
+        total = [sum(parts) for parts in zip(*losses.values(), strict=True)]
+        text = json.dumps({"name": name, "steps": row["steps"], "loss": total, **losses})
+        _replace(self._folder / f"{name}.json", text.encode())
+        picture = io.BytesIO()
+        figure = loss_curves({"loss": total, **losses})
+        figure.savefig(picture, format="png", dpi=120)
+        _replace(self._folder / f"{name}_loss.png", picture.getvalue())
+        frames = sorted((self._folder / name).glob("*.png"))
+        if self.animation and len(frames) > 1:
+            self._animate(frames, self._folder / f"{name}.gif")
+
+    def _animate(self, paths: list[Path], to: Path) -> None:
+        """Write an animation of pictures of different sizes, the last one the largest."""
+        with Image.open(paths[-1]) as last:
+            share = min(1.0, self.animation / max(last.size))
+            size = tuple(max(1, round(share * side)) for side in last.size)
+        frames = [Image.open(path).convert("RGB").resize((size[0], size[1])) for path in paths]
+        each = max(20, round(1000 * self.duration / len(frames)))
+        durations = [each] * (len(frames) - 1) + [1500]
+        animation = io.BytesIO()
+        frames[0].save(
+            animation, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+        )
+        _replace(to, animation.getvalue())
+
+    def _show(self, trainer: Trainer, written: list[tuple[str, str]]) -> None:
+        """Show the pictures of all processes, where the loggers of the first one can."""
+        everybody: list[Any] = [written]
+        if trainer.world_size > 1:
+            everybody = [None] * trainer.world_size
+            dist.all_gather_object(everybody, written)
+        if not trainer.is_global_zero:
+            return
+        for name, path in (pair for pairs in everybody for pair in pairs):
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_image") and Path(path).is_file():
+                    logger.log_image(f"pictures/{name}", [path], step=trainer.global_step)
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    _replace(path, file.getvalue())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_bytes(content)
+    beside.replace(path)

@@ -1,0 +1,384 @@
+"""Paint a photograph like a painting: its pixels are what is optimised."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from lit_tasks.batch import StyleBatch
+from lit_tasks.metrics.collected_scores import CollectedScores
+from lit_tasks.nn.pretrained import Weights
+from lit_tasks.nn.style_features import Network, StyleFeatures
+from lit_tasks.nn.style_objective import StyleObjective
+from lit_tasks.nn.stylization import Colours, Phase, Start, Stylization, check
+from lit_tasks.plots import image_grid, loss_curves
+from lit_tasks.sampling import derived_seed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOWN = 8  # pairs in a figure
+
+
+class StyleTransferTask(LightningModule):
+    """Make, for every pair of the data, a picture of the photograph in the painting's style.
+
+    An epoch works on one group of pairs (the data's ``batch_size``), and each of its steps is one
+    step of every pair in it; the run ends after the last group. So a group that is finished lies
+    behind a run that is continued, and a step in the middle of a picture is a step like any other.
+
+    A picture belongs to the one process that makes it. Its pixels are therefore no parameters of
+    this module: with Lightning's automatic optimisation DDP would average the gradients of
+    different pictures, L-BFGS would search one line for all of them, and gradients would be
+    weighted as shares of a batch. Optimisation is manual, of one
+    :class:`~lit_tasks.nn.stylization.Stylization` a pair. What Lightning gets is one parameter that
+    stays zero, whose optimizer counts the steps, and through which the loss reaches whatever
+    callback looks at losses.
+
+    A checkpoint holds finished pictures as whole numbers, the pixels and optimizers of those that
+    are worked on, of all processes, and not the network.
+
+    Args:
+        content: Weight of the content loss of each layer.
+        style: Weight of the style loss of each layer.
+        variation: Weight of the total variation of the normalised picture.
+        schedule: What is done to a picture, phase after phase.
+        network: Whose features are looked at.
+        weights: Of the network: ``hub``, ``package`` (``tf_efficientnet_lite0`` only), ``random``,
+            or a file.
+        pooling: ``max`` as the network was trained, or ``average``.
+        padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
+        style_loss: ``gram``, or ``wasserstein`` for means and covariances.
+        start: A picture starts as ``content``, as ``noise``, or as noise in the colours of the
+            ``style``.
+        average: Decay of a mean over steps that is taken as the picture; 0 takes the last step.
+        colours: Of the ``style``; ``luma`` keeps the photograph's and changes light and dark only;
+            ``match`` gives the painting the photograph's colours first.
+        seed: Of the noise, together with the pair's number.
+        channels_last: Whether the network computes with channels last: a third faster on a CPU.
+            Last digits differ, which large learning rates soon make visible.
+    """
+
+    def __init__(
+        self,
+        content: dict[str, float],
+        style: dict[str, float],
+        schedule: list[Phase],
+        network: Network = "tf_efficientnet_lite0",
+        weights: Weights | Path = "package",
+        pooling: Literal["max", "average"] = "max",
+        padding: Literal["zeros", "replicate"] = "zeros",
+        variation: float = 0.0,
+        style_loss: Literal["gram", "wasserstein"] = "gram",
+        start: Start = "content",
+        average: float = 0.0,
+        colours: Colours = "style",
+        seed: int = 0,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        check(schedule)
+        if not 0 <= average < 1:
+            raise ValueError(f"average must be at least 0 and below 1, got {average}")
+        if not style:
+            raise ValueError("style needs at least one layer with its weight")
+        self.network, self.weights, self.pooling, self.padding = network, weights, pooling, padding
+        self.content, self.style = content, style
+        self.variation, self.style_loss = variation, style_loss
+        self.schedule, self.start, self.average = schedule, start, average
+        self.colours, self.seed, self.channels_last = colours, seed, channels_last
+        self.automatic_optimization = False
+        self.strict_loading = False  # pictures are no parameters, and the network is not kept
+        self.anchor = nn.Parameter(torch.zeros(()))
+        self.objective: StyleObjective | None = None
+        self.at_work: dict[int, Stylization] = {}
+        self.pictures: dict[int, Tensor] = {}
+        self.traces: dict[int, Tensor] = {}
+        self._waiting: dict[int, dict[str, Any]] = {}  # pictures in the middle, of a checkpoint
+        self._group: dict[int, str] = {}
+
+    @property
+    def steps(self) -> int:
+        """How many steps a picture takes."""
+        return sum(phase.steps for phase in self.schedule)
+
+    @property
+    def loss_names(self) -> list[str]:
+        """What the parts of the loss are called."""
+        content = [f"content_{layer}" for layer in self.content]
+        return [*content, *(f"style_{layer}" for layer in self.style), "variation"]
+
+    # Building.
+
+    def configure_model(self) -> None:
+        """Build the network, unless only finished pictures are asked for."""
+        if self.objective is not None or self.trainer.predicting:
+            return
+        layers = list(dict.fromkeys([*self.content, *self.style]))
+        features = StyleFeatures(
+            layers, self.network, self.weights, self.pooling, self.padding, self.channels_last
+        )
+        self.objective = StyleObjective(
+            features, self.content, self.style, self.variation, self.style_loss
+        )
+        self.evaluated = CollectedScores(len(self.loss_names))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return what counts the steps: it changes nothing."""
+        return torch.optim.SGD([self.anchor], lr=0.0)
+
+    def on_fit_start(self) -> None:
+        """End after the last group of pairs."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        groups = -(-len(data.names) // data.batch_size)
+        limit = self.trainer.max_epochs
+        limited = groups if limit is None or limit < 0 else min(limit, groups)
+        self.trainer.fit_loop.max_epochs = limited
+
+    # Making pictures.
+
+    def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
+        """Make one step of every picture of this process."""
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        # A process that has nothing to do is kept in step with a pair of another one.
+        mine = [n for n, place in enumerate(batch.place) if place % world == rank]
+        indices = batch.index.tolist()
+        self._group = {indices[n]: batch.names[n] for n in mine}
+        losses = [self._advance(batch, n, indices[n]) for n in mine]
+        places = [batch.place[n] for n in mine]
+        total = torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
+        self.manual_backward(total + 0 * self.anchor)
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
+            self._log_losses(losses, places, indices[0] - batch.place[0])
+        counter = self.optimizers()
+        assert not isinstance(counter, list)
+        counter.step()
+
+    def _advance(self, batch: StyleBatch, position: int, index: int) -> Tensor:
+        """Make one step of a picture; return its losses."""
+        if index in self.pictures and index not in self.at_work and index not in self._waiting:
+            return self.traces[index][-1].to(self.device)
+        job = self.at_work.get(index) or self._begin(batch, position, index)
+        losses = job.step()
+        if job.done == self.steps:
+            del self.at_work[index]
+            self.pictures[index] = job.picture().cpu()
+            self.traces[index] = torch.stack(job.trace).cpu()
+        return losses
+
+    def _begin(self, batch: StyleBatch, position: int, index: int) -> Stylization:
+        assert self.objective is not None
+        assert batch.content is not None
+        assert batch.styles is not None
+        job = Stylization(
+            self.objective,
+            batch.content[position],
+            batch.styles[position],
+            batch.shares[position],
+            self.schedule,
+            self.start,
+            self.average,
+            self.colours,
+            derived_seed(self.seed, index),
+        )
+        waiting = self._waiting.pop(index, None)
+        if waiting is not None:
+            job.load_state_dict(waiting)
+        self.at_work[index] = job
+        return job
+
+    def _log_losses(self, losses: list[Tensor], places: list[int], first: int) -> None:
+        """Log the mean over the group's pictures, of all processes."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        size = min(data.batch_size, len(data.names) - first)
+        rows = torch.zeros(size, len(self.loss_names), dtype=torch.float64, device=self.device)
+        for place, row in zip(places, losses, strict=True):
+            rows[place] = row
+        rows = self.trainer.strategy.reduce(rows, reduce_op="sum")
+        self.log("train/loss", rows.sum(dim=1).mean(), prog_bar=True, batch_size=1)
+        values = dict(zip(self.loss_names, rows.mean(dim=0), strict=True))
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=1)
+
+    # Judging pictures.
+
+    def validation_step(self, batch: StyleBatch, batch_idx: int) -> None:
+        """Measure the finished pictures, as they are saved."""
+        self._judge(batch)
+
+    def test_step(self, batch: StyleBatch, batch_idx: int) -> None:
+        """Measure the finished pictures, as they are saved."""
+        self._judge(batch)
+
+    def _judge(self, batch: StyleBatch) -> None:
+        rows = []
+        for position, index in enumerate(batch.index.tolist()):
+            unfinished = index not in self.pictures or index in self.at_work
+            if self.trainer.state.fn == TrainerFn.FITTING and unfinished:
+                rows.append(torch.full((len(self.loss_names),), torch.nan, device=self.device))
+            else:
+                rows.append(self._losses_of(batch, position, index))
+        self.evaluated.update(batch.index, torch.stack(rows), torch.zeros_like(batch.index))
+
+    def _losses_of(self, batch: StyleBatch, position: int, index: int) -> Tensor:
+        assert self.objective is not None
+        assert batch.content is not None
+        assert batch.styles is not None
+        content = batch.content[position]
+        picture = self._picture(index, batch.names[position]).to(self.device)
+        if picture.shape != content.shape:
+            sizes = [f"{shape[2]} x {shape[1]}" for shape in (picture.shape, content.shape)]
+            raise ValueError(
+                f"the picture of {batch.names[position]} is {sizes[0]} and its photograph now "
+                f"{sizes[1]} pixels: set image_size as it was, or finish the picture"
+            )
+        normalize = self.objective.features.normalize
+        styles = [normalize(style[None] / 255) for style in batch.styles[position]]
+        shares = batch.shares[position]
+        targets = self.objective.targets(normalize(content[None] / 255), styles, shares)
+        return torch.stack(self.objective.terms(normalize(picture[None] / 255), targets))
+
+    def _picture(self, index: int, name: str) -> Tensor:
+        if index not in self.pictures:
+            raise ValueError(f"the checkpoint has no picture of {name}: continue its run first")
+        return self.pictures[index]
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean losses of the finished pictures."""
+        self._report("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the mean losses of the finished pictures."""
+        self._report("test")
+
+    def _report(self, stage: Literal["val", "test"]) -> None:
+        rows, _ = self.evaluated.compute()
+        self.evaluated.reset()
+        rows = rows[rows.isfinite().all(dim=1)].double()
+        if not len(rows):
+            return
+        values = {"loss": rows.sum(dim=1).mean()}
+        values |= dict(zip(self.loss_names, rows.mean(dim=0), strict=True))
+        values["samples"] = torch.tensor(float(len(rows)))
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+
+    def predict_step(self, batch: StyleBatch, batch_idx: int) -> list[dict[str, str | int | float]]:
+        """Return file, size and losses of each finished picture."""
+        rows: list[dict[str, str | int | float]] = []
+        for index, name in zip(batch.index.tolist(), batch.names, strict=True):
+            picture = self._picture(index, name)
+            row: dict[str, str | int | float] = {"file": f"pictures/{name}.png"}
+            row |= {"width": picture.shape[2], "height": picture.shape[1]}
+            last = self.traces[index][-1].tolist()
+            row |= {"steps": len(self.traces[index]), "loss": sum(last)}
+            rows.append(row | dict(zip(self.loss_names, last, strict=True)))
+        return rows
+
+    # What is kept and shown.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep pictures instead of the network; all processes have to call this together."""
+        mine = {
+            "pictures": dict(self.pictures),
+            "traces": dict(self.traces),
+            "working": {n: _on_cpu(job.state_dict()) for n, job in self.at_work.items()},
+        }
+        mine["pictures"] |= {n: job.picture().cpu() for n, job in self.at_work.items()}
+        parts: list[Any] = [mine]
+        if self.trainer.world_size > 1:
+            parts = [None] * self.trainer.world_size
+            first = self.trainer.is_global_zero
+            dist.gather_object(mine, parts if first else None)
+            parts = parts if first else [mine]
+        whole = {kind: {n: v for part in parts for n, v in part[kind].items()} for kind in mine}
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint["state_dict"] = {"anchor": self.anchor.detach().clone()} | {
+            f"pictures.{n}": whole["pictures"][n] for n in sorted(whole["pictures"])
+        }
+        checkpoint["stylization"] = {
+            "traces": whole["traces"],
+            "working": whole["working"],
+            "names": list(data.names),
+            "network": self.objective and self.objective.features.fingerprint(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over all pictures; those in the middle wait until their turn comes."""
+        kept = checkpoint["stylization"]
+        if self.objective is not None and kept["network"] is not None:
+            now = self.objective.features.fingerprint()
+            if now != kept["network"]:
+                raise ValueError(
+                    f"the checkpoint was made with the network {kept['network']}, now it is {now}: "
+                    "give the weights it was made with"
+                )
+        self.at_work.clear()
+        self.pictures = {
+            int(key.removeprefix("pictures.")): picture
+            for key, picture in checkpoint["state_dict"].items()
+            if key.startswith("pictures.")
+        }
+        self.traces, self._waiting = dict(kept["traces"]), dict(kept["working"])
+        for n, state in self._waiting.items():
+            if self.trainer.state.fn == TrainerFn.FITTING:
+                del self.pictures[n]  # one process goes on with it, and the others know nothing
+            else:
+                self.traces[n] = state["trace"]
+
+    def pictures_at_work(self) -> list[dict[str, Any]]:
+        """Return what this process works on: names, steps, pictures and losses as they are now."""
+        rows = []
+        for index, name in self._group.items():
+            job = self.at_work.get(index)
+            picture = self.pictures[index] if job is None else job.picture()
+            trace = self.traces[index] if job is None else torch.stack(job.trace)
+            columns = trace.cpu().T.tolist()
+            rows.append(
+                {
+                    "name": name,
+                    "step": len(trace),
+                    "steps": self.steps,
+                    "picture": _pixels(picture),
+                    "losses": dict(zip(self.loss_names, columns, strict=True)),
+                }
+            )
+        return rows
+
+    def picture_of(self, index: int) -> np.ndarray:
+        """Return a finished picture, ``(H, W, 3)`` of whole numbers up to 255."""
+        return _pixels(self.pictures[index])
+
+    def figures(self, stage: str) -> "dict[str, Figure]":
+        """Return pictures beside what they were made of, and the losses over the steps."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        images, titles = [], []
+        for index in sorted(self.pictures)[:_SHOWN]:
+            pair = data.pair(index)
+            images += [_pixels(p) for p in (pair["content"], pair["styles"][0])]
+            images.append(_pixels(self.pictures[index]))
+            titles += [*pair["name"].split("__")[:2], "picture"][-3:]
+        traces = {data.names[n]: self.traces[n].sum(dim=1).tolist() for n in sorted(self.pictures)}
+        return {
+            "pictures": image_grid(images, titles, columns=3),
+            "learning_curves": loss_curves(dict(list(traces.items())[:_SHOWN])),
+        }
+
+
+def _pixels(picture: Tensor) -> np.ndarray:
+    pixels: np.ndarray = picture.permute(1, 2, 0).cpu().numpy()
+    return pixels
+
+
+def _on_cpu(value: Any) -> Any:
+    """Return a state whose tensors are in main memory, for other processes and the file."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {key: _on_cpu(child) for key, child in value.items()}
+    return [_on_cpu(child) for child in value] if isinstance(value, list) else value

@@ -1,0 +1,154 @@
+"""Pairs of pictures: which there are, what they look like as tensors, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lit_tasks.data.strokes import draw_strokes
+from lit_tasks.data.style_pairs import Groups, Pair, StylePairsDataModule
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    draw = np.random.default_rng(0)
+    for name, size in (("a", (40, 30)), ("b", (20, 33)), ("c", (16, 16))):
+        pixels = draw.integers(256, size=(size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "paintings").mkdir()
+    for name in ("p", "q"):
+        Image.new("RGB", (10, 12), "red").save(tmp_path / "paintings" / f"{name}.jpg")
+    return tmp_path
+
+
+def module(root: Path, **options: Any) -> StylePairsDataModule:
+    data = StylePairsDataModule(root=root, **options)
+    data.setup("fit")
+    return data
+
+
+def test_every_photograph_meets_every_painting(root: Path) -> None:
+    data = module(root, contents=["a.png", "b.png"], styles=["paintings", "c.png"])
+    assert data.names == ["a__p", "a__q", "a__c", "b__p", "b__q", "b__c"]
+
+
+def test_pairs_come_one_by_one_and_equal_names_are_told_apart(root: Path) -> None:
+    blend = Pair("b.png", {"c.png": 3.0, "paintings/p.jpg": 1.0})
+    data = module(root, pairs=[Pair("a.png", "c.png"), Pair("a.png", "c.png"), blend])
+    assert data.names == ["a__c", "a__c-2", "b__c_p"]
+    pair = data.pair(2)
+    assert (pair["shares"], len(pair["styles"])) == ([3.0, 1.0], 2)
+
+
+def test_sizes_are_those_of_the_shorter_side_as_torchvision_resizes(root: Path) -> None:
+    transforms = pytest.importorskip("torchvision.transforms.functional")
+    options: dict[str, Any] = {"contents": ["a.png"], "styles": ["b.png"]}
+    data = module(root, image_size=21, style_size=18, style_scale=1.5, **options)
+    pair = data.pair(0)
+    for found, name, size in ((pair["content"], "a", 21), (pair["styles"][0], "b", 27)):
+        with Image.open(root / f"{name}.png") as picture:
+            expected = np.asarray(transforms.resize(picture, size))
+        assert np.array_equal(found.permute(1, 2, 0).numpy(), expected)
+
+
+def test_with_nothing_given_there_is_a_pair_that_needs_no_file(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    data = module(tmp_path, image_size=64)
+    assert data.names == ["photograph__strokes"]
+    content, [style] = data.pair(0)["content"], data.pair(0)["styles"]
+    assert content.shape == (3, 64, 95)
+    assert style.shape == (3, 64, 64)
+    assert content.float().std() > 20
+    assert style.float().std() > 20
+
+
+def test_strokes_are_the_same_every_time() -> None:
+    one, other = (np.asarray(draw_strokes(32)) for _ in range(2))
+    assert np.array_equal(one, other)
+
+
+def test_a_group_of_pairs_is_an_epoch() -> None:
+    groups = Groups(pairs=5, size=2, steps=3)
+    epochs = []
+    for epoch in range(3):
+        groups.set_epoch(epoch)
+        epochs.append(list(groups))
+    assert epochs == [[[0, 1]] * 3, [[2, 3]] * 3, [[4]] * 3]
+    assert len(groups) == 3
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1", "I;16"])
+def test_any_kind_of_picture_is_red_green_and_blue(mode: str, tmp_path: Path) -> None:
+    if mode == "I;16":
+        picture = Image.fromarray(np.full((9, 9), 40000, dtype=np.uint16))
+    else:
+        picture = Image.new("RGB", (9, 9), (200, 100, 50)).convert(mode)
+    name = "x.tif" if mode in ("CMYK", "I;16") else "x.png"
+    picture.save(tmp_path / name)
+    data = module(tmp_path, contents=[name], styles=[name], image_size=9)
+    content = data.pair(0)["content"]
+    assert content.shape == (3, 9, 9)
+    assert content.dtype == torch.uint8
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.new("RGB", (16, 8)).save(tmp_path / "x.jpg", exif=exif)
+    data = module(tmp_path, contents=["x.jpg"], styles=["x.jpg"], image_size=8)
+    assert data.pair(0)["content"].shape == (3, 16, 8)
+
+
+def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "x.png")
+    data = module(tmp_path, contents=["x.png"], styles=["x.png"], image_size=16)
+    assert data.pair(0)["content"].shape == (3, 16, 16)
+
+
+def test_a_strip_that_would_grow_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (30000, 2)).save(tmp_path / "x.png")
+    data = module(tmp_path, contents=["x.png"], styles=["x.png"], image_size=512)
+    with pytest.raises(ValueError, match=r"x\.png of 30000 x 2 pixels would become 7680000 x 512"):
+        data.pair(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"contents": ["A.png"], "styles": ["c.png"]}, r"no picture .*A\.png; did you mean a\.png"),
+        ({"contents": ["a.png"], "styles": ["x/y.png"]}, r"no picture .*y\.png; give its path"),
+        ({"contents": ["a.png"]}, "contents are given without styles: give both, or pairs"),
+        ({"styles": ["a.png"]}, "styles are given without contents"),
+        ({"image_size": 0}, "image_size must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"style_scale": 0.0}, r"style_scale must be above 0, got 0\.0"),
+        ({"pairs": [Pair("a.png", {})]}, "a pair's styles need shares"),
+        ({"pairs": [Pair("a.png", {"c.png": -1.0})]}, "shares that are not negative"),
+        ({"contents": ["empty"], "styles": ["c.png"]}, "empty has no pictures"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_told(root: Path, options: dict[str, Any], message: str) -> None:
+    (root / "empty").mkdir()
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        module(root, **options)
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("hello")
+    data = module(tmp_path, contents=["x.png"], styles=["x.png"])
+    with pytest.raises(ValueError, match=r"x\.png is no picture .*unknown format"):
+        data.pair(0)
+
+
+def test_a_run_goes_on_with_the_same_pairs_only(root: Path) -> None:
+    first = module(root, contents=["a.png"], styles=["c.png"])
+    other = StylePairsDataModule(root=root, contents=["b.png"], styles=["c.png"])
+    other.load_state_dict(first.state_dict())
+    with pytest.raises(ValueError, match="checkpoint was made for the pairs a__c, now there are"):
+        other.setup("fit")
+    other.setup("predict")  # which shows what is finished, and needs no file
+    assert [batch.names for batch in other.predict_dataloader()] == [["a__c"]]
