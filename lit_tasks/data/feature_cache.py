@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
+from lit_tasks.data.pictures import Pictures
 from lit_tasks.data.transformed import TransformedPictures
 
 _VERSION = 1
 """Raised when the same pictures, weights and preprocessing give other features than before."""
+_TRUSTED = 2.0  # seconds; the coarsest clock of a file system
 _BATCH = 32  # fixed, so that the last bits do not depend on the batch size of the training
 
 
@@ -52,13 +54,36 @@ class FeatureCache:
         Raises:
             ValueError: A picture cannot be read.
         """
-        path = self.folder / f"{fingerprint(network, pictures)}.npy"
+        content = self._content(pictures.pictures)
+        path = self.folder / f"{fingerprint(network, pictures, content)}.npy"
         known = path.is_file()
         self.barrier()  # nobody may look after somebody has written
         if not known:
             self._compute(network, pictures, path)
         values: np.ndarray = np.load(path, mmap_mode="c")  # copy on write: torch wants it writable
         return values
+
+    def _content(self, pictures: Pictures) -> str:
+        """Return the pictures' digest; files that look unchanged are not read again.
+
+        A hundred thousand photographs take minutes to read, and seconds to look up their size and
+        date. A date of the last seconds is not trusted: the file may change once more within it.
+        """
+        paths: Sequence[Path] | None = getattr(pictures, "paths", None)
+        if paths is None:
+            return pictures.digest()
+        stats = [(str(path.absolute()), path.stat()) for path in paths]
+        looks = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+        note = self.folder / f"{hashlib.sha256(looks.encode()).hexdigest()[:32]}.digest"
+        if note.is_file():
+            return note.read_text()
+        content = pictures.digest()
+        if max(stat.st_mtime for _, stat in stats) < time.time() - _TRUSTED:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            beside = note.with_name(f".{note.name}.{os.getpid()}")
+            beside.write_text(content)
+            beside.replace(note)
+        return content
 
     def _compute(self, network: nn.Module, pictures: TransformedPictures, path: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -101,9 +126,18 @@ class FeatureCache:
             rank_zero_info(f"Features of {count:,} pictures computed in {seconds:.1f} s")
 
 
-def fingerprint(network: nn.Module, pictures: TransformedPictures) -> str:
-    """Return a name for the pictures' content, the network's weights and the preprocessing."""
-    total = hashlib.sha256(f"{_VERSION} {pictures.pictures.digest()}".encode())
+def fingerprint(
+    network: nn.Module, pictures: TransformedPictures, content: str | None = None
+) -> str:
+    """Return a name for the pictures' content, the network's weights and the preprocessing.
+
+    Args:
+        network: The network.
+        pictures: The pictures as it sees them.
+        content: Their digest, if known.
+    """
+    content = content or pictures.pictures.digest()
+    total = hashlib.sha256(f"{_VERSION} {content}".encode())
     total.update(repr(pictures.preprocessing).encode())
     total.update(repr(network).encode())
     for name, tensor in network.state_dict().items():

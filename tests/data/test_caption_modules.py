@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +17,14 @@ from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.caption_files import CaptionFilesDataModule
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
+from lit_tasks.data.feature_cache import FeatureCache
+from lit_tasks.data.pictures import PictureFiles
+from lit_tasks.data.transformed import TransformedPictures
 from lit_tasks.nn.preprocessing import Preprocessing
 
 pytest.importorskip("torchvision")
+
+_digest = PictureFiles.digest
 
 SMALL = Preprocessing(size=8, resize=9)
 SENTENCES = {
@@ -316,3 +322,26 @@ def test_features_from_hdf5_are_in_the_order_of_the_captions(coco: Path) -> None
     batch = next(iter(module.train_dataloader()))
     order = (batch.index // 2).tolist()
     assert batch.image.tolist() == values[order].tolist()
+
+
+def test_pictures_that_look_unchanged_are_not_read_again(
+    coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    monkeypatch.setattr(PictureFiles, "digest", lambda self: reads.append(1) or _digest(self))
+    network, cache = Means(), tmp_path / "cache"
+
+    def read(date: float | None = None) -> np.ndarray:
+        pictures = PictureFiles(sorted((coco / "train2017").iterdir()))
+        for path in pictures.paths if date else ():
+            os.utime(path, (date, date))
+        return FeatureCache(cache).features(network, TransformedPictures(pictures, None, SMALL))
+
+    read(), read()
+    assert (len(reads), network.images) == (2, 3)  # too young to be trusted
+    read(1e9), read(), read()
+    assert (len(reads), network.images) == (3, 3)
+    path = coco / "train2017/000000000001.jpg"
+    Image.new("RGB", (16, 12), (200, 0, 0)).save(path)
+    assert read()[0, 0] == pytest.approx(200, abs=3)
+    assert (len(reads), network.images) == (4, 6)
