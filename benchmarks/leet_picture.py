@@ -1,8 +1,9 @@
 """A picture of W&B's terminal viewer on a run of ours, for the documentation.
 
-    python benchmarks/leet_picture.py RUN docs/figures/leet.svg
+    python benchmarks/leet_picture.py RUN docs/figures/leet.png --filter 'train|val/(acc|loss)'
 
-It starts ``wandb leet`` in tmux, waits until its curves are drawn, and writes the screen as SVG.
+It starts ``wandb leet`` in tmux, waits until its curves are drawn, and draws the screen with
+matplotlib's fonts. It needs tmux and ``pip install resvg-py``.
 """
 
 import argparse
@@ -12,6 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+import matplotlib
+import resvg_py
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -28,8 +32,9 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--width", type=int, default=150)
     parser.add_argument("--height", type=int, default=42)
+    parser.add_argument("--pixels", type=int, default=1400)
     parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--keys", default="", help="typed before the picture, such as '['")
+    parser.add_argument("--filter", default="", help="a pattern of metrics to show")
     options = parser.parse_args()
     (folder,) = options.run.glob("wandb/offline-run-*")
     viewer = f"{sys.executable} -m wandb leet {folder}"
@@ -37,18 +42,28 @@ def main() -> None:
     tmux("new-session", "-d", "-s", SESSION, *size, viewer)
     try:
         time.sleep(options.seconds)
-        for key in options.keys:
-            tmux("send-keys", "-t", SESSION, key)
-            time.sleep(1)
+        if options.filter:
+            tmux("send-keys", "-t", SESSION, "/")
+            tmux("send-keys", "-t", SESSION, "-l", options.filter)
+            tmux("send-keys", "-t", SESSION, "Enter")
+            time.sleep(2)
         screen = tmux("capture-pane", "-e", "-p", "-t", SESSION)
     finally:
         tmux("kill-session", "-t", SESSION)
     console = Console(record=True, width=options.width, file=io.StringIO())
     console.print(Text.from_ansi(screen), soft_wrap=True)
-    options.picture.parent.mkdir(parents=True, exist_ok=True)
-    options.picture.write_text(
-        console.export_svg(title=f"wandb leet {options.run}/wandb/offline-…")
+    svg = console.export_svg(title="wandb leet")
+    fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
+    names = ("DejaVuSansMono.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSans.ttf")
+    png = resvg_py.svg_to_bytes(
+        svg_string=svg,
+        font_files=[str(fonts / name) for name in names],
+        monospace_family="DejaVu Sans Mono",
+        width=options.pixels,
     )
+    options.picture.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.open(io.BytesIO(bytes(png))).quantize(48)
+    picture.save(options.picture, optimize=True)
 
 
 if __name__ == "__main__":

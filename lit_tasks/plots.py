@@ -142,8 +142,9 @@ def learning_curves(rows: Sequence[Mapping[str, float]], most: int = 6) -> "Figu
             if low[0] == high[0] == steps:
                 axes.fill_between(steps, low[1], high[1], color=line.get_color(), alpha=0.15)
         axes.set_xlabel("step")
-        axes.set_ylabel(kind)
-        axes.legend(fontsize=8)
+        axes.set_ylabel(kind if len(names) > 1 else names[0])
+        if len(names) > 1:
+            axes.legend(fontsize=8)
         _show_epochs(axes, rows)
     return figure
 

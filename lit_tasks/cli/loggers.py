@@ -158,7 +158,16 @@ class RunWandbLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log; the run's summary keeps the best and the last value of every validation metric."""
+        """Log; the run's summary keeps the best and the last value of every validation metric.
+
+        What the best checkpoint reached is a single number: it goes to the summary alone, not into
+        a chart of one point.
+        """
+        if single := {k: v for k, v in metrics.items() if k.startswith("best/")}:
+            self.experiment.summary.update(single)
+            metrics = {k: v for k, v in metrics.items() if k not in single and k != "epoch"}
+            if not metrics:
+                return
         for name in metrics.keys() - self._known:
             self._known.add(name)
             if name.startswith("val/") and isinstance(metrics[name], float | int):
