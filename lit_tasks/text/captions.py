@@ -1,8 +1,8 @@
 """Sentences about pictures: cut into words as COCO's evaluation cuts them, and back from numbers.
 
 coco-caption hands sentences to Stanford's PTB tokenizer (Java), in small letters, and drops
-punctuation. The rules here do the same; ``tests/text/test_caption_words.py`` holds them to its
-output on thousands of real captions.
+punctuation. The rules here do the same for captions: ``tests/text/test_caption_words.py`` holds
+them to its output on 6,401 real ones. (Of 6,000 sentences of film reviews, 37 come out otherwise.)
 """
 
 import re
@@ -13,9 +13,7 @@ START, END, UNKNOWN = "<START>", "<END>", "<UNK>"
 SPECIAL = (START, END, UNKNOWN)
 
 # coco-caption drops -LRB- too, but only in capitals, which -lowerCase never leaves: brackets stay.
-_DROPPED = frozenset(
-    ["''", "'", "``", "`", '"', "“", "”", ".", "?", "!", ",", ":", "-", "--", "…", "–", "—", ";"]
-)
+_DROPPED = frozenset(("''", "``", "--", *"'`\"“”.?!,:-…–—;\x96\x97"))
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 _ABBREVIATIONS = frozenset(
     re.findall(
@@ -35,38 +33,42 @@ _SPLIT = {
     "'tis": ("'t", "is"),
     "'twas": ("'t", "was"),
 }
+_CURRENCY = {"£": "#", "¢": "cents", "€": "$"}
 _LETTER = r"[^\W\d_]"
+_WORD = r"[^\W_](?:\w*[^\W_])?"
 _PLAIN = re.compile(r"[a-z]+(?:[ ,]+[a-z]+)*[ ]*\.?[ ]*")
 _TOKEN = re.compile(
     rf"""
     https?://[^\s"<>]+[^\s"<>.,!?;:)\]}}'] | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
     | -[lr][rsc]b- | </?\w+/?>                                     # markup
-    | '(?:tis|twas)\b | '\d0s\b | 'n'(?!\w)
+    | '(?:tis|twas)\b | '\d0s\b | 'n'(?!\w) | '(?:em|til)\b | \bol'(?!\w)
     | {_LETTER}+(?=n't\b) | n't\b | '(?:s|m|d|re|ve|ll)\b
     | (?:{_LETTER}\.){{2,}} | (?:{_LETTER}\.)+(?={_LETTER}\b)(?:{_LETTER}) # u.s.a., p.m.
-    | (?:{"|".join(sorted(_ABBREVIATIONS))})\.
+    | (?-i:\b[A-Z]\.) | no\.(?=\s*\d)                               # initials, numbers
+    | (?:{"|".join(sorted(_ABBREVIATIONS - {"no"}))})\.
     | \d+(?:[.,:]\d+)+ | \.\d+
-    | {_LETTER}*[oldc]'{_LETTER}{{2,}}(?:-\w+)*      # o'clock
+    | {_LETTER}*[oldc]'(?!(?:ve|re|ll)\b){_LETTER}{{2,}}(?:-\w+)*      # o'clock
     | w/o?(?=\b) (?!\w)
-    | [\w]+(?:-[\w]+)*(?:[/][\w]+(?:-[\w]+)*)*(?:\.{_LETTER}{{2,}})*
-    | [:;]-?[()] | \S                               # a face, or what is left
+    | {_WORD}(?:-{_WORD})*(?:[/]{_WORD}(?:-{_WORD})*)*(?:\.{_LETTER}{{2,}})*
+    | [:;]-?[()] | [!?]{{2,}} | \*{{2,}} | \S         # a face, or what is left
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.IGNORECASE,
 )
 
 
 def caption_words(sentence: str) -> list[str]:
     """Return the words of a sentence: small letters, no punctuation, ``man 's`` and ``do n't``."""
-    text = sentence.lower().replace("\u2019", "'").replace("\u2018", "'")
-    if _PLAIN.fullmatch(text):  # most are; five times as fast
-        plain = text.replace(",", " ").rstrip(" .").split()
-        if plain[-1] not in _ABBREVIATIONS and not _SPLIT.keys() & plain:
+    lower = sentence.lower()
+    if _PLAIN.fullmatch(lower):  # most are; five times as fast
+        plain = lower.replace(",", " ").rstrip(" .").split()
+        if plain[-1] not in _ABBREVIATIONS and len(plain[-1]) > 1 and not _SPLIT.keys() & plain:
             return plain
     words: list[str] = []
-    for token in _TOKEN.findall(text):
+    for found in _TOKEN.findall(sentence.replace("\u2019", "'").replace("\u2018", "'")):
+        token = found.lower()
         for bracket, name in _BRACKETS.items():
             token = token.replace(bracket, name)
-        words.extend(_SPLIT.get(token, (token,)))
+        words.extend(_SPLIT.get(token, (_CURRENCY.get(token, token),)))
     return [word for word in words if word not in _DROPPED]
 
 
