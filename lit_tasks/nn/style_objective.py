@@ -95,6 +95,11 @@ class StyleObjective(nn.Module):
         losses.append(self.variation * total_variation(image))
         return [loss.sum() for loss in losses]
 
+    @torch.no_grad()
+    def losses(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> Float[Tensor, " L"]:
+        """Return the weighted losses, without a gradient."""
+        return torch.stack(self.terms(image, targets))
+
     def gradient(
         self, image: Float[Tensor, "1 3 H W"], targets: Targets
     ) -> tuple[Float[Tensor, " L"], Float[Tensor, "1 3 H W"]]:

@@ -15,6 +15,7 @@ from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.pretrained import Weights
 from lit_tasks.nn.style_features import Network, StyleFeatures
 from lit_tasks.nn.style_objective import StyleObjective
+from lit_tasks.nn.style_tiles import TiledStyleObjective
 from lit_tasks.nn.stylization import Colours, Phase, Start, Stylization, check
 from lit_tasks.plots import image_grid, loss_curves
 from lit_tasks.sampling import derived_seed
@@ -62,6 +63,8 @@ class StyleTransferTask(LightningModule):
         seed: Of the noise, together with the pair's number.
         channels_last: Whether the network computes with channels last: a third faster on a CPU.
             Last digits differ, which large learning rates soon make visible.
+        tile: Pixels a side of the parts that a large picture is computed in, to the same gradient
+            in less memory and more time; the whole at once when left out.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class StyleTransferTask(LightningModule):
         colours: Colours = "style",
         seed: int = 0,
         channels_last: bool = True,
+        tile: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -92,7 +96,8 @@ class StyleTransferTask(LightningModule):
         self.content, self.style = content, style
         self.variation, self.style_loss = variation, style_loss
         self.schedule, self.start, self.average = schedule, start, average
-        self.colours, self.seed, self.channels_last = colours, seed, channels_last
+        self.colours, self.seed = colours, seed
+        self.channels_last, self.tile = channels_last, tile
         self.automatic_optimization = False
         self.strict_loading = False  # pictures are no parameters, and the network is not kept
         self.anchor = nn.Parameter(torch.zeros(()))
@@ -124,9 +129,11 @@ class StyleTransferTask(LightningModule):
         features = StyleFeatures(
             layers, self.network, self.weights, self.pooling, self.padding, self.channels_last
         )
-        self.objective = StyleObjective(
-            features, self.content, self.style, self.variation, self.style_loss
-        )
+        weights = features, self.content, self.style, self.variation, self.style_loss
+        if self.tile is None:
+            self.objective = StyleObjective(*weights)
+        else:
+            self.objective = TiledStyleObjective(*weights, tile=self.tile)
         self.evaluated = CollectedScores(len(self.loss_names))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -242,7 +249,7 @@ class StyleTransferTask(LightningModule):
         styles = [normalize(style[None] / 255) for style in batch.styles[position]]
         shares = batch.shares[position]
         targets = self.objective.targets(normalize(content[None] / 255), styles, shares)
-        return torch.stack(self.objective.terms(normalize(picture[None] / 255), targets))
+        return self.objective.losses(normalize(picture[None] / 255), targets)
 
     def _picture(self, index: int, name: str) -> Tensor:
         if index not in self.pictures:

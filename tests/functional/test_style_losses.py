@@ -161,3 +161,13 @@ def test_moments_of_a_picture_are_the_blend_of_those_of_its_parts() -> None:
     f = features(width=8)
     parts = [moments(f[..., :2]), moments(f[..., 2:])]
     torch.testing.assert_close(blend(parts, [2, 6]), moments(f))
+
+
+def test_moments_do_not_depend_on_the_layout_and_nor_do_their_gradients() -> None:
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        f = features().contiguous(memory_format=layout).requires_grad_()
+        both = moments(f)
+        total = (both.second * torch.arange(9.0).view(3, 3)).sum() + both.mean.square().sum()
+        found.append((*both, *torch.autograd.grad(total, f)))
+    torch.testing.assert_close(*found)
