@@ -27,8 +27,10 @@ class RecordConfig(SaveConfigCallback):
         beside.write_text(text)
         beside.replace(path)
         self.settings = flat(yaml.safe_load(text))
-        for logger in trainer.loggers:
-            logger.log_hyperparams(self.settings)
+        said = {name: value for name, value in self.settings.items() if value is not None}
+        for logger in trainer.loggers:  # MLflow lets nothing be changed later, also no null
+            is_ours = isinstance(logger, RunCSVLogger | RunWandbLogger)
+            logger.log_hyperparams(self.settings if is_ours else said)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add to the record what only the data knew, such as the number of classes."""

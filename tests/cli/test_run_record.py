@@ -243,3 +243,19 @@ def test_a_logger_that_shows_nothing_says_so_once(refusal: Callable[..., str]) -
         "Numbers cannot show pictures",
         "Numbers cannot show tables",
     ]
+
+
+def test_mlflow_gets_pictures_tables_and_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow", reason="heavy, and no part of the dev extra")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    where = Path.cwd() / "flow"
+    fit(
+        *TEXTS,
+        *("--trainer.logger=lightning.pytorch.loggers.MLFlowLogger",),
+        *(f"--trainer.logger.tracking_uri=file:{where}", "--trainer.max_epochs=2"),
+    )
+    found = {str(path.relative_to(path.parents[1])) for path in where.rglob("*") if path.is_file()}
+    assert {"figures/learning_curves.png", "figures/test_confusion_matrix.png"} <= found
+    assert sum(name.startswith("tables/val_examples") for name in found) == 2
+    assert "params/model.init_args.encoder.init_args.ngrams" in found
+    assert {"val/accuracy", "test/accuracy"} <= found
