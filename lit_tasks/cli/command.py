@@ -8,7 +8,13 @@ from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    ModelCheckpoint,
+    ProgressBar,
+)
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lit_tasks.cli import checkpoint, run_folder
@@ -164,7 +170,12 @@ class TaskCLI(LightningCLI):
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(self.run_dir / "checkpoints")
         chosen = self._get(self.config_init, "trainer")
-        if not any(isinstance(c, Checkpoint) for c in (*callbacks, *(chosen["callbacks"] or ()))):
+        own = chosen["callbacks"] or ()
+        if chosen["enable_progress_bar"] is False or any(isinstance(c, ProgressBar) for c in own):
+            callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+        if chosen["enable_checkpointing"] is False:
+            callbacks = [c for c in callbacks if not isinstance(c, Checkpoint)]
+        if not any(isinstance(c, Checkpoint) for c in (*callbacks, *own)):
             kwargs["enable_checkpointing"] = False  # Lightning would add one of its own
         folder = {"default_root_dir": str(self.run_dir)}
         loggers = {"logger": with_csv(chosen["logger"])}
