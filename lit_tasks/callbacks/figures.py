@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.callbacks.shown import show_image
+from lit_tasks.whole_files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,6 @@ class FigureWriter(Callback):
     def _write(self, trainer: Trainer, path: Path, figure: "Figure") -> None:
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=self.dpi, bbox_inches="tight")
-        beside = path.with_suffix(".tmp")
-        beside.write_bytes(picture.getvalue())
-        beside.replace(path)
+        with written_whole(path) as beside:
+            beside.write_bytes(picture.getvalue())
         show_image(trainer, path.stem.replace("_", "/", 1), path, trainer.global_step)

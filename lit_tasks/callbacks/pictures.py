@@ -10,6 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import distributed as dist
 
+from lit_tasks.whole_files import written_whole
+
 
 class PictureWriter(Callback):
     """Write pictures that a task makes step by step to ``pictures/`` in the run folder.
@@ -136,6 +138,5 @@ def _save(pixels: np.ndarray, path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_bytes(content)
-    beside.replace(path)
+    with written_whole(path) as beside:
+        beside.write_bytes(content)

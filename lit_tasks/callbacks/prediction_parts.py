@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy
 
+from lit_tasks.whole_files import written_whole
+
 
 class PartFile:
     """Rows of one process, appended to what an interrupted run left.
@@ -60,8 +62,7 @@ def write_merged(
         column: See ``path``.
         digits: Significant digits of floats; none keeps all.
     """
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".csv":
             writer = csv.DictWriter(file, _columns(folder), lineterminator="\n")
             writer.writeheader()
@@ -73,19 +74,16 @@ def write_merged(
                     raise ValueError(f"row {number} has no {column!r}; it has {sorted(row)}")
                 line = json.dumps(row, ensure_ascii=False) if column is None else str(row[column])
                 file.write(line + "\n")
-    beside.replace(path)
 
 
 def write_json(folder: Path, path: Path, columns: Sequence[str]) -> None:
     """Write some columns of all rows as one JSON array, in order of position, each row once."""
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("w", encoding="utf-8") as file:
+    with written_whole(path) as beside, beside.open("w", encoding="utf-8") as file:
         start = "["
         for row in _ordered(folder, None, None):
             file.write(start + json.dumps({name: row[name] for name in columns}))
             start = ",\n"
         file.write("[]\n" if start == "[" else "]\n")
-    beside.replace(path)
 
 
 def _lines(folder: Path) -> Iterator[tuple[Path, int, int, dict[str, Any]]]:

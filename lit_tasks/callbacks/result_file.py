@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lit_tasks.whole_files import written_whole
+
 Entries = Mapping[str, Mapping[str, Any]]
 
 
@@ -19,6 +21,5 @@ def add(folder: Path, entries: Entries) -> None:
         known = json.loads(path.read_text())
     for name, entry in entries.items():
         known[name] = {**known.get(name, {}), **entry}
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(known, indent=2) + "\n")
-    beside.replace(path)
+    with written_whole(path) as beside:
+        beside.write_text(json.dumps(known, indent=2) + "\n")

@@ -10,6 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed as dist
 
+from lit_tasks.whole_files import written_whole
+
 
 class SampleScores(Callback):
     """Write ``samples_test.csv`` and ``samples_val.csv``: one row a sample, in dataset order.
@@ -89,8 +91,8 @@ class SampleScores(Callback):
         rows.sort(key=lambda row: row[0])
         ids = getattr(trainer.datamodule, "sample_ids", None)  # type: ignore[attr-defined]
         named = None if ids is None else ids(stage)
-        beside = folder / f"samples_{stage}.tmp"
-        with beside.open("w", newline="", encoding="utf-8") as file:
+        whole = written_whole(folder / f"samples_{stage}.csv")
+        with whole as beside, beside.open("w", newline="", encoding="utf-8") as file:
             targets = ["target"] if any(row[1] is not None for row in rows) else []
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["id", *targets, *rows[0][2]])
@@ -98,4 +100,3 @@ class SampleScores(Callback):
                 name = position if named is None else named[position]
                 shown = [f"{value:.6g}" for value in values.values()]
                 writer.writerow([name, *([target] if targets else []), *shown])
-        beside.replace(beside.with_suffix(".csv"))

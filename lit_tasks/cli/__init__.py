@@ -1,5 +1,6 @@
 """The command line: LightningCLI with a run folder, readable errors, checkpoints that suffice."""
 
+import errno
 import logging
 import os
 import re
@@ -51,6 +52,9 @@ def _sentence(error: BaseException) -> str:
     root = error
     while root.__cause__ is not None and "\n" in str(root):
         root = root.__cause__
+    if isinstance(root, OSError) and root.errno == errno.ENOSPC:
+        place = root.filename or run_folder.current()
+        return f"the disk is full at {place}: free some space, or choose another folder with --runs"
     if isinstance(root, OSError) and root.strerror:
         return f"{root.strerror}: {root.filename}" if root.filename else root.strerror
     text = " ".join(str(root).split()) or type(root).__name__

@@ -14,8 +14,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
+
+from lit_tasks.tensor_files import load_plain
 
 #: Classes that a checkpoint may name: importing what a file names runs code.
 TRUSTED = ("lit_tasks", "torch.nn", "torch.optim", "lightning.pytorch", "torchvision.transforms")
@@ -33,11 +34,7 @@ def load(path: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):
         size = f"{path.stat().st_size} bytes"
         raise ValueError(f"{path} ({size}) is no complete checkpoint: was it cut short?")
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} cannot be read as a checkpoint: {reason}") from error
+    content = load_plain(path, mmap=True)
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ValueError(f"{path} is no checkpoint of Lightning: it has no 'state_dict'")
     return content
@@ -64,6 +61,21 @@ def as_config(content: dict[str, Any], path: Path, named: Sequence[str]) -> dict
     for name in _dotted_names(config):
         _check_trusted(name, path, named)
     return config
+
+
+def check_class(content: dict[str, Any], path: str, model: object) -> None:
+    """Refuse a checkpoint of another class than the model's or one of its parents.
+
+    Raises:
+        ValueError: The classes differ; names both.
+    """
+    theirs = (content.get("hyper_parameters") or {}).get("_class_path")
+    ours = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(model).__mro__]
+    if theirs and theirs not in ours:
+        raise ValueError(
+            f"{path} is a checkpoint of {theirs}, the model here is {ours[0]}: give a checkpoint "
+            "of the same class, or leave the configs out, since a checkpoint is enough"
+        )
 
 
 def data_state(content: dict[str, Any]) -> dict[str, Any] | None:

@@ -150,7 +150,7 @@ class TaskCLI(LightningCLI):
             config["ckpt_path"], self.content = str(last), checkpoint.load(last)
         elif (
             fits
-            and (self.run_dir / "config.yaml").exists()
+            and run_folder.is_used(self.run_dir)
             and not (config["ckpt_path"] or config["resume"])  # or killed before a checkpoint
         ):
             raise ValueError(
@@ -187,9 +187,21 @@ class TaskCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Give the data module what the checkpoint knows about reading inputs, before its setup."""
-        state = checkpoint.data_state(self.content) if self.content else None
-        if state is not None and self.datamodule is not None:
+        if not self.content:
+            return
+        path = self._get(self.config, "ckpt_path")
+        checkpoint.check_class(self.content, path, self.model)
+        state = checkpoint.data_state(self.content)
+        if state is None or self.datamodule is None:
+            return
+        try:
             self.datamodule.load_state_dict(state)
+        except KeyError as error:
+            theirs = self.content["datamodule_hyper_parameters"]["_class_path"]
+            raise ValueError(
+                f"{path} was trained with {theirs}, whose state {type(self.datamodule).__name__} "
+                f"cannot use (it lacks {error}): give data of the same kind"
+            ) from error
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
@@ -218,6 +230,7 @@ class TaskCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where everything is and what can be done next."""
         if getattr(rank_zero_only, "rank", 0) == 0:
-            print_end(str(self.subcommand), self.run_dir, self.trainer.loggers)
+            example = getattr(self.datamodule, "predict_example", None)
+            print_end(str(self.subcommand), self.run_dir, example, self.trainer.loggers)
 
     after_validate = after_test = after_predict

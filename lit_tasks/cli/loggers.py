@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lit_tasks.cli import run_folder
 from lit_tasks.runs.curves import goal
+from lit_tasks.whole_files import written_whole
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -49,12 +50,11 @@ class _KeptRows(ExperimentWriter):
             return list(csv.DictReader(file))
 
     def _replace(self, rows: list[dict[str, str]], fieldnames: list[str]) -> None:
-        beside = Path(f"{self.metrics_file_path}.tmp")
-        with beside.open("w", newline="") as file:
+        whole = written_whole(Path(self.metrics_file_path))
+        with whole as beside, beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=fieldnames)
             writer.writeheader()
             writer.writerows(rows)
-        beside.replace(self.metrics_file_path)
 
 
 class RunCSVLogger(CSVLogger):

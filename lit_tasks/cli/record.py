@@ -1,5 +1,6 @@
 """What a run was: its configuration, in the run folder and in every logger."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from lit_tasks.cli.loggers import RunCSVLogger, RunWandbLogger
 from lit_tasks.runs.settings import flat
+from lit_tasks.whole_files import written_whole
 
 
 class RecordConfig(SaveConfigCallback):
@@ -23,9 +25,8 @@ class RecordConfig(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         path = _free_name(folder, str(trainer.state.fn.value if trainer.state.fn else stage))
-        beside = path.with_suffix(".tmp")
-        beside.write_text(text)
-        beside.replace(path)
+        with written_whole(path) as beside:
+            beside.write_text(text)
         self.settings = flat(yaml.safe_load(text))
         said = {name: value for name, value in self.settings.items() if value is not None}
         for logger in trainer.loggers:  # MLflow lets nothing be changed later, also no null
@@ -53,19 +54,27 @@ def _free_name(folder: Path, command: str) -> Path:
     return next(folder / name for name in names if not (folder / name).exists())
 
 
-def print_end(command: str, run_dir: Path, loggers: Iterable[Logger] = ()) -> None:
-    """Print where the run's files are and which commands go on from here."""
+def print_end(
+    command: str, run_dir: Path, predict_example: str | None, loggers: Iterable[Logger] = ()
+) -> None:
+    """Print where the run's files are and which commands go on from here.
+
+    Args:
+        command: The one that ended.
+        run_dir: The run's folder.
+        predict_example: What the data module may be given to predict.
+        loggers: Those of the run; one of W&B may have something to send.
+    """
     folder = Path(_shorter(run_dir))
     print(f"run folder: {folder}", file=sys.stderr)
     lines = []
     if command == "fit" and (best := folder / "checkpoints" / "best.ckpt").is_file():
-        lines = [
-            f"lit-tasks test --ckpt_path {best}",
-            f"lit-tasks predict --ckpt_path {best} --data.predict=my_texts.csv",
-        ]
-    for logger in loggers:
-        if isinstance(logger, RunWandbLogger) and logger.unsent is not None:
-            lines.append(f"wandb sync {_shorter(logger.unsent)}")
+        lines.append(f"lit-tasks test --ckpt_path {shlex.quote(str(best))}")
+        if predict_example is not None:
+            predict = f"lit-tasks predict --ckpt_path {shlex.quote(str(best))}"
+            lines.append(f"{predict} --data.predict={predict_example}")
+    unsent = [logger.unsent for logger in loggers if isinstance(logger, RunWandbLogger)]
+    lines += [f"wandb sync {shlex.quote(str(_shorter(path)))}" for path in unsent if path]
     if lines:
         print("next:", *lines, sep="\n  ", file=sys.stderr)
 

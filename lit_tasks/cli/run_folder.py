@@ -52,6 +52,12 @@ def last_checkpoint(run_dir: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def is_used(run_dir: Path) -> bool:
+    """Return whether a run has left more than its configuration: figures or weights."""
+    checkpoints = run_dir / "checkpoints"
+    return (run_dir / "metrics.csv").exists() or any(checkpoints.glob("*.ckpt"))
+
+
 def newest_unfinished(experiment_dir: Path) -> Path | None:
     """Return the newest run of an experiment that can be resumed, or ``None``."""
     folders = [p for p in experiment_dir.glob("*") if last_checkpoint(p)]

@@ -3,8 +3,11 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
+
+from lit_tasks.cli.checkpoint_io import WholeCheckpoints
 
 _EVERY_STEP = (
     "on_train_batch_start",
@@ -29,6 +32,8 @@ class RunTrainer(Trainer):
         self._log_every = 0 if kwargs.get("barebones") else log_every_n_steps
         kwargs["log_every_n_steps"] = log_every_n_steps
         super().__init__(profiler=NoProfiler() if profiler is None else profiler, **kwargs)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.strategy.checkpoint_io = WholeCheckpoints()
         for callback in self.callbacks:  # type: ignore[attr-defined]
             skip_empty_hooks(callback)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
+from lit_tasks.data.archives import unpack
 from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.data.images import Part
 from lit_tasks.data.pictures import PictureFiles
@@ -65,16 +66,18 @@ class HymenopteraDataModule(ImageFolderDataModule):
         if self.given or self.root.is_dir():
             return
         from torchvision.datasets.utils import (  # type: ignore[import-untyped, unused-ignore]
-            download_and_extract_archive,
+            download_url,
         )
 
+        archive = self.download / URL.rpartition("/")[2]
         try:
-            download_and_extract_archive(URL, str(self.download))
+            download_url(URL, str(self.download))
         except (OSError, RuntimeError) as error:
             raise ConnectionError(
                 f"{URL} could not be downloaded ({error}); set data.root to a folder with the "
                 "tutorial's train/ and val/"
             ) from error
+        unpack(archive, self.download)
 
     def pictures(self, part: Part) -> PictureFiles:
         """Return the pictures of a part, counted."""

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from lit_tasks.data.images import ImageDataModule, Part
+from lit_tasks.data.parquet import column_place
 from lit_tasks.data.pictures import PictureFiles, file_digests, files_below, readable
 from lit_tasks.data.splits import stratified_parts
 
@@ -134,7 +135,7 @@ class ImageFolderDataModule(ImageDataModule):
 
     def _usable(self, files: Sequence[Path], labels: Sequence[str]) -> tuple[list[Path], list[str]]:
         """Return what begins like a picture; the rest stops the run or is counted."""
-        good = readable(files)
+        good = readable(files, whole=self.bad_pictures == "skip")
         bad = [file for file, fine in zip(files, good, strict=True) if not fine]
         if bad and self.bad_pictures == "stop":
             raise ValueError(
@@ -191,11 +192,10 @@ def read_table(
         raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
     wanted = [name for name in (file_column, label_column, split_column) if name is not None]
     files, labels, splits = [], [], []
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.DictReader(file)
         for name in wanted:
-            if name not in (reader.fieldnames or ()):
-                raise ValueError(f"{table} has no column {name}; it has {reader.fieldnames}")
+            column_place(table, name, reader.fieldnames or ())
         for row in reader:
             empty = [name for name in wanted if not row[name]]
             if empty:

@@ -100,12 +100,13 @@ class ImdbDataModule(TextDataModule):
         files = sorted(self.path.glob(f"{split}-*.parquet"))
         if files:
             key = fingerprint("imdb", digest(files))
-            return Source(cached_rows(partial(_parquet, files), key, self.cache_dir), str(files[0]))
+            name = str(files[0])
+            return Source(cached_rows(partial(_parquet, files), key, self.cache_dir, name), name)
         folder = self.path / split
         if all((folder / label).is_dir() for label in _LABELS):
             key = fingerprint("aclImdb by number", digest(sorted(folder.glob("*/*.txt"))))
             make = partial(read_folders, folder, _LABELS)
-            return Source(cached_rows(make, key, self.cache_dir), str(folder))
+            return Source(cached_rows(make, key, self.cache_dir, str(folder)), str(folder))
         raise FileNotFoundError(
             f"{self.path} has neither {split}-*.parquet nor the folders {split}/neg and "
             f"{split}/pos; set data.path to a copy of {HUB_ID} or of aclImdb"
@@ -128,7 +129,8 @@ def _from_hub(split: str, cache_dir: Path | None) -> Source:
             f"{HUB_ID} could not be loaded from the Hugging Face hub ({error}); "
             "set data.path to a local copy"
         ) from error
-    return Source(cached_rows(partial(_hub_rows, data), data._fingerprint, cache_dir), HUB_ID)
+    make = partial(_hub_rows, data)
+    return Source(cached_rows(make, data._fingerprint, cache_dir, HUB_ID), HUB_ID)
 
 
 def _hub_rows(data: "datasets.Dataset") -> Iterator[Row]:  # type: ignore[name-defined] # noqa: F821

@@ -104,4 +104,5 @@ def file_source(
         columns = Columns(columns.text, None, columns.id)
     found = format_of(path, format)
     key = fingerprint(digest([path]), found, vars(columns))
-    return Source(cached_rows(partial(read_rows, path, found, columns), key, cache_dir), str(path))
+    make = partial(read_rows, path, found, columns)
+    return Source(cached_rows(make, key, cache_dir, str(path)), str(path))

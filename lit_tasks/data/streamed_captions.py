@@ -118,7 +118,9 @@ class StreamedCaptionsDataModule(CaptionDataModule):
             rows = partial(first_rows, shards, read, few)
         key = fingerprint("captions", versions(shards), self.columns, few, self.bad_rows)
         make = partial(_kept_rows, rows, self.bad_rows)
-        pictures = PictureRows(cached_rows(make, key, self.cache_dir, _COLUMNS))
+        pictures = PictureRows(
+            cached_rows(make, key, self.cache_dir, str(self.patterns[part]), _COLUMNS)
+        )
         told = [json.loads(label) for label in pictures.labels]
         ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
         return Captioned(pictures, ids, [several for _, several in told])

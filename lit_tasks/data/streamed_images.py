@@ -146,7 +146,9 @@ class StreamedImagesDataModule(ImageDataModule):
         few = self.first_rows if part == "train" else None
         key = fingerprint("images", versions(shards), self.columns, few, self.bad_rows)
         make = partial(_kept_rows, rows, self.bad_rows)
-        return PictureRows(cached_rows(make, key, self.cache_dir, _COLUMNS))
+        return PictureRows(
+            cached_rows(make, key, self.cache_dir, str(self.patterns[part]), _COLUMNS)
+        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the training images, in another order each epoch."""
@@ -216,7 +218,7 @@ def _collate(samples: list[tuple[Tensor, int, int]]) -> ImageBatch:
 
 def _picture(row: Record) -> Record:
     """Return a row to keep; its image has at least the header of one."""
-    if not readable([BytesIO(row["image"])])[0]:
+    if not readable([BytesIO(row["image"])], whole=True)[0]:
         raise ValueError("the image is no picture that can be read")
     name = f"{row['shard']}, row {row['line']}"
     return {"image": row["image"], "label": row["label"], "name": name}

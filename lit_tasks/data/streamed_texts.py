@@ -102,7 +102,7 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
         read = partial(read_shard, columns=self.columns)
         key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))
         make = partial(_without_shard, partial(first_rows, shards, read, self.first_rows))
-        return Source(cached_rows(make, key, self.cache_dir), str(self.shards))
+        return Source(cached_rows(make, key, self.cache_dir, str(self.shards)), str(self.shards))
 
     def setup(self, stage: str) -> None:
         """Take labels and vocabulary, from a checkpoint or the first rows; read the other parts."""

@@ -61,6 +61,8 @@ class TextDataModule(LightningDataModule):
         cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
     """
 
+    predict_example = "my_texts.csv"  #: What the end of a fit proposes.
+
     def __init__(
         self,
         text: TextOptions,

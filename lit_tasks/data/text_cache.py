@@ -50,6 +50,7 @@ def cached_rows(
     make: Callable[[], Iterator[Any]],
     key: str,
     cache_dir: Path | None,
+    name: str,
     columns: Mapping[str, str] = _COLUMNS,
 ) -> "Dataset":
     """Return the rows that ``make`` yields; it is called only when nothing is cached for ``key``.
@@ -58,6 +59,7 @@ def cached_rows(
         make: Yields rows, dicts of ``columns``.
         key: Fingerprint of all that the rows depend on.
         cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        name: What errors call the input.
         columns: Arrow type of each column; those of :class:`~lit_tasks.data.text_files.Row` when
             left out.
 
@@ -78,6 +80,10 @@ def cached_rows(
             )
         except DatasetGenerationError as error:
             raise error.__cause__ or error from None
+        except ValueError as error:
+            if "corresponds to no data" not in str(error):
+                raise
+            raise ValueError(f"{name} has no rows; give one with texts or images") from error
 
 
 def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":

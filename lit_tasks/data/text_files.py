@@ -135,6 +135,8 @@ def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         header = next(reader, [])
+        if any("\udc80" <= letter <= "\udcff" for name in header for letter in name):
+            raise ValueError(f"{path}, line 1: the bytes are not UTF-8; convert the file")
         places = [None if n is None else column_place(path, n, header) for n in _names(columns)]
         line = reader.line_num + 1
         for fields in reader:
@@ -156,7 +158,7 @@ def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
                 yield _row("", "", "", number, f"this is not JSON ({error})")
                 continue
             if not isinstance(record, dict):
-                yield _row("", "", "", number, "this is not a JSON object")
+                yield _row("", "", "", number, "this is not a JSON object on a line of its own")
                 continue
             if number == 1:
                 for name in filter(None, _names(columns)):

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.whole_files import written_whole
 
 
 class StatedProbabilities(nn.Module):
@@ -66,6 +67,5 @@ def export_classifier(
     told = {"labels": list(labels), "preprocessing": preprocessing.plain()}
     onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in told.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    onnx.save(proto, beside)
-    beside.replace(path)
+    with written_whole(path) as beside:
+        onnx.save(proto, beside)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.tensor_files import load_plain
 
 Library = Literal["timm", "torchvision"]
 Weights = Literal["package", "hub", "random"]
@@ -89,10 +90,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read as a file of weights: {error}") from error
+    content = load_plain(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

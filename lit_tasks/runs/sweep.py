@@ -20,6 +20,7 @@ import yaml
 
 from lit_tasks.runs import compare
 from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
+from lit_tasks.whole_files import written_whole
 
 _INTERRUPTED = 130  # the exit code of a shell for SIGINT
 
@@ -205,6 +206,5 @@ def _try(sweep: Sweep, trial: Trial, place: Path, more: list[str]) -> int:
 
 
 def _note(place: Path, trial: Trial, code: int | None) -> None:
-    beside = place / "trial.tmp"
-    beside.write_text(json.dumps({"values": trial, "exit_code": code}, indent=2) + "\n")
-    beside.replace(place / "trial.json")
+    with written_whole(place / "trial.json") as beside:
+        beside.write_text(json.dumps({"values": trial, "exit_code": code}, indent=2) + "\n")

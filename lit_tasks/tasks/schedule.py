@@ -12,7 +12,7 @@ def total_steps(trainer: Trainer) -> int:
         ValueError: Nobody knows: the training data are a stream.
     """
     steps = trainer.estimated_stepping_batches
-    if not math.isfinite(steps):
+    if not math.isfinite(steps) or steps < 0:
         raise ValueError(
             "the learning rate falls until the last step, and a stream has no known length: set "
             "trainer.max_steps, or model.decay to constant without warm_up"

@@ -72,6 +72,7 @@ def _from_file(
     wanted = {word.encode(): number for number, word in enumerate(words)}
     rows = np.zeros((len(words), embedding_dim), dtype=np.float32)
     found = np.zeros(len(words), dtype=bool)
+    line_number = 0
     with _open(path) as file:
         for line_number, line in enumerate(file, start=1):
             # Words of the 840B file contain spaces: the numbers are what stands at the end.
@@ -87,6 +88,8 @@ def _from_file(
             values = _numbers(path, line_number, fields, embedding_dim)
             if number is not None and not found[number]:
                 rows[number], found[number] = values, True
+    if line_number == 0:
+        raise ValueError(f"{path} has no word vectors, it is empty; download it again")
     return rows, found
 
 

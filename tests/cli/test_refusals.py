@@ -80,7 +80,9 @@ def test_a_checkpoint_that_is_none_is_refused(refusal: Refusal) -> None:
 
 def test_a_run_folder_in_use_is_refused(refusal: Refusal) -> None:
     Path("mine").mkdir()
-    Path("mine/config.yaml").touch()
+    Path("mine/config.yaml").touch()  # a run that failed before its first step leaves no more
+    assert "did you mean" in refusal("fit", "--config", "toy.yaml", "--run_dir=mine", "--sed=1")
+    Path("mine/metrics.csv").touch()
     sentence = refusal("fit", "--config", "toy.yaml", "--run_dir=mine")
     assert "already holds a run; go on in it with --resume=true" in sentence
 

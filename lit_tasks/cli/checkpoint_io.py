@@ -1,0 +1,43 @@
+"""Checkpoints that are there whole or not at all, also when the disk is full."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
+from lightning.fabric.utilities.types import _PATH
+
+from lit_tasks.whole_files import written_whole
+
+_LITTLE = 1 << 20  # bytes; torch says only that writing failed
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning's own, except that local files are written beside their place and renamed.
+
+    Lightning writes them to the folder of temporary files, which may be on another disk: moved from
+    there, a file is half there until it is copied, and stays so when the disk is full.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint."""
+        if not _is_local_file_protocol(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(place) as beside:
+            try:
+                torch.save(checkpoint, beside)
+            except RuntimeError as error:
+                if "inline_container" not in str(error) and "StreamWriter" not in str(error):
+                    raise
+                full = shutil.disk_usage(place.parent).free < _LITTLE
+                code = errno.ENOSPC if full else errno.EIO
+                raise OSError(code, os.strerror(code), str(place)) from error

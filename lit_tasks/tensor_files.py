@@ -1,0 +1,48 @@
+"""Files of tensors, read without running code from them."""
+
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def load_plain(path: Path, mmap: bool = False) -> Any:
+    """Return what ``torch.save`` wrote: tensors, containers, strings and numbers.
+
+    Args:
+        path: The file.
+        mmap: Whether tensors are read only when they are used.
+
+    Raises:
+        ValueError: The file is cut short or damaged, or holds objects of other classes, which only
+            code from the file could make.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if (damaged := archive.testzip()) is not None:
+                    raise ValueError(f"{path} is damaged (in {damaged}); copy or download it again")
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, KeyError) as error:
+        size = f"{path.stat().st_size:,} bytes"
+        raise ValueError(
+            f"{path} ({size}) is no complete file of tensors: was it cut short? Copy or download "
+            "it again"
+        ) from error
+    except ValueError:
+        raise
+    except Exception as error:  # UnpicklingError, and whatever a spoilt pickle may raise
+        raise ValueError(f"{path} {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if found is None:
+        return "is no file that torch.save wrote"
+    return (
+        f"names {found[1]}, which is neither a tensor nor a plain value: to load it would run code "
+        "from the file, so it is refused; save tensors alone"
+    )
