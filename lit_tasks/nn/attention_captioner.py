@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lit_tasks.nn.captioner import State, WordInput, WordScores, lesson, remember
+from lit_tasks.nn.captioner import State, WordInput, WordScores, lesson, norm, remember
 from lit_tasks.nn.recurrent_cells import LSTMCell
 
 
@@ -20,6 +20,7 @@ class AttentionCaptioner(nn.Module):
     Args:
         num_words: Words in the vocabulary.
         in_features: Features at each position.
+        normalise: Whether each position's features get mean 0 and variance 1 first.
         embedding_dim: Numbers of each word's vector.
         vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
         hidden_size: Features of the state.
@@ -36,6 +37,7 @@ class AttentionCaptioner(nn.Module):
         self,
         num_words: int,
         in_features: int,
+        normalise: bool = False,
         embedding_dim: int = 256,
         vectors: str | None = None,
         hidden_size: int = 512,
@@ -47,6 +49,7 @@ class AttentionCaptioner(nn.Module):
     ) -> None:
         super().__init__()
         self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.norm = norm(in_features, normalise)
         self.image_dropout = nn.Dropout1d(image_dropout)
         self.to_state = nn.Linear(in_features, 2 * hidden_size)
         width = context_size or in_features
@@ -99,7 +102,7 @@ class AttentionCaptioner(nn.Module):
                 f"{tuple(features.shape)}: set the backbone's output to map"
             )
         # Dropout1d leaves out whole rows of (B, F, P): a feature, at all positions.
-        features = self.image_dropout(features.mT).mT
+        features = self.image_dropout(self.norm(features).mT).mT
         h, c = self.to_state(features.mean(dim=1)).tanh().chunk(2, dim=1)
         context = self.context(features)
         return State((context, self.of_position(context)), (h, c))

@@ -152,6 +152,11 @@ class WordInput(nn.Module):
         return vectors
 
 
+def norm(in_features: int, wanted: bool) -> nn.Module:
+    """Return what gives each image's (or position's) features mean 0 and variance 1, if wanted."""
+    return nn.LayerNorm(in_features, elementwise_affine=False) if wanted else nn.Identity()
+
+
 def pooled(features: Tensor) -> Float[Tensor, "B F"]:
     """Return the mean over positions of a map ``(B, P, F)``; pooled features as they are."""
     return features.mean(dim=1) if features.ndim == 3 else features

@@ -1,4 +1,4 @@
-"""How a captioner's sentence is chosen: greedily, by beam search, at random, or by consensus."""
+"""How a captioner's sentence is chosen: greedily, by beam search, or at random."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lit_tasks.functional.consensus import most_agreed
 from lit_tasks.nn.beam_search import beam_search
 from lit_tasks.nn.captioner import Captioner
 from lit_tasks.nn.decoding import Rules, check_drawing, draw
 
-Method = Literal["beam", "sample", "consensus"]
+Method = Literal["beam", "sample"]
 
 
 @dataclass(frozen=True)
@@ -21,15 +20,13 @@ class Decoding:
     """How one sentence about each image is written.
 
     Args:
-        method: ``beam`` search; a ``sample`` drawn at random; or the ``consensus``, the candidate
-            that agrees best with all drawn ones, where beam search gives further candidates.
+        method: ``beam`` search, or a ``sample`` drawn at random.
         width: Beginnings that a beam search continues; 1 is greedy.
         length_power: Sentences of a beam are ranked by score over this power of their length.
         max_words: Longest sentence.
         min_words: Shortest sentence.
         unknown: Whether the word for unknown words may be written.
         no_repeat: Length of the runs of words that may not come twice; 0 allows all.
-        samples: Sentences drawn for a consensus.
         temperature: Scores are divided by it before drawing: below 1 is safer.
         top_k: Draw among so many of the best words; 0 is all.
         top_p: Draw among the best words that together have this probability.
@@ -43,17 +40,14 @@ class Decoding:
     min_words: int = 1
     unknown: bool = False
     no_repeat: int = 0
-    samples: int = 40
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.samples < 1:
-            raise ValueError(
-                f"width and samples must be at least 1, got {self.width} and {self.samples}"
-            )
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, got {self.width}")
         check_drawing(self.temperature, self.top_k, self.top_p)
         _ = self.rules
 
@@ -77,21 +71,12 @@ class Decoding:
             index: Place of each image in its data set: what is drawn depends on it.
         """
         if self.method == "sample":
-            return [rows[0] for rows in self._drawn(captioner, features, index, 1)]
-        beam = beam_search(captioner, features, self.width, self.rules, self.length_power).listed()
-        if self.method == "beam":
-            return [rows[0] for rows in beam]
-        drawn = self._drawn(captioner, features, index, self.samples)
-        return [most_agreed([*b, *d], d) for b, d in zip(beam, drawn, strict=True)]
-
-    def _drawn(
-        self, captioner: Captioner, features: Tensor, index: Int[Tensor, " B"], each: int
-    ) -> list[list[list[int]]]:
-        numbers = chance(self.seed, index.tolist(), each, self.max_words).to(features.device)
-        found = draw(
-            captioner, features, numbers, self.rules, self.temperature, self.top_k, self.top_p
-        )
-        return found.listed()
+            numbers = chance(self.seed, index.tolist(), 1, self.max_words).to(features.device)
+            drawing = self.temperature, self.top_k, self.top_p
+            found = draw(captioner, features, numbers, self.rules, *drawing)
+        else:
+            found = beam_search(captioner, features, self.width, self.rules, self.length_power)
+        return [rows[0] for rows in found.listed()]
 
 
 def chance(seed: int, index: Sequence[int], each: int, words: int) -> Float[Tensor, "B K T"]:

@@ -8,7 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from lit_tasks.nn.captioner import State, WordInput, WordScores, lesson, pooled, remember
+from lit_tasks.nn.captioner import (
+    State,
+    WordInput,
+    WordScores,
+    lesson,
+    norm,
+    pooled,
+    remember,
+)
 from lit_tasks.nn.recurrent import LSTM, RNN
 
 Image = Literal["state", "first", "always"]
@@ -25,8 +33,7 @@ class RecurrentCaptioner(nn.Module):
         in_features: Features of an image.
         cell: The recurrent layer, :class:`lit_tasks.nn.recurrent.LSTM` or ``RNN``.
         image: Where the image goes in: the first ``state``; the ``first`` input, in front of the
-            start word; or ``always``: the first state, and beside every word.
-        embedding_dim: Numbers of each word's vector.
+                embedding_dim: Numbers of each word's vector.
         vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
         hidden_size: Features of the state.
         num_layers: Layers on top of each other.
@@ -41,6 +48,7 @@ class RecurrentCaptioner(nn.Module):
         in_features: int,
         cell: Literal["lstm", "rnn"] = "lstm",
         image: Image = "state",
+        normalise: bool = False,
         embedding_dim: int = 256,
         vectors: str | None = None,
         hidden_size: int = 512,
@@ -52,9 +60,12 @@ class RecurrentCaptioner(nn.Module):
         super().__init__()
         self.image = image
         self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.norm = norm(in_features, normalise)
         self.image_dropout = nn.Dropout(image_dropout)
         states = num_layers * hidden_size
         self.to_state = nn.Linear(in_features, states) if image != "first" else None
+        both = image == "always" and cell == "lstm"
+        self.to_cell = nn.Linear(in_features, states) if both else None
         self.to_input = nn.Linear(in_features, embedding_dim) if image != "state" else None
         layer: Callable[..., LSTM | RNN] = LSTM if cell == "lstm" else RNN
         inputs = embedding_dim * (2 if image == "always" else 1)
@@ -84,7 +95,7 @@ class RecurrentCaptioner(nn.Module):
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word."""
-        features = self.image_dropout(pooled(features))
+        features = self.image_dropout(self.norm(pooled(features)))
         shape = (len(features), self.recurrent.num_layers, self.recurrent.hidden_size)
         zeros = features.new_zeros(shape)
         first = zeros if self.to_state is None else self.to_state(features).view(shape)
@@ -93,9 +104,10 @@ class RecurrentCaptioner(nn.Module):
         if self.to_input is None:
             return state
         seen = self.to_input(features)
-        if self.image == "always":
-            return state._replace(fixed=(seen,))
-        return self._moved(seen, state)[1]
+        if self.image == "first":
+            return self._moved(seen, state)[1]
+        states = [first] if self.to_cell is None else [first, self.to_cell(features).view(shape)]
+        return State((seen.tanh(),), tuple(tensor.tanh() for tensor in states))
 
     def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
         """Return the logarithm of the probability of each word after ``words``, and the state."""

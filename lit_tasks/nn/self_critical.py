@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lit_tasks.nn.captioner import END, START, Captioner
-from lit_tasks.nn.decoding import Rules, draw, greedy
+from lit_tasks.nn.captioner import END, START, UNKNOWN, Captioner
+from lit_tasks.nn.decoding import NEVER, Rules, draw, greedy
 
 Reward = Callable[[list[list[int]]], Float[Tensor, " R"]]
 
@@ -63,10 +63,13 @@ def self_critical_loss(
         baseline = (others / (samples - 1)).flatten()
     tokens, lengths = ragged(sentences, device)
     found = captioner(features.repeat_interleave(samples, dim=0), tokens, lengths)
-    chosen = found.scores.log_softmax(dim=1).gather(1, found.target.unsqueeze(1)).squeeze(1)
-    advantage = (rewards - baseline).to(chosen.dtype)
-    loss = -(advantage[found.sequence] * chosen).sum() / max(1, len(sentences))
-    return loss, rewards.mean()
+    scores = found.scores.clone()
+    scores[:, [START] if rules.unknown else [START, UNKNOWN]] = NEVER
+    chosen = scores.log_softmax(dim=1).gather(1, found.target.unsqueeze(1)).squeeze(1)
+    # A sentence of the longest length was not asked whether it wants to end.
+    cut = (found.target == END) & (lengths[found.sequence] == rules.max_words + 2)
+    advantage = (rewards - baseline).to(chosen.dtype)[found.sequence].masked_fill(cut, 0)
+    return -(advantage * chosen).sum() / max(1, len(sentences)), rewards.mean()
 
 
 def ragged(sentences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,9 @@ FEATURES = 6
 def captioner(seed: int, words: int = 9, scale: float = 3.0, attention: bool = False) -> nn.Module:
     torch.manual_seed(seed)
     if attention:
-        model: nn.Module = AttentionCaptioner(words, FEATURES, 5, None, 7, 4)
+        model: nn.Module = AttentionCaptioner(
+            words, FEATURES, embedding_dim=5, hidden_size=7, attention_size=4
+        )
     else:
         model = RecurrentCaptioner(words, FEATURES, embedding_dim=5, hidden_size=7)
     for parameter in model.parameters():  # decided, but not always the same sentence
