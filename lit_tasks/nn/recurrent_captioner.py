@@ -99,7 +99,7 @@ class RecurrentCaptioner(nn.Module):
         shape = (len(features), self.recurrent.num_layers, self.recurrent.hidden_size)
         zeros = features.new_zeros(shape)
         first = zeros if self.to_state is None else self.to_state(features).view(shape)
-        lstm = isinstance(self.recurrent, LSTM)
+        lstm = isinstance(self.recurrent, nn.LSTM)
         state = State((), (first, zeros) if lstm else (first,))
         if self.to_input is None:
             return state
@@ -131,4 +131,4 @@ class RecurrentCaptioner(nn.Module):
     def _hx(self, state: State) -> Tensor | tuple[Tensor, ...]:
         """Return the state as the recurrent layer wants it: layers first."""
         found = tuple(tensor.transpose(0, 1).contiguous() for tensor in state.moving)
-        return found if isinstance(self.recurrent, LSTM) else found[0]
+        return found if isinstance(self.recurrent, nn.LSTM) else found[0]
