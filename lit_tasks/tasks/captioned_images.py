@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_tasks.metrics.caption_scores import Described
 from lit_tasks.nn.self_critical import ragged
-from lit_tasks.plots import image_grid, learning_curves
+from lit_tasks.plots import image_grid
 from lit_tasks.plots_attention import attention_maps
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ def drawn(
     data: Any,
     stage: str,
     evaluated: Sequence[Described],
-    history: Sequence[dict[str, float]],
 ) -> "dict[str, Figure]":
     """Return figures by name.
 
@@ -34,14 +33,8 @@ def drawn(
         data: The data module; without ``shown(part, numbers)`` no pictures are drawn.
         stage: ``val`` or ``test``.
         evaluated: What the evaluation found.
-        history: Losses and scores of the training, by epoch.
     """
     figures: dict[str, Figure] = {}
-    if history:
-        curves = ("step", "epoch", "train/loss", "val/loss", "val/bleu4", "val/cider_d")
-        figures["learning_curves"] = learning_curves(
-            [{name: row[name] for name in curves if name in row} for row in history]
-        )
     if not evaluated or not hasattr(data, "shown") or not _has_pictures(task, data):
         return figures
     part = getattr(data, "validate_on", "val") if stage == "val" else stage

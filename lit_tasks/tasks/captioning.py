@@ -99,8 +99,6 @@ class CaptioningTask(LightningModule):
         self.losses = SumMetric().set_dtype(torch.float64)
         self.counted = SumMetric().set_dtype(torch.float64)
         self._evaluated: list[Described] = []
-        self._history: list[dict[str, float]] = []
-        self._train_loss = torch.zeros(2, dtype=torch.float64)
         self._reward: CiderReward | None = None
         if words is not None and in_features is not None:
             self._build(words, in_features, pretrained=False)
@@ -185,7 +183,6 @@ class CaptioningTask(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Train the stages of the epoch."""
         self._freeze(self.trainer.current_epoch)
-        self._train_loss = torch.zeros(2, dtype=torch.float64)
 
     def _freeze(self, epoch: int) -> None:
         if self.backbone is None:
@@ -244,7 +241,6 @@ class CaptioningTask(LightningModule):
             found.scores, found.target, reduction="sum", label_smoothing=self.label_smoothing
         )
         words = len(found.target)
-        self._train_loss += torch.tensor([total.item(), words])
         self._log_step("train/loss", total.detach() / words, words)
         return total / len(batch.index)
 
@@ -334,37 +330,21 @@ class CaptioningTask(LightningModule):
             with self.scores.sync_context():
                 self._evaluated = self.scores.described()
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
-        if fitting and not self.trainer.sanity_checking:
-            total, words = self._train_loss.tolist()
-            row = {"step": float(self.global_step), "epoch": float(self.trainer.current_epoch)}
-            if words:
-                row["train/loss"] = total / words
-            self._history.append({**row, **{f"val/{name}": v for name, v in values.items()}})
 
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[dict[str, int | str]]:
         """Return number, file and sentence of each image, under COCO's names."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         captions = self.describe(batch.image, batch.index)
-        predicting = self.trainer.state.fn == TrainerFn.PREDICTING  # or examples while training
-        part = "predict" if predicting else getattr(data, "validate_on", "val")
-        ids, files = data.image_ids(part), data.captioned(part).pictures.names
+        # While training goes on, a few validation images are described for people to read.
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            return [{"caption": caption} for caption in captions]
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        ids, files = data.predict_ids, data.predict_files
         return [
             {"image_id": ids[at], "file": files[at], "caption": caption}
             for at, caption in zip(batch.index.tolist(), captions, strict=True)
         ]
 
-    # What is kept and shown.
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the learning curve."""
-        checkpoint["history"] = list(self._history)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the learning curve, unless a finished run is only evaluated."""
-        if not self._history:
-            self._history = list(checkpoint.get("history", ()))
-
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        return drawn(self, data, stage, self._evaluated, self._history)
+        return drawn(self, data, stage, self._evaluated)
