@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread a process: two test workers share two cores, and figures do not depend on the machine.
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
-.PHONY: help fit test check format clean
+.PHONY: help fit test check format results clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -22,6 +22,9 @@ check: $(VENV)/dev  ## style, types and import directions, then the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+results: $(VENV)/dev  ## run every experiment on ../shared/data and write docs/results.md
+	$(BIN)/python benchmarks/results.py
 
 format: $(VENV)/dev  ## put the code into the house's style
 	$(BIN)/ruff check --fix .

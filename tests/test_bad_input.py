@@ -37,10 +37,9 @@ TEXTS, IMAGES = config("text_own"), config("image_hymenoptera_frozen")
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
     torch.set_num_threads(1)
 

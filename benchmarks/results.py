@@ -1,0 +1,240 @@
+"""Every experiment of the assignment end to end, and docs/results.md from the run folders alone.
+
+    python benchmarks/results.py --data ../shared/data [--only image] [--write]
+
+Each run is a command of its own in ``runs/results/<config>/<seed>``; one that has its results is
+not run again, so an interrupted evening goes on where it was. ``--write`` only writes the page. No
+figure of ours is typed: all come from results.json. Settings were chosen on validation data.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "runs" / "results"
+PAGE = ROOT / "docs" / "results.md"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config on real data.
+
+    Attributes:
+        config: Its name.
+        metrics: What the table shows of it.
+        words: Further words of the command; ``{data}`` is the folder of the data.
+        seeds: How many runs, with seeds from 0.
+    """
+
+    config: str
+    metrics: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    seeds: int = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """Experiments that share a table.
+
+    Attributes:
+        title: Heading.
+        said: What a reader has to know, before the table.
+        experiments: Its rows.
+        others: Rows of others: who, and their figures; cited, or a file of a script's here.
+    """
+
+    title: str
+    said: str
+    experiments: tuple[Experiment, ...]
+    others: tuple[tuple[str, ...], ...] = ()
+
+
+ANTS = ("--data.root={data}/hymenoptera_data",)
+SENTENCES = tuple(
+    f"--data.{part}={{data}}/sentiment_sentences/{name}.txt"
+    for part, name in (("train", "train"), ("val", "dev"))
+)
+IMDB = ("--data.path={data}/imdb", "--test=true")
+DEV, TEST = ("val/accuracy",), ("val/accuracy", "test/accuracy")
+CAPTIONS = ("assignment_bleu", "bleu1", "bleu4", "cider_d", "rouge_l")
+CAPTION_METRICS = tuple(f"val/{name}" for name in CAPTIONS)
+
+PARTS = (
+    Part(
+        "Transfer learning: ants and bees",
+        "Last epoch on the 153 validation images, EfficientNet-Lite0. Its ImageNet weights know "
+        "`ant` and `bee` among their 1000 classes, and `start: pretrained` uses what the last "
+        "layer says about them: this is an easy set.",
+        (
+            Experiment("image_hymenoptera_frozen", DEV, ANTS, seeds=5),
+            Experiment("image_hymenoptera_finetune", DEV, ANTS, seeds=5),
+        ),
+        (
+            ("write-ups, frozen", "0.9608 and 0.9542"),
+            ("write-ups, fine-tuned", "0.9477 and 0.9346"),
+        ),
+    ),
+    Part(
+        "Text classification: sentences",
+        "Accuracy on the assignment's dev set, best epoch on that set (its test set is not public; "
+        "the write-ups' figures are of it, so they are beside ours and not below them).",
+        tuple(
+            Experiment(f"text_sentences_{name}", DEV, SENTENCES)
+            for name in ("bow", "mean", "glove", "rnn", "lstm")
+        ),
+        (
+            ("write-ups, bag of words", "0.953 and 0.9458 (test)"),
+            ("write-ups, mean of embeddings", "0.950 (test)"),
+            ("write-ups, GloVe", "0.932 (test)"),
+            ("write-ups, GloVe and RNN", "0.922 and 0.9223 (test)"),
+            ("write-ups, GloVe and LSTM", "0.937 (test)"),
+        ),
+    ),
+    Part(
+        "Text classification: IMDB",
+        "Validation is a part of the training reviews with films of its own, test the official "
+        "25,000. Earlier versions of these configs had been run on the test split too, so these "
+        "are no first looks: take differences of a few thousandths as none.",
+        tuple(
+            Experiment(f"text_imdb_{name}", TEST, IMDB)
+            for name in ("bow", "bow_ngrams", "mean", "mean_ngrams", "glove", "lstm")
+        ),
+    ),
+    Part(
+        "Captioning",
+        "Validation images, free decoding. The write-ups report the assignment's BLEU on COCO "
+        "itself, ours is of the small parts in `../shared/data`: the baselines, which "
+        "`benchmarks/caption_baselines.py` computes on the same images, are what to compare with.",
+        (),
+        (("write-ups, RNN", "0.2107"), ("write-ups, LSTM", "0.2147")),
+    ),
+)
+
+
+def run(experiment: Experiment, seed: int, data: Path, said: Any) -> None:
+    """Fit a config unless that was done; what it prints goes to ``output.txt`` in its folder."""
+    folder = RUNS / experiment.config / str(seed)
+    if (folder / "results.json").is_file() and not (folder / "running").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "running").touch()
+    words = [sys.executable, "-m", "lit_tasks", "fit"]
+    words += ["--config", str(ROOT / "configs" / f"{experiment.config}.yaml")]
+    words += [word.format(data=data) for word in experiment.words]
+    words += [f"--seed_everything={seed}", f"--run_dir={folder}", "--resume=true"]
+    said(f"{experiment.config}, seed {seed}")
+    with (folder / "output.txt").open("a") as output:
+        environment = {"WANDB_MODE": "disabled", **os.environ}
+        code = subprocess.run(
+            words, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False
+        ).returncode
+    if code:
+        raise SystemExit(f"{experiment.config} failed with {code}: see {folder / 'output.txt'}")
+    (folder / "running").unlink()
+
+
+def entry(folder: Path, metric: str) -> dict[str, Any]:
+    """Return what a run found, or nothing."""
+    path = folder / "results.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    result: dict[str, Any] = found.get(metric, {})
+    return result
+
+
+def cell(folders: list[Path], metric: str) -> str:
+    """Return mean and standard deviation over the seeds, or the one value with its interval."""
+    entries = [found for folder in folders if "value" in (found := entry(folder, metric))]
+    values = [found["value"] for found in entries]
+    if not values:
+        return ""
+    if len(values) > 1:
+        return (
+            f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)} seeds)"
+        )
+    if "interval" not in entries[0]:
+        return f"{values[0]:.4f}"
+    low, high = entries[0]["interval"]
+    return f"{values[0]:.4f} ({low:.4f} - {high:.4f})"
+
+
+def seconds(folders: list[Path]) -> str:
+    """Return the mean time from the configuration to the last figure."""
+    found = []
+    for folder in folders:
+        ends = [(folder / name).stat().st_mtime for name in ("config.yaml", "results.json")]
+        found.append(ends[1] - ends[0])
+    mean = round(statistics.mean(found))
+    return f"{mean // 60}:{mean % 60:02}"
+
+
+def table(part: Part) -> list[str]:
+    """Return the lines of a part's table."""
+    metrics = list(dict.fromkeys(m for e in part.experiments for m in e.metrics)) or ["result"]
+    lines = [f"| what | {' | '.join(metrics)} | min:s |", "| --- |" + " --- |" * (len(metrics) + 1)]
+    for experiment in part.experiments:
+        folders = sorted((RUNS / experiment.config).glob("[0-9]*"))
+        done = [folder for folder in folders if (folder / "results.json").is_file()]
+        if done:
+            cells = [cell(done, metric) for metric in metrics]
+            lines.append(
+                f"| `configs/{experiment.config}.yaml` | {' | '.join(cells)} | {seconds(done)} |"
+            )
+        else:
+            lines.append(f"| `configs/{experiment.config}.yaml` | not run |" + " |" * len(metrics))
+    rest = " |" * len(metrics)
+    return lines + [f"| {who} | {figures} |{rest}" for who, figures in part.others]
+
+
+def page() -> str:
+    """Return docs/results.md."""
+    lines = [
+        "# Results",
+        "",
+        "Made by `make results` (`python benchmarks/results.py`) from the run folders: one row is",
+        "`lit-tasks fit --config` with the file named, on the data in `../shared/data`. One run",
+        "has its 95 % interval (Wilson), several have mean and standard deviation over seeds.",
+        "Times are on two cores that other work shared.",
+    ]
+    for part in PARTS:
+        lines += ["", f"## {part.title}", "", part.said, "", *table(part)]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
+    parser.add_argument("--only", default="", help="run configs whose name begins so")
+    parser.add_argument("--write", action="store_true", help="write the page, run nothing")
+    options = parser.parse_args()
+    runs = [
+        (experiment, seed)
+        for part in PARTS
+        for experiment in part.experiments
+        for seed in range(experiment.seeds)
+        if experiment.config.startswith(options.only) and not options.write
+    ]
+    with Progress() as progress:
+        bar = progress.add_task("experiments", total=len(runs))
+        for experiment, seed in runs:
+            run(
+                experiment,
+                seed,
+                options.data.resolve(),
+                lambda text: progress.update(bar, description=text),
+            )
+            progress.advance(bar)
+    PAGE.write_text(page())
+    progress.console.print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
