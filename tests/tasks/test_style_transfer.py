@@ -1,0 +1,191 @@
+"""Style transfer through the command line: its files, its processes, and what it goes on from."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+from processes import run
+
+from lit_tasks.__main__ import main
+
+pytest.importorskip("torchvision")
+
+
+class Stop(Callback):
+    """Ends the run after a step, as Ctrl-C would; the checkpoint before it stays."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.step:
+            raise RuntimeError("stopped")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
+    torch.set_num_threads(1)
+    draw = np.random.default_rng(0)
+    for number, size in enumerate(((20, 26), (24, 22), (22, 22))):
+        pixels = draw.integers(256, size=(*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"{number}.png")
+    Path("style.yaml").write_text(yaml.safe_dump(CONFIG))
+    return tmp_path
+
+
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1}}
+CONFIG = {
+    "model": {
+        "class_path": "lit_tasks.tasks.style_transfer.StyleTransferTask",
+        "init_args": {
+            "network": "squeezenet1_1",
+            "weights": "random",
+            "content": {"3": 0.01},
+            "style": {"1": 10.0, "4": 1.0},
+            "schedule": [{"steps": 3, "scale": 0.7, "optimizer": ADAM}, {"steps": 3}],
+        },
+    },
+    "data": {
+        "class_path": "lit_tasks.data.style_pairs.StylePairsDataModule",
+        "init_args": {
+            "contents": ["0.png", "1.png"],
+            "styles": ["1.png", "2.png"],
+            "image_size": 20,
+            "batch_size": 2,
+        },
+    },
+    "trainer": {"accelerator": "cpu", "max_epochs": -1, "log_every_n_steps": 2},
+    "checkpoint": {"init_args": {"monitor": None}},
+    "pictures": {"init_args": {"every_n_steps": 2}},
+}
+NAMES = ["0__1", "0__2", "1__1", "1__2"]
+
+
+def fit(*words: str) -> int:
+    return main(["fit", "--config", "style.yaml", "--run_dir=run", *words])
+
+
+def in_folder(folder: str, *words: str) -> int:
+    os.chdir(folder)
+    devices = f"--trainer.devices={os.environ.get('WORLD_SIZE', 1)}"
+    return main(["fit", "--config", "style.yaml", devices, *words])
+
+
+def test_a_grid_of_pairs_becomes_pictures_with_all_that_belongs_to_them(folder: Path) -> None:
+    assert fit() == 0
+    for name in NAMES:
+        with Image.open(f"run/pictures/{name}.png") as picture:
+            assert min(picture.size) == 20
+        trace = json.loads(Path(f"run/pictures/{name}.json").read_text())
+        assert len(trace["loss"]) == len(trace["style_4"]) == 6
+        parts = (trace[part] for part in ("content_3", "style_1", "style_4", "variation"))
+        assert trace["loss"] == pytest.approx([sum(row) for row in zip(*parts, strict=True)])
+        with Image.open(f"run/pictures/{name}.gif") as animation:
+            assert animation.n_frames >= 2
+        assert Path(f"run/pictures/{name}_loss.png").is_file()
+        steps = sorted(path.stem for path in Path(f"run/pictures/{name}").iterdir())
+        assert steps == ["000002", "000004", "000006"]
+    with Path("run/metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    first, second = (json.loads(Path(f"run/pictures/{n}.json").read_text()) for n in NAMES[:2])
+    expected = (first["loss"][1] + second["loss"][1]) / 2
+    assert float(rows[0]["train/loss"]) == pytest.approx(expected, rel=1e-5)
+    results = json.loads(Path("run/results.json").read_text())
+    assert results["val/loss"]["samples"] == 4
+    assert Path("run/figures/val_pictures.png").is_file()
+
+
+def test_a_checkpoint_has_pictures_and_no_network_and_needs_no_files(folder: Path) -> None:
+    assert fit() == 0
+    content = torch.load("run/checkpoints/best.ckpt", weights_only=True)
+    assert sorted(content["state_dict"]) == ["anchor", *(f"pictures.{n}" for n in range(4))]
+    for path in Path().glob("*.png"):
+        path.unlink()
+    assert main(["predict", "--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=again"]) == 0
+    for name in NAMES:
+        files = [Path(f"{run}/pictures/{name}.png").read_bytes() for run in ("run", "again")]
+        assert files[0] == files[1]
+    with Path("again/predictions/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [f"pictures/{name}.png" for name in NAMES]
+
+
+def test_pictures_do_not_depend_on_the_number_of_processes(folder: Path) -> None:
+    assert fit() == 0
+    words = "--run_dir=run-3", "--trainer.logger=lit_tasks.cli.loggers.RunCSVLogger"
+    assert run(3, in_folder, str(folder), *words) == [0] * 3  # the third has nothing to do
+    for name in [*(f"{name}.png" for name in NAMES), *(f"{name}.json" for name in NAMES)]:
+        files = [Path(f"{run}/pictures/{name}").read_bytes() for run in ("run", "run-3")]
+        assert files[0] == files[1]
+    assert Path("run/metrics.csv").read_text() == Path("run-3/metrics.csv").read_text()
+
+
+def test_finished_pictures_are_skipped_and_the_interrupted_one_goes_on(folder: Path) -> None:
+    assert fit() == 0
+    stop = ["--trainer.callbacks+=test_style_transfer.Stop", "--trainer.callbacks.step=10"]
+    words = ["fit", "--config", "style.yaml", "--run_dir=again"]
+    every = "--last_checkpoint.every_n_train_steps=4"
+    assert main([*words, every, *stop]) == 1
+    finished = {name: Path(f"again/pictures/{name}.png").stat().st_mtime_ns for name in NAMES[:2]}
+    assert not Path("again/pictures/1__2.png").exists()
+    assert main([*words, every, "--resume=true"]) == 0
+    for name in NAMES:
+        for file in (f"{name}.png", f"{name}.json"):
+            both = [Path(f"{run}/pictures/{file}").read_bytes() for run in ("run", "again")]
+            assert both[0] == both[1]
+    for name, time in finished.items():
+        assert Path(f"again/pictures/{name}.png").stat().st_mtime_ns == time
+
+
+def test_another_network_cannot_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit() == 0
+    words = ["--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=other"]
+    assert main(["validate", *words, "--model.network=vgg16"]) == 1
+    assert "made with the network squeezenet1_1" in capsys.readouterr().err
+    assert main(["validate", *words, "--data.image_size=24"]) == 1
+    assert "set image_size as it was" in capsys.readouterr().err
+
+
+def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
+    assert fit("--model.start=noise") == 0
+    tiled = ["fit", "--config", "style.yaml", "--run_dir=tiled", "--model.tile=8"]
+    assert main([*tiled, "--model.start=noise"]) == 0
+    for name in NAMES:
+        losses = [
+            json.loads(Path(f"{run}/pictures/{name}.json").read_text())["loss"]
+            for run in ("run", "tiled")
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model.average=1.5"], "average must be at least 0 and below 1, got 1.5"),
+        (["--model.style={}"], "style needs at least one layer"),
+        (["--model.schedule=[]"], "a schedule needs at least one phase"),
+        (["--model.weights=nothing.pth"], "there is no file of weights nothing.pth"),
+        (["--model.style={'77': 1.0}"], "squeezenet1_1 has no layer 77"),
+        (["--data.contents=[x.png]"], "there is no picture x.png"),
+        (["--data.image_size=2"], "needs pictures of at least"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_painted_is_told_in_a_sentence(
+    folder: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(*words) == 1
+    assert message in capsys.readouterr().err
