@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import distributed as dist
 
+from lit_tasks.callbacks.shown import show_image
 from lit_tasks.whole_files import written_whole
 
 
@@ -126,9 +127,8 @@ class PictureWriter(Callback):
         if not trainer.is_global_zero:
             return
         for name, path in (pair for pairs in everybody for pair in pairs):
-            for logger in trainer.loggers:
-                if hasattr(logger, "log_image") and Path(path).is_file():
-                    logger.log_image(f"pictures/{name}", [path], step=trainer.global_step)
+            if Path(path).is_file():
+                show_image(trainer, f"pictures/{name}", Path(path), trainer.global_step)
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:
