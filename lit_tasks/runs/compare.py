@@ -11,6 +11,8 @@ from lit_tasks.runs import show
 from lit_tasks.runs.comparison import Comparison, compare
 from lit_tasks.runs.folder import find, read
 
+_TOLD = 3  # settings that fit into the legend of a picture
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -87,8 +89,8 @@ def plot(comparison: Comparison, path: Path) -> None:
     from lit_tasks.runs.curves import curve_names, of_training
 
     rows = {
-        f"{number} {name}": of_training(run.rows())
-        for number, (run, name) in enumerate(zip(comparison.runs, comparison.names, strict=True), 1)
+        _label(comparison, number): of_training(run.rows())
+        for number, run in enumerate(comparison.runs)
     }
     known = list(dict.fromkeys(n for r in rows.values() for n in curve_names(r)))
     wanted = [name for name in comparison.metrics if name in known]
@@ -99,3 +101,10 @@ def plot(comparison: Comparison, path: Path) -> None:
     figure = overlaid_curves(rows, wanted)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
+
+
+def _label(comparison: Comparison, number: int) -> str:
+    """Return a run's number with its settings, or with its name where they are many or none."""
+    said = [f"{key}={values[number]}" for key, values in comparison.settings.items()]
+    told = ", ".join(said) if 0 < len(said) <= _TOLD else comparison.names[number]
+    return f"{number + 1}: {told}"
