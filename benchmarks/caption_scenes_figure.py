@@ -1,0 +1,20 @@
+"""Draw scenes with their sentences: `python benchmarks/caption_scenes_figure.py OUT.jpg`."""
+
+import sys
+from textwrap import fill
+
+import numpy as np
+
+from lit_tasks.data.caption_scenes import CaptionScenesDataModule
+from lit_tasks.plots import image_grid
+
+
+def main() -> None:
+    captioned = CaptionScenesDataModule(train=1, val=8, test=1, size=128).captioned("val")
+    pictures = [np.asarray(captioned.pictures.read(number)) for number in range(8)]
+    titles = [fill(captioned.sentences[number][number % 5], 30) for number in range(8)]
+    image_grid(pictures, titles, columns=4).savefig(sys.argv[1], dpi=80)
+
+
+if __name__ == "__main__":
+    main()
