@@ -4,6 +4,7 @@ import os
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,12 +124,12 @@ class CaptionDataModule(LightningDataModule):
         """The word of each number; the first three are <START>, <END> and <UNK>."""
         return self._known().words
 
-    @property
+    @cached_property
     def predict_ids(self) -> list[int | str]:
         """What each picture to predict is called: COCO's number, or its path in the folder."""
         return self.image_ids("predict")
 
-    @property
+    @cached_property
     def predict_files(self) -> list[str]:
         """The path of each picture to predict."""
         return list(self.captioned("predict").pictures.names)

@@ -103,10 +103,11 @@ def caption_scores(
 ) -> dict[str, float]:
     """Return ``bleu1`` to ``bleu4``, ``cider_d``, ``rouge_l``, ``assignment_bleu`` and ``samples``.
 
-    ``assignment_bleu`` compares with each picture's first reference, ``assignment_bleu_all`` is the
-    mean over all of a picture's references; both leave <UNK> out of a prediction, which counts as
-    a wrong word elsewhere. Neither leaves out of a reference what a vocabulary lacks: that would
-    make a smaller vocabulary look better.
+    ``assignment_bleu`` compares with one reference at a time and is the mean over all of a
+    picture's: what the assignment's measure, which draws one at random, is expected to be.
+    ``assignment_bleu_first`` is that of each picture's first reference. Both leave <UNK> out of a
+    prediction, which counts as a wrong word elsewhere. Neither leaves out of a reference what a
+    vocabulary lacks: that would make a smaller vocabulary look better.
 
     Args:
         predictions: A sentence about each picture.
@@ -134,7 +135,7 @@ def _of_each_picture(
 ) -> dict[str, list[float]]:
     frequencies = Frequencies.count(theirs)
     each: dict[str, list[float]] = {
-        name: [] for name in ("cider_d", "rouge_l", "assignment_bleu", "assignment_bleu_all")
+        name: [] for name in ("cider_d", "rouge_l", "assignment_bleu", "assignment_bleu_first")
     }
     for prediction, several in zip(ours, theirs, strict=True):
         vectors = [weighted(reference, frequencies) for reference in several]
@@ -142,8 +143,8 @@ def _of_each_picture(
         each["rouge_l"].append(rouge_l(prediction, several))
         said = [word for word in prediction if word not in _SPECIAL]
         single = [unigram_bleu(said, reference) for reference in several]
-        each["assignment_bleu"].append(single[0])
-        each["assignment_bleu_all"].append(fsum(single) / len(single))
+        each["assignment_bleu"].append(fsum(single) / len(single))
+        each["assignment_bleu_first"].append(single[0])
     return each
 
 
