@@ -151,12 +151,17 @@ class CaptionDataModule(LightningDataModule):
         return [list(several) for several in self.captioned(part).sentences]
 
     def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
-        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each."""
+        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each.
+
+        ``val`` stands for what the validation looks at, see ``validate_on``.
+        """
+        part = self.validate_on if part == "val" else part
         pictures = self._transformed(part, augmented=False)
         return [pictures.shown(number) for number in numbers]
 
     def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
         """Return the first sentence that somebody wrote about each of some pictures."""
+        part = self.validate_on if part == "val" else part
         sentences = self.captioned(part).sentences
         return [{"reference": next(iter(sentences[at]), "")} for at in positions]
 

@@ -189,6 +189,9 @@ def test_training_pictures_can_be_validated_on(coco: Path) -> None:
     batch = next(iter(module.val_dataloader()))
     assert batch.references == module.references("train")
     assert sum(map(len, batch.references)) == 4
+    described = [row["reference"] for row in module.describe("val", batch.index.tolist())]
+    assert described == [several[0] for several in batch.references]
+    assert np.array_equal(module.shown("val", [0])[0], module.shown("train", [0])[0])
 
 
 def test_training_batches_bring_references_when_asked(coco: Path) -> None:
