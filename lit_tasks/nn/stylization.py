@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from lit_tasks.functional.colour import colour_statistics, match_colours, with_luma
 from lit_tasks.nn.style_objective import StyleObjective, Targets
 
-Start = Literal["content", "noise", "style"]
+Start = Literal["content", "matched", "noise", "style"]
 Colours = Literal["style", "luma", "match"]
 
 
@@ -69,8 +69,9 @@ class Stylization:
         styles: The paintings, whole numbers up to 255.
         shares: How much each painting counts.
         schedule: What is done.
-        start: ``content``, ``noise`` (every colour equally likely) or ``style`` (noise with the
-            mean and covariance of the paintings' colours).
+        start: ``content``; ``matched``, the photograph with mean and covariance of the first
+            painting's colours, which has less of the way to go; ``noise``, every colour equally
+            likely; or ``style``, noise with the mean and covariance of the paintings' colours.
         average: Decay of a running mean of the pixels, which is then the picture; 0 takes the
             pixels themselves.
         colours: ``style`` takes the paintings' colours; ``luma`` keeps the photograph's and takes
@@ -179,6 +180,9 @@ class Stylization:
         device, shape = self.content.device, self.content.shape
         if start == "content":
             return self.objective.features.normalize(self.content).contiguous()
+        if start == "matched":
+            colours = match_colours(self.content, self.styles[0])
+            return self.objective.features.normalize(colours).contiguous()
         if start == "noise":
             colours = torch.rand(shape, generator=draw).to(device)
         else:

@@ -55,8 +55,8 @@ class StyleTransferTask(LightningModule):
         pooling: ``max`` as the network was trained, or ``average``.
         padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
         style_loss: ``gram``, or ``wasserstein`` for means and covariances.
-        start: A picture starts as ``content``, as ``noise``, or as noise in the colours of the
-            ``style``.
+        start: A picture starts as ``content``, as that with the painting's colours (``matched``),
+            as ``noise``, or as noise in the colours of the ``style``.
         average: Decay of a mean over steps that is taken as the picture; 0 takes the last step.
         colours: Of the ``style``; ``luma`` keeps the photograph's and changes light and dark only;
             ``match`` gives the painting the photograph's colours first.

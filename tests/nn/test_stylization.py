@@ -198,6 +198,8 @@ def test_starts_differ_as_they_say() -> None:
         return job.picture().float()
 
     assert torch.equal(begun("content"), CONTENT.float())
+    matched = begun("matched").mean(dim=(1, 2)).tolist()
+    assert matched == pytest.approx(PAINTING.float().mean((1, 2)).tolist(), abs=6)
     noise, style = begun("noise"), begun("style")
     assert noise.mean() == pytest.approx(127.5, abs=5)
     painting = PAINTING.float()
