@@ -296,15 +296,8 @@ class CaptionDataModule(LightningDataModule):
         return None if self.trainer is None else self.trainer.lightning_module
 
     def _cache(self) -> FeatureCache:
-        trainer = self.trainer
-        assert trainer is not None
-        return FeatureCache(
-            self.cache_dir,
-            trainer.local_rank,
-            trainer.num_devices,
-            trainer.strategy.barrier,
-            self.num_workers,
-        )
+        assert self.trainer is not None
+        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)
 
 
 def _names(paths: Sequence[Path]) -> list[int | str]:

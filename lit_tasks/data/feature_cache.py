@@ -5,10 +5,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader, Subset
@@ -47,6 +48,12 @@ class FeatureCache:
         self.folder = folder or Path(home) / "lit_tasks" / "features"
         self.process, self.processes, self.barrier = process, processes, barrier
         self.num_workers = num_workers
+
+    @classmethod
+    def of_run(cls, trainer: Trainer, folder: Path | None, num_workers: int) -> Self:
+        """Return a cache that the processes of a run on this machine share."""
+        processes = trainer.local_rank, trainer.num_devices
+        return cls(folder, *processes, trainer.strategy.barrier, num_workers)
 
     def features(self, network: nn.Module, pictures: TransformedPictures) -> np.ndarray:
         """Return the features of all pictures, ``(N, F)`` or ``(N, P, F)``; computed if not there.

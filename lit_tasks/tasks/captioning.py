@@ -24,6 +24,7 @@ from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.nn.scheduled_sampling import with_own_words
 from lit_tasks.nn.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.tasks.captioned_images import drawn
+from lit_tasks.tasks.unfreezing import train_stages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,7 +130,7 @@ class CaptioningTask(LightningModule):
             captioner: Any = self.captioner
             if hasattr(captioner, "initialize") and (said := captioner.initialize(data.vocabulary)):
                 rank_zero_info(said)
-        self._freeze(self.trainer.current_epoch)
+        self._freeze()
 
     def _width(self, data: Any) -> int | None:
         """Return the features of an image from a file, or ``None`` where the backbone knows."""
@@ -178,23 +179,15 @@ class CaptioningTask(LightningModule):
 
     def on_train_start(self) -> None:
         """Train the stages of the epoch, also where a run continues within one."""
-        self._freeze(self.trainer.current_epoch)
+        self._freeze()
 
     def on_train_epoch_start(self) -> None:
         """Train the stages of the epoch."""
-        self._freeze(self.trainer.current_epoch)
+        self._freeze()
 
-    def _freeze(self, epoch: int) -> None:
-        if self.backbone is None:
-            return
-        tuning, trained = self.finetuning, 0
-        if tuning is not None:
-            trained = tuning.trained_stages(epoch, len(self.backbone.stages()))
-        changed = self.backbone.freeze(trained, tuning is not None and tuning.statistics)
-        strategy = self.trainer.strategy
-        if changed and isinstance(strategy.model, nn.parallel.DistributedDataParallel):
-            # DDP reduces the gradients of what needed them when it was built.
-            strategy.model = strategy._setup_model(self)
+    def _freeze(self) -> None:
+        if self.backbone is not None:
+            train_stages(self, self.backbone, self.finetuning)
 
     # Steps.
 

@@ -24,6 +24,7 @@ from lit_tasks.nn.onnx_classifier import StatedProbabilities, export_classifier
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.tasks.classified_images import drawn
 from lit_tasks.tasks.schedule import total_steps
+from lit_tasks.tasks.unfreezing import train_stages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -130,7 +131,7 @@ class ImageClassificationTask(LightningModule):
             if self.class_weights:
                 counts = torch.tensor(data.train_class_counts)
                 self.weights.copy_(class_weights(counts))
-        self._freeze(self.trainer.current_epoch)
+        train_stages(self, self.backbone, self.finetuning)
 
     def _build(self, labels: list[str], pretrained: bool) -> None:
         self.backbone = self.make_backbone(pretrained)
@@ -176,21 +177,11 @@ class ImageClassificationTask(LightningModule):
 
     def on_train_start(self) -> None:
         """Train the stages of the epoch, also where a run continues within one."""
-        self._freeze(self.trainer.current_epoch)
+        train_stages(self, self.backbone, self.finetuning)
 
     def on_train_epoch_start(self) -> None:
         """Train the stages of the epoch."""
-        self._freeze(self.trainer.current_epoch)
-
-    def _freeze(self, epoch: int) -> None:
-        tuning, trained = self.finetuning, 0
-        if tuning is not None:
-            trained = tuning.trained_stages(epoch, len(self.backbone.stages()))
-        changed = self.backbone.freeze(trained, tuning is not None and tuning.statistics)
-        strategy = self.trainer.strategy
-        if changed and isinstance(strategy.model, nn.parallel.DistributedDataParallel):
-            # DDP reduces the gradients of what needed them when it was built.
-            strategy.model = strategy._setup_model(self)
+        train_stages(self, self.backbone, self.finetuning)
 
     # Steps.
 
