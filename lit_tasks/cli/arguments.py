@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from lit_tasks import shipped_configs
 from lit_tasks.cli import checkpoint
 
 
@@ -17,7 +18,7 @@ class Arguments:
 
     Attributes:
         command: ``fit``, ``validate``, ``test`` or ``predict``.
-        configs: Files given with ``--config``.
+        configs: Files given with ``--config``; a name may stand for one that is shipped.
         flags: The other words.
     """
 
@@ -83,7 +84,7 @@ def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
         if name in ("--config", "-c"):
             if not equals and (value := next(rest, "")) == "":
                 raise ValueError("--config needs the path of a YAML file")
-            configs.append(Path(value))
+            configs.append(shipped_configs.found(Path(value)))
         else:
             flags.append(word)
     return configs, flags

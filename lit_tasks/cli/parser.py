@@ -20,6 +20,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
+from lit_tasks import shipped_configs
+
 
 class SentenceParser(LightningArgumentParser):
     """Lightning's parser, with errors for people."""
@@ -102,7 +104,8 @@ def check_config_files(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         if not path.is_file():
-            near = _did_you_mean(path.name, (p.name for p in path.parent.glob("*")))
+            beside = [p.name for p in path.parent.glob("*.y*ml")]
+            near = _did_you_mean(path.name, [*beside, *shipped_configs.names(path.suffix)])
             raise ValueError(f"there is no config file {path}{near}")
         try:
             content = yaml.safe_load(path.read_text())

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import yaml
 
+from lit_tasks import shipped_configs
 from lit_tasks.runs import compare
 from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
 from lit_tasks.whole_files import written_whole
@@ -69,7 +70,7 @@ def main(words: Sequence[str]) -> int:
     """Run a sweep and compare its trials; return the exit code."""
     try:
         options, more = _options(words)
-        return _run(read(options.file), options, more)
+        return _run(read(shipped_configs.found(options.file, "sweeps")), options, more)
     except (ValueError, OSError) as error:
         named = isinstance(error, OSError) and error.strerror
         text = f"{error.strerror}: {error.filename}" if named else error  # type: ignore[union-attr]
@@ -102,7 +103,8 @@ def read(path: Path) -> Sweep:
         ValueError: The file cannot be used; the sentence says why.
     """
     if not path.is_file():
-        raise ValueError(f"there is no sweep file {path}; there are some in configs/sweeps")
+        known = ", ".join(shipped_configs.names("", "sweeps"))
+        raise ValueError(f"there is no sweep file {path}; give one of yours, or {known}")
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
