@@ -5,6 +5,7 @@ words of all, one caption after the other) and are put in packed order, so nothi
 """
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import NamedTuple, Protocol
 
 import torch
@@ -157,9 +158,39 @@ def norm(in_features: int, wanted: bool) -> nn.Module:
     return nn.LayerNorm(in_features, elementwise_affine=False) if wanted else nn.Identity()
 
 
-def pooled(features: Tensor) -> Float[Tensor, "B F"]:
-    """Return the mean over positions of a map ``(B, P, F)``; pooled features as they are."""
-    return features.mean(dim=1) if features.ndim == 3 else features
+class Pooled(nn.Module):
+    """One row of features an image: pooled features as they are, a map in one of two ways.
+
+    Args:
+        in_features: Features at each position.
+        grid: Without it a map becomes its mean, which says what there is. With it the map, whose
+            positions form a square, is averaged over a square of ``grid * grid`` cells, each
+            keeps a few features, and all cells go in side by side, which says where as well.
+        cell_features: How many features a cell keeps.
+
+    Attributes:
+        out_features: Features in the row.
+    """
+
+    def __init__(self, in_features: int, grid: int = 0, cell_features: int = 32) -> None:
+        super().__init__()
+        self.grid = grid
+        self.reduce = nn.Linear(in_features, cell_features) if grid else None
+        self.out_features = grid * grid * cell_features if grid else in_features
+
+    def forward(self, features: Float[Tensor, "B ..."]) -> Float[Tensor, "B F"]:
+        """Return a row for each image."""
+        if self.reduce is None:
+            return features.mean(dim=1) if features.ndim == 3 else features
+        if features.ndim != 3 or isqrt(features.shape[1]) ** 2 != features.shape[1]:
+            raise ValueError(
+                "grid needs a square map of features (B, P, F), got shape "
+                f"{tuple(features.shape)}: set the backbone's output to map, or grid to 0"
+            )
+        side = isqrt(features.shape[1])
+        kept = self.reduce(features).mT.unflatten(2, (side, side))
+        row: Tensor = nn.functional.adaptive_avg_pool2d(kept, self.grid).flatten(1)
+        return row
 
 
 @torch.no_grad()

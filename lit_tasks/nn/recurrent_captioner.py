@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.nn.captioner import (
+    Pooled,
     State,
     WordInput,
     WordScores,
     lesson,
     norm,
-    pooled,
     remember,
 )
 from lit_tasks.nn.recurrent import LSTM, RNN
@@ -49,6 +49,8 @@ class RecurrentCaptioner(nn.Module):
         cell: Literal["lstm", "rnn"] = "lstm",
         image: Image = "state",
         normalise: bool = False,
+        grid: int = 0,
+        cell_features: int = 32,
         embedding_dim: int = 256,
         vectors: str | None = None,
         hidden_size: int = 512,
@@ -61,6 +63,8 @@ class RecurrentCaptioner(nn.Module):
         self.image = image
         self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
         self.norm = norm(in_features, normalise)
+        self.pooled = Pooled(in_features, grid, cell_features)
+        in_features = self.pooled.out_features
         self.image_dropout = nn.Dropout(image_dropout)
         states = num_layers * hidden_size
         self.to_state = nn.Linear(in_features, states) if image != "first" else None
@@ -95,7 +99,7 @@ class RecurrentCaptioner(nn.Module):
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word."""
-        features = self.image_dropout(self.norm(pooled(features)))
+        features = self.image_dropout(self.pooled(self.norm(features)))
         shape = (len(features), self.recurrent.num_layers, self.recurrent.hidden_size)
         zeros = features.new_zeros(shape)
         first = zeros if self.to_state is None else self.to_state(features).view(shape)

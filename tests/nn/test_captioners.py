@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_tasks.nn.attention_captioner import AttentionCaptioner
-from lit_tasks.nn.captioner import lesson
+from lit_tasks.nn.captioner import Pooled, lesson
 from lit_tasks.nn.captioner_ensemble import CaptionerEnsemble
 from lit_tasks.nn.recurrent_captioner import RecurrentCaptioner
 
@@ -106,6 +106,29 @@ def test_a_pooled_model_takes_a_map_for_its_mean() -> None:
     model, tokens, lengths = captioner("lstm-always-1"), captions([4, 3]), torch.tensor([4, 3])
     by_map, by_mean = (model(x, tokens, lengths).scores for x in (maps(2), maps(2).mean(1)))
     torch.testing.assert_close(by_map, by_mean)
+
+
+def test_a_grid_tells_where_things_are_and_the_mean_does_not() -> None:
+    tokens, lengths = captions([4, 3]), torch.tensor([4, 3])
+    moved = maps(2)[:, [1, 0, 3, 2]]
+    for options, same in (({}, True), ({"grid": 2, "cell_features": 3}, False)):
+        torch.manual_seed(0)
+        model = RecurrentCaptioner(WORDS, FEATURES, **SMALL, **options).double()
+        here, there = (model(x, tokens, lengths).scores for x in (maps(2), moved))
+        assert torch.allclose(here, there) == same
+
+
+def test_a_grid_cell_is_the_mean_of_its_positions() -> None:
+    pooled = Pooled(FEATURES, grid=2, cell_features=3).double()
+    fine = maps(3, 16)
+    cells = fine.view(3, 2, 2, 2, 2, FEATURES).mean((2, 4)).flatten(1, 2)
+    torch.testing.assert_close(pooled(fine), pooled(cells))
+
+
+@pytest.mark.parametrize("shape", [(2, FEATURES), (2, 3, FEATURES)])
+def test_a_grid_refuses_what_has_no_rows_and_columns(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="grid needs a square map of features"):
+        Pooled(FEATURES, grid=2)(torch.zeros(shape))
 
 
 def test_attention_refuses_pooled_features_and_says_what_to_set() -> None:
