@@ -9,6 +9,7 @@ from torch import nn
 
 from lit_tasks.data.captioned import Captioned, Described
 from lit_tasks.data.captions import BadPictures, CaptionDataModule, Split
+from lit_tasks.data.parquet import column_place
 from lit_tasks.data.splits import stratified_parts
 
 _SPLITS = ("train", "val", "test")
@@ -142,11 +143,10 @@ def read_captions(
     wanted = [name for name in (file_column, caption_column, split_column) if name is not None]
     found: dict[str, Described] = {}
     splits: dict[str, str] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = csv.DictReader(file)
         for name in wanted:
-            if name not in (reader.fieldnames or ()):
-                raise ValueError(f"{table} has no column {name}; it has {reader.fieldnames}")
+            column_place(table, name, reader.fieldnames or ())
         for row in reader:
             where = f"{table}, line {reader.line_num}"
             empty = [name for name in wanted if not (row[name] or "").strip()]

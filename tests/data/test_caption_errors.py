@@ -161,7 +161,7 @@ def test_what_is_wrong_in_karpathys_file_is_named(
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ("file,text\n7.jpg,a\n", r"captions\.csv has no column caption; it has \['file', 'text'\]"),
+        ("file,text\n7.jpg,a\n", r"captions\.csv has no column 'caption', only 'file', 'text'"),
         ("file,caption\n7.jpg,\n", r"captions\.csv, line 2: column caption is empty; fill it"),
         ("file,caption\n7.jpg\n", r"captions\.csv, line 2: column caption is empty"),
         ("file,caption\n", r"captions\.csv has no rows"),

@@ -111,7 +111,7 @@ def test_a_table_says_file_label_and_split(flat: Path) -> None:
     assert attached(module).labels == ["day", "night"]
     assert module.pictures("val").paths == [flat / "dark/2.png"]
     assert module.pictures("test").labels == ["day"]
-    with pytest.raises(ValueError, match=r"table\.csv has no column file; it has"):
+    with pytest.raises(ValueError, match=r"table\.csv has no column 'file', only"):
         ImageFolderDataModule(table=flat / "table.csv").pictures("train")
 
 

@@ -83,7 +83,7 @@ def test_a_missing_column_names_those_that_are_there(tmp_path: Path, name: str) 
         path.write_text('{"texts": "fine", "stars": 1}\n')
     else:
         pq.write_table(pa.table({"texts": ["fine"], "stars": [1]}), path)
-    message = r"no column 'text', only 'texts', 'stars'; did you mean 'texts'\?"
+    message = r"no column 'text', only 'texts', 'stars' \(did you mean 'texts'\?\)"
     with pytest.raises(ValueError, match=message):
         list(read_rows(path, format_of(path, None), Columns()))
 
