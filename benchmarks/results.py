@@ -49,7 +49,7 @@ class Part:
         title: Heading.
         said: What a reader has to know, before the table.
         experiments: Its rows.
-        others: Rows of others: who, and their figures; cited, or a file of a script's here.
+        others: Rows of others: who, and their figures; cited, or from the file of a script.
     """
 
     title: str
@@ -67,6 +67,25 @@ IMDB = ("--data.path={data}/imdb", "--test=true")
 DEV, TEST = ("val/accuracy",), ("val/accuracy", "test/accuracy")
 CAPTIONS = ("assignment_bleu", "bleu1", "bleu4", "cider_d", "rouge_l")
 CAPTION_METRICS = tuple(f"val/{name}" for name in CAPTIONS)
+COCO = ("--data.root={data}/coco_captions",)
+FLICKR8K = ("--data.root={data}/flickr8k_captions",)
+
+
+def caption_baselines(name: str) -> tuple[tuple[str, ...], ...]:
+    """Return rows of what `benchmarks/caption_baselines.py` wrote."""
+    path = ROOT / "docs" / "caption_baselines.json"
+    found = json.loads(path.read_text())[name] if path.is_file() else {}
+    titles = {
+        "constant": "baseline: one sentence for all",
+        "nearest": "baseline: a caption of the nearest training image",
+        "consensus": "baseline: consensus of the 15 nearest images' captions",
+        "human": "people: each reference against the others",
+    }
+    return tuple(
+        (titles[kind], *(f"{values[metric]:.4f}" for metric in CAPTIONS))
+        for kind, values in found.items()
+    )
+
 
 PARTS = (
     Part(
@@ -110,12 +129,48 @@ PARTS = (
         ),
     ),
     Part(
-        "Captioning",
-        "Validation images, free decoding. The write-ups report the assignment's BLEU on COCO "
-        "itself, ours is of the small parts in `../shared/data`: the baselines, which "
-        "`benchmarks/caption_baselines.py` computes on the same images, are what to compare with.",
-        (),
-        (("write-ups, RNN", "0.2107"), ("write-ups, LSTM", "0.2147")),
+        "Captioning: fifty captions by heart",
+        "The assignment's first exercise: the 50 training images are looked at again, and a score "
+        "of 1 means that every generated sentence is what was written.",
+        tuple(
+            Experiment(f"caption_memorise_{cell}", CAPTION_METRICS, COCO)
+            for cell in ("rnn", "lstm")
+        ),
+    ),
+    Part(
+        "Captioning: the small part of COCO",
+        "80 validation images, free decoding; `assignment_bleu` is the mean over references. "
+        "The write-ups' figures are of 1000 captions and images of COCO that are not here; the "
+        "baselines, computed by `benchmarks/caption_baselines.py` on the same images, say what a "
+        "score is worth: one sentence for all images passes the write-ups.",
+        tuple(
+            Experiment(f"caption_coco_{name}", CAPTION_METRICS, COCO)
+            for name in ("1000_rnn", "1000_lstm", "rnn", "lstm")
+        ),
+        (
+            ("write-ups, RNN, 1000 captions", "0.2107"),
+            ("write-ups, LSTM, 1000 captions", "0.2147"),
+            *caption_baselines("coco_captions"),
+        ),
+    ),
+    Part(
+        "Captioning: the small part of Flickr8k",
+        "147 validation images, free decoding, last epoch; settings were chosen on 150 of the "
+        "training images.",
+        tuple(
+            Experiment(f"caption_flickr8k_{name}", CAPTION_METRICS, FLICKR8K)
+            for name in ("lstm", "attention")
+        ),
+        caption_baselines("flickr8k_captions"),
+    ),
+    Part(
+        "Captioning: drawn scenes",
+        "Combinations of shape, colour and place that were never in training; for trying out.",
+        (
+            Experiment(
+                "caption_scenes_lstm", ("val/bleu4", "test/bleu4", "val/cider_d", "val/rouge_l")
+            ),
+        ),
     ),
 )
 
@@ -190,8 +245,10 @@ def table(part: Part) -> list[str]:
             )
         else:
             lines.append(f"| `configs/{experiment.config}.yaml` | not run |" + " |" * len(metrics))
-    rest = " |" * len(metrics)
-    return lines + [f"| {who} | {figures} |{rest}" for who, figures in part.others]
+    for other in part.others:
+        cells = [*other, *[""] * (len(metrics) + 2 - len(other))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def page() -> str:

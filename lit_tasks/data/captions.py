@@ -67,6 +67,8 @@ class CaptionDataModule(LightningDataModule):
         num_workers: Processes that read images.
     """
 
+    predict_example = "my_images"  #: What the end of a fit proposes.
+
     def __init__(
         self,
         batch_size: int,

@@ -373,7 +373,7 @@ class StyleTransferTask(LightningModule):
         traces = {data.names[n]: self.traces[n].sum(dim=1).tolist() for n in sorted(self.pictures)}
         return {
             "pictures": image_grid(images, titles, columns=3),
-            "learning_curves": loss_curves(dict(list(traces.items())[:_SHOWN])),
+            "losses": loss_curves(dict(list(traces.items())[:_SHOWN])),
         }
 
 
