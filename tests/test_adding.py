@@ -1,0 +1,85 @@
+"""A dataset and a task of one's own: the very blocks of docs/adding.md, in an empty folder."""
+
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from lit_tasks.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "adding.md").read_text()
+FILES = dict(re.findall(r"^`(mine/[\w.]+)`.*?\n\n```\w+\n(.*?)^```", PAGE, re.M | re.S))
+COMMANDS = re.findall(r"^python -m lit_tasks (.+)$", PAGE, re.M)
+#: The page's own network is good and not fast; a random one tells as much about the plumbing.
+SMALL = {
+    "mine/digits.yaml": [
+        "--model.backbone.name=test_resnet",
+        "--model.backbone.weights=random",
+        "--model.backbone.size=16",
+    ],
+    "mine/completion.yaml": [],
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as `python -m` does with the folder it is called in
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
+    torch.set_num_threads(1)
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "mine"]:
+        del sys.modules[name]
+
+
+def test_the_page_has_a_module_and_a_yaml_of_each() -> None:
+    names = ["digits.py", "digits.yaml", "completion.py", "completion.yaml"]
+    assert list(FILES) == [f"mine/{name}" for name in names]
+    assert [command.split()[0] for command in COMMANDS] == ["fit", "test", "predict"] * 2
+
+
+@pytest.mark.parametrize("config", SMALL)
+def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
+    commands = [shlex.split(command) for command in COMMANDS if config in command]
+    assert len(commands) == 3
+    for words in commands:
+        more = ["--trainer.max_epochs=3", "--test=false"] if words[0] == "fit" else []
+        more += ["--trainer.logger=lit_tasks.cli.loggers.RunCSVLogger"]
+        assert main([*words, *SMALL[config], *more]) == 0, words
+    run = Path("runs") / Path(config).stem
+    results = json.loads(Path(f"{run}-test/results.json").read_text())
+    assert "test/loss" in results
+    assert list(Path(f"{run}-test/figures").glob("test_*.png"))
+    with Path(f"{run}-predict/predictions/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 300
+    assert re.fullmatch(r"digit_\d{4}", next(iter(rows[0].values())))
+
+
+def test_a_package_in_the_current_folder_is_found_by_python_dash_m(tmp_path: Path) -> None:
+    words = ["fit", "--config", "mine/completion.yaml", "--print_config"]
+    found = subprocess.run(
+        [sys.executable, "-m", "lit_tasks", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    assert "class_path: mine.completion.CompletionTask" in found.stdout
