@@ -43,25 +43,3 @@ def test_the_commands_for_own_texts_work_in_their_order() -> None:
         assert main(shlex.split(command)) == 0, command
     with Path("runs/mine-predictions/predictions/predictions.csv").open(newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["good", "bad"]
-
-
-def test_every_make_target_named_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, flags=re.MULTILINE)) <= targets
-
-
-def test_every_config_named_exists() -> None:
-    named = set(re.findall(r"configs/[\w.]+\.yaml", README))
-    assert named
-    assert all((ROOT / name).is_file() for name in named)
-
-
-def test_every_flag_of_the_other_commands_is_known() -> None:
-    others = [c for c in COMMANDS if c not in OWN and not c.startswith("-")]
-    for command in others:
-        words = shlex.split(command, comments=True)
-        if words[0] == "compare":
-            continue  # it needs the runs of the commands before it: tests/runs/test_compare.py
-        words = [w for w in words if not w.startswith("--ckpt_path")]
-        shown = "--dry_run" if words[0] == "sweep" else "--print_config"
-        assert main([*words, shown]) == 0, command
