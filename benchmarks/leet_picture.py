@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import matplotlib
-import resvg_py
+import resvg_py  # type: ignore[import-not-found, unused-ignore]  # in no extra: one picture needs it
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
