@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread a process: two test workers share two cores, and figures do not depend on the machine.
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
-.PHONY: help fit test check format results clean
+.PHONY: help fit test check format results docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -26,6 +26,9 @@ check: $(VENV)/dev  ## style, types and import directions, then the tests
 results: $(VENV)/dev  ## run every experiment on ../shared/data and write docs/results.md
 	$(BIN)/python benchmarks/results.py
 
+docs: $(VENV)/docs  ## build the site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: $(VENV)/dev  ## put the code into the house's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -43,3 +46,7 @@ $(VENV)/quickstart: pyproject.toml | $(VENV)/pyvenv.cfg
 $(VENV)/dev: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/quickstart
+
+$(VENV)/docs: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@

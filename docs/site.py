@@ -1,0 +1,52 @@
+"""Pages of the site that stand elsewhere: README and the like, and the docstrings of each room."""
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+TEXTS = {
+    "index.md": "README.md",
+    "contributing.md": ".github/CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
+ROOMS = ("functional", "nn", "metrics", "data", "tasks", "callbacks", "text")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made from other files."""
+    made = {page: _moved(source) for page, source in TEXTS.items()}
+    made |= {f"api/{room}.md": _modules(room) for room in ROOMS}
+    for page, content in made.items():
+        files.append(File.generated(config, page, content=content))
+    return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show the roles that docstrings use: formulas as formulas, names as code."""
+    html = re.sub(r":math:<code>(.*?)</code>", r'<span class="arithmatex">\\(\1\\)</span>', html)
+    return re.sub(r":(?:class|func|meth|attr|mod):<code>~?(.*?)</code>", r"<code>\1</code>", html)
+
+
+def _moved(source: str) -> str:
+    """Return a text of the repository with its links as seen from the site."""
+    pages = {text: page for page, text in TEXTS.items()}
+
+    def target(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[2]))
+        return found[1] + pages.get(path, path.removeprefix("docs/"))
+
+    text = (ROOT / source).read_text(encoding="utf-8")
+    return re.sub(r"(\]\(|src=\")(?!https?:|#)([^)#\s\"]+)", target, text)
+
+
+def _modules(room: str) -> str:
+    """Return a page that asks mkdocstrings for each module of a room."""
+    folder = ROOT / "lit_tasks" / room
+    names = sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+    asked = "\n\n".join(f"::: lit_tasks.{room}.{name}" for name in names)
+    return f"# lit_tasks.{room}\n\n{asked}\n"
