@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread a process: two test workers share two cores, and figures do not depend on the machine.
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
-.PHONY: help fit test check format results docs clean
+.PHONY: help fit test check style format results docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -16,12 +16,14 @@ fit: $(VENV)/quickstart  ## train the quickstart's sentiment classifier on real 
 test: $(VENV)/dev  ## run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(VENV)/dev  ## style, types and import directions, then the tests
+check: style  ## style, types and import directions, then the tests
+	$(MAKE) test
+
+style: $(VENV)/dev  ## style, types and import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(MAKE) test
 
 results: $(VENV)/dev  ## run every experiment on ../shared/data and write docs/results.md
 	$(BIN)/python benchmarks/results.py
