@@ -29,7 +29,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Show the roles that docstrings use: formulas as formulas, names as code."""
     html = re.sub(r":math:<code>(.*?)</code>", r'<span class="arithmatex">\\(\1\\)</span>', html)
-    return re.sub(r":(?:class|func|meth|attr|mod):<code>~?(.*?)</code>", r"<code>\1</code>", html)
+    html = re.sub(r"<p>\.\. math:: ?(.*?)</p>", _display, html, flags=re.DOTALL)
+    return re.sub(
+        r":(?:class|func|meth|attr|mod|data):<code>~?(.*?)</code>", r"<code>\1</code>", html
+    )
+
+
+def _display(found: re.Match[str]) -> str:
+    """Return a formula of a docstring that has lines of its own."""
+    inner = rf"\begin{{aligned}}{found[1]}\end{{aligned}}"
+    return rf'<div class="arithmatex">\[{inner}\]</div>'
 
 
 def _moved(source: str) -> str:
