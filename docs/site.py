@@ -37,7 +37,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def _display(found: re.Match[str]) -> str:
     """Return a formula of a docstring that has lines of its own."""
-    inner = rf"\begin{{aligned}}{found[1]}\end{{aligned}}"
+    lines = re.sub(r"\\$", r"\\\\", found[1], flags=re.MULTILINE)  # Markdown halved them
+    inner = rf"\begin{{aligned}}{lines}\end{{aligned}}"
     return rf'<div class="arithmatex">\[{inner}\]</div>'
 
 
