@@ -155,7 +155,7 @@ PARTS = (
     ),
     Part(
         "Captioning: the small part of Flickr8k",
-        "147 validation images, free decoding, last epoch; settings were chosen on 150 of the "
+        "147 validation images, free decoding, last epoch; most settings were chosen on 150 of the "
         "training images.",
         tuple(
             Experiment(f"caption_flickr8k_{name}", CAPTION_METRICS, FLICKR8K)
