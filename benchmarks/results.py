@@ -22,6 +22,8 @@ from rich.progress import Progress
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "results"
 PAGE = ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
+_BEGIN, _END = "<!-- figures of benchmarks/results.py -->", "<!-- end of figures -->"
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Experiment:
         metrics: What the table shows of it.
         words: Further words of the command; ``{data}`` is the folder of the data.
         seeds: How many runs, with seeds from 0.
+        cited: What the two write-ups report, see ``../shared/design/assignments.md``.
     """
 
     config: str
     metrics: tuple[str, ...]
     words: tuple[str, ...] = ()
     seeds: int = 1
+    cited: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Part:
         title: Heading.
         said: What a reader has to know, before the table.
         experiments: Its rows.
-        others: Rows of others: who, and their figures; cited, or from the file of a script.
+        others: Rows of others: who, and their figures, from the file of a script.
     """
 
     title: str
@@ -94,12 +98,8 @@ PARTS = (
         "`ant` and `bee` among their 1000 classes, and `start: pretrained` uses what the last "
         "layer says about them: this is an easy set.",
         (
-            Experiment("image_hymenoptera_frozen", DEV, ANTS, seeds=5),
-            Experiment("image_hymenoptera_finetune", DEV, ANTS, seeds=5),
-        ),
-        (
-            ("write-ups, frozen", "0.9608 and 0.9542"),
-            ("write-ups, fine-tuned", "0.9477 and 0.9346"),
+            Experiment("image_hymenoptera_frozen", DEV, ANTS, 5, "0.9608 and 0.9542"),
+            Experiment("image_hymenoptera_finetune", DEV, ANTS, 5, "0.9477 and 0.9346"),
         ),
     ),
     Part(
@@ -107,15 +107,14 @@ PARTS = (
         "Accuracy on the assignment's dev set, best epoch on that set (its test set is not public; "
         "the write-ups' figures are of it, so they are beside ours and not below them).",
         tuple(
-            Experiment(f"text_sentences_{name}", DEV, SENTENCES)
-            for name in ("bow", "mean", "glove", "rnn", "lstm")
-        ),
-        (
-            ("write-ups, bag of words", "0.953 and 0.9458 (test)"),
-            ("write-ups, mean of embeddings", "0.950 (test)"),
-            ("write-ups, GloVe", "0.932 (test)"),
-            ("write-ups, GloVe and RNN", "0.922 and 0.9223 (test)"),
-            ("write-ups, GloVe and LSTM", "0.937 (test)"),
+            Experiment(f"text_sentences_{name}", DEV, SENTENCES, cited=cited)
+            for name, cited in (
+                ("bow", "0.953 and 0.9458 (test)"),
+                ("mean", "0.950 (test)"),
+                ("glove", "0.932 (test)"),
+                ("rnn", "0.922 and 0.9223 (test)"),
+                ("lstm", "0.937 (test)"),
+            )
         ),
     ),
     Part(
@@ -144,14 +143,15 @@ PARTS = (
         "baselines, computed by `benchmarks/caption_baselines.py` on the same images, say what a "
         "score is worth: one sentence for all images passes the write-ups.",
         tuple(
-            Experiment(f"caption_coco_{name}", CAPTION_METRICS, COCO)
-            for name in ("1000_rnn", "1000_lstm", "rnn", "lstm")
+            Experiment(f"caption_coco_{name}", CAPTION_METRICS, COCO, cited=cited)
+            for name, cited in (
+                ("1000_rnn", "0.2107"),
+                ("1000_lstm", "0.2147"),
+                ("rnn", ""),
+                ("lstm", ""),
+            )
         ),
-        (
-            ("write-ups, RNN, 1000 captions", "0.2107"),
-            ("write-ups, LSTM, 1000 captions", "0.2147"),
-            *caption_baselines("coco_captions"),
-        ),
+        caption_baselines("coco_captions"),
     ),
     Part(
         "Captioning: the small part of Flickr8k",
@@ -231,24 +231,47 @@ def seconds(folders: list[Path]) -> str:
     return f"{mean // 60}:{mean % 60:02}"
 
 
+def runs_of(experiment: Experiment) -> list[Path]:
+    """Return the folders of finished runs."""
+    folders = sorted((RUNS / experiment.config).glob("[0-9]*"))
+    return [
+        folder
+        for folder in folders
+        if (folder / "results.json").is_file() and not (folder / "running").exists()
+    ]
+
+
 def table(part: Part) -> list[str]:
     """Return the lines of a part's table."""
-    metrics = list(dict.fromkeys(m for e in part.experiments for m in e.metrics)) or ["result"]
-    lines = [f"| what | {' | '.join(metrics)} | min:s |", "| --- |" + " --- |" * (len(metrics) + 1)]
+    metrics = list(dict.fromkeys(m for e in part.experiments for m in e.metrics))
+    heads = ["what", *metrics, "min:s", "write-ups"]
+    rows = []
     for experiment in part.experiments:
-        folders = sorted((RUNS / experiment.config).glob("[0-9]*"))
-        done = [folder for folder in folders if (folder / "results.json").is_file()]
-        if done:
-            cells = [cell(done, metric) for metric in metrics]
-            lines.append(
-                f"| `configs/{experiment.config}.yaml` | {' | '.join(cells)} | {seconds(done)} |"
-            )
-        else:
-            lines.append(f"| `configs/{experiment.config}.yaml` | not run |" + " |" * len(metrics))
-    for other in part.others:
-        cells = [*other, *[""] * (len(metrics) + 2 - len(other))]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        done = runs_of(experiment)
+        cells = [cell(done, metric) for metric in metrics] if done else ["not run"]
+        cells += [""] * (len(metrics) - len(cells))
+        time = seconds(done) if done else ""
+        rows.append([f"`configs/{experiment.config}.yaml`", *cells, time, experiment.cited])
+    rows += [[*other, *[""] * (len(heads) - len(other))] for other in part.others]
+    return markdown(heads, rows)
+
+
+def summary() -> list[str]:
+    """Return the README's table: the first figure of what was run, beside the write-ups'."""
+    rows = []
+    for part in PARTS:
+        for experiment in part.experiments:
+            if done := runs_of(experiment):
+                metric = experiment.metrics[-1 if experiment.metrics == TEST else 0]
+                command = f"`lit-tasks fit --config configs/{experiment.config}.yaml`"
+                rows.append([command, metric, cell(done, metric), experiment.cited])
+    return markdown(["command", "figure", "ours", "write-ups"], rows)
+
+
+def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def page() -> str:
@@ -290,6 +313,9 @@ def main() -> None:
             )
             progress.advance(bar)
     PAGE.write_text(page())
+    before, rest = README.read_text().split(_BEGIN)
+    table_there = "\n".join(["", "", *summary(), "", ""])
+    README.write_text(f"{before}{_BEGIN}{table_there}{_END}{rest.split(_END)[1]}")
     progress.console.print(f"wrote {PAGE.relative_to(ROOT)}")
 
 
