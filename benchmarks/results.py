@@ -215,9 +215,9 @@ def cell(folders: list[Path], metric: str) -> str:
         return (
             f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)} seeds)"
         )
-    if "interval" not in entries[0]:
+    low, high = entries[0].get("interval", (0, 0))
+    if low == high:
         return f"{values[0]:.4f}"
-    low, high = entries[0]["interval"]
     return f"{values[0]:.4f} ({low:.4f} - {high:.4f})"
 
 
