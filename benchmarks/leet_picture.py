@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import matplotlib
-import resvg_py  # type: ignore[import-not-found, unused-ignore]  # in no extra: one picture needs it
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
@@ -36,6 +35,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--filter", default="", help="a pattern of metrics to show")
     options = parser.parse_args()
+    import resvg_py  # type: ignore[import-not-found, unused-ignore]  # in no extra of ours
+
     (folder,) = options.run.glob("wandb/offline-run-*")
     viewer = f"{sys.executable} -m wandb leet {folder}"
     size = ["-x", str(options.width), "-y", str(options.height)]
