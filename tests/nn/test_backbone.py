@@ -141,7 +141,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no file of weights .*nothing\.pth"):
         Backbone(True, "test_resnet", tmp_path / "nothing.pth")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.pth cannot be read"):
+    with pytest.raises(ValueError, match=r"text\.pth .* is no complete file"):
         Backbone(True, "test_resnet", tmp_path / "text.pth")
     torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"lacks \d+ of \d+ tensors, first conv1"):
