@@ -118,6 +118,8 @@ class FeatureCache:
             batch_size=_BATCH,
             collate_fn=pictures.collate,
             num_workers=self.num_workers,
+            # Its own, or a run that computes would draw other numbers than one that finds them.
+            generator=torch.Generator(),
         )
         device = next(network.parameters()).device
         silent = None if self.process == 0 else True  # a bar on a terminal only

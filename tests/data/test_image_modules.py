@@ -187,6 +187,14 @@ def test_a_file_cut_short_by_a_kill_is_never_taken_for_features(tmp_path: Path) 
     assert FeatureCache(tmp_path).features(Means(), pictures).shape == (10, 3)
 
 
+def test_computing_features_draws_no_random_number_of_the_run(tmp_path: Path) -> None:
+    """Or one seed would give two runs: the one that computes them and the one that finds them."""
+    pictures = TransformedPictures(ImageFolderDataModule(IMAGES).pictures("val"), None, SMALL)
+    before = torch.get_rng_state()
+    FeatureCache(tmp_path).features(Means(), pictures)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_features_that_are_not_augmented_only(tmp_path: Path) -> None:
     module = attached(ImageFolderDataModule(IMAGES, crop=0.5, cache_dir=tmp_path), Means())
     assert isinstance(next(iter(module.train_dataloader())), ImageBatch)

@@ -82,11 +82,8 @@ def table(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("world", [2])  # alone: test_resume.py, from every checkpoint
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_task_killed_and_resumed_has_the_same_rows_and_weights(
-    config: Path, world: int, tmp_path: Path, request: pytest.FixtureRequest
+    config: Path, world: int, tmp_path: Path
 ) -> None:
-    if config.stem == "image_hymenoptera_finetune":
-        reason = "known fault: continued within an epoch, augmented images are drawn differently"
-        request.applymarker(pytest.mark.xfail(reason=reason))
     overlay = ROOT / "tests" / "configs" / config.name
     words = ["fit", "--config", str(config), "--config", str(overlay)]
     words += ["--trainer.max_epochs=3", "--trainer.log_every_n_steps=1", "--test=false"]
