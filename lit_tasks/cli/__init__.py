@@ -83,7 +83,6 @@ def _quieten() -> None:
     for message in (
         r".*isinstance\(treespec, LeafSpec\).*",  # torch 2.14 about Lightning's own code
         r".*does not have many workers.*",  # in-memory data is faster without
-        r"Found \d+ module\(s\) in eval mode.*",  # a frozen network is meant to be
         r".*sync_dist=True.*",  # torchmetrics sync themselves
         r".*exists and is not empty.*",  # the run folder is ours
         r".*in eval mode at the start of training.*",  # frozen networks are meant to be

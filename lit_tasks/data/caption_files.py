@@ -8,8 +8,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from lit_tasks.data.captioned import Captioned, Described
-from lit_tasks.data.captions import BadPictures, CaptionDataModule, Split
-from lit_tasks.data.parquet import column_place
+from lit_tasks.data.captions import CaptionDataModule, Split
+from lit_tasks.data.rows import BadRows, column_place
 from lit_tasks.data.splits import stratified_parts
 
 _SPLITS = ("train", "val", "test")
@@ -61,7 +61,7 @@ class CaptionFilesDataModule(CaptionDataModule):
         split_column: str | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.0,
-        bad_pictures: BadPictures = "stop",
+        bad_pictures: BadRows = "stop",
         batch_size: int = 32,
         captions: int | None = None,
         min_count: int = 1,

@@ -25,13 +25,13 @@ from lit_tasks.data.captioned import (
 from lit_tasks.data.feature_cache import FeatureCache
 from lit_tasks.data.feature_files import read_features
 from lit_tasks.data.pictures import PictureFiles, files_below
+from lit_tasks.data.rows import BadRows
 from lit_tasks.data.transformed import TransformedPictures, as_it_is
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.text.captions import CaptionVocabulary
 
 Part = Literal["train", "val", "test", "predict"]
 Split = Literal["train", "val", "test"]
-BadPictures = Literal["stop", "skip"]
 Loader = DataLoader[Any]  # of CaptionBatch
 
 _OFFICIAL = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
@@ -83,7 +83,7 @@ class CaptionDataModule(LightningDataModule):
         cache_features: bool,
         cache_dir: Path | None,
         features: str | None,
-        bad_pictures: BadPictures,
+        bad_pictures: BadRows,
         seed: int,
         num_workers: int,
     ) -> None:

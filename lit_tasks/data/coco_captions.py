@@ -6,8 +6,9 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from lit_tasks.data.captioned import Captioned, Described
-from lit_tasks.data.captions import BadPictures, CaptionDataModule, Split
+from lit_tasks.data.captions import CaptionDataModule, Split
 from lit_tasks.data.coco_files import read_coco, read_karpathy
+from lit_tasks.data.rows import BadRows
 
 
 class CocoCaptionsDataModule(CaptionDataModule):
@@ -49,7 +50,7 @@ class CocoCaptionsDataModule(CaptionDataModule):
         root: Path | None = None,
         split: Path | None = None,
         year: str | None = None,
-        bad_pictures: BadPictures = "stop",
+        bad_pictures: BadRows = "stop",
         batch_size: int = 32,
         captions: int | None = None,
         min_count: int = 1,

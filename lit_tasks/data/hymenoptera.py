@@ -8,6 +8,7 @@ from lit_tasks.data.archives import unpack
 from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.data.images import Part
 from lit_tasks.data.pictures import PictureFiles
+from lit_tasks.data.rows import BadRows
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 
@@ -37,7 +38,7 @@ class HymenopteraDataModule(ImageFolderDataModule):
         download: Path = Path("data"),
         counts: tuple[int, int] | None = (244, 153),
         predict: Path | None = None,
-        bad_pictures: str = "stop",
+        bad_pictures: BadRows = "stop",
         batch_size: int = 32,
         crop: float | None = None,
         augment: list[nn.Module] | None = None,

@@ -9,8 +9,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from lit_tasks.data.images import ImageDataModule, Part
-from lit_tasks.data.parquet import column_place
 from lit_tasks.data.pictures import PictureFiles, file_digests, files_below, readable
+from lit_tasks.data.rows import BadRows, column_place
 from lit_tasks.data.splits import stratified_parts
 
 _SPLITS = ("train", "val", "test")
@@ -55,7 +55,7 @@ class ImageFolderDataModule(ImageDataModule):
         split_column: str | None = None,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
-        bad_pictures: str = "stop",
+        bad_pictures: BadRows = "stop",
         batch_size: int = 32,
         crop: float | None = None,
         augment: list[nn.Module] | None = None,

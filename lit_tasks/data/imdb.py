@@ -7,7 +7,8 @@ from itertools import chain
 from pathlib import Path
 
 from lit_tasks.data.labelled_lines import file_source
-from lit_tasks.data.text import BadRows, Part, Source, TextDataModule
+from lit_tasks.data.rows import BadRows
+from lit_tasks.data.text import Part, Source, TextDataModule
 from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
 from lit_tasks.data.text_files import Columns, Row, read_folders, read_rows
 from lit_tasks.text.encoding import TextOptions

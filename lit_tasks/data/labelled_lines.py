@@ -3,7 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from lit_tasks.data.text import BadRows, Part, Source, TextDataModule
+from lit_tasks.data.rows import BadRows
+from lit_tasks.data.text import Part, Source, TextDataModule
 from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
 from lit_tasks.data.text_files import Columns, Format, format_of, read_rows
 from lit_tasks.text.encoding import TextOptions

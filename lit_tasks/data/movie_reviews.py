@@ -10,7 +10,8 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.labelled_lines import file_source
-from lit_tasks.data.text import BadRows, Part, Source, TextDataModule
+from lit_tasks.data.rows import BadRows
+from lit_tasks.data.text import Part, Source, TextDataModule
 from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
 from lit_tasks.data.text_files import Columns, Row
 from lit_tasks.text.encoding import TextOptions

@@ -1,10 +1,10 @@
-"""Rows of Parquet files, here or at an address, and where a column stands."""
+"""Rows of Parquet files, here or at an address."""
 
-import difflib
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
+
+from lit_tasks.data.rows import column_place
 
 _ROWS = 256  # read at once: pictures are large
 
@@ -47,16 +47,3 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> list
     described: Any = json.loads((metadata or {}).get(b"huggingface", b"{}"))
     feature = described.get("info", {}).get("features", {}).get(label, {})
     return list(feature.get("names", []))
-
-
-def column_place(path: Path | str, name: str, header: Sequence[str]) -> int:
-    """Return where a column stands."""
-    if name in header:
-        return list(header).index(name)
-    quoted = ", ".join(f"'{there}'" for there in header) or "none"
-    near = difflib.get_close_matches(name, header, n=1)
-    meant = f" (did you mean '{near[0]}'?)" if near else ""
-    raise ValueError(
-        f"{path} has no column '{name}', only {quoted}{meant}; "
-        f"set the argument that says '{name}' (its name ends in _column)"
-    )

@@ -1,7 +1,7 @@
 """Captioned pictures that stream from Parquet shards, for sets that do not fit a disk."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -15,26 +15,11 @@ from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.captioned import Captioned
 from lit_tasks.data.captions import CaptionDataModule, Split
 from lit_tasks.data.parquet import parquet_records
-from lit_tasks.data.pictures import read_picture, readable
-from lit_tasks.data.streamed_images import PictureRows
-from lit_tasks.data.streams import (
-    BadRows,
-    Record,
-    StreamedRows,
-    all_rows,
-    find_shards,
-    first_rows,
-    usable,
-    versions,
-)
-from lit_tasks.data.text_cache import cached_rows, fingerprint
+from lit_tasks.data.picture_rows import image_bytes, kept_pictures
+from lit_tasks.data.pictures import read_picture
+from lit_tasks.data.rows import BadRows
+from lit_tasks.data.streams import Record, StreamedRows, find_shards
 from lit_tasks.text.captions import CaptionVocabulary
-
-_COLUMNS = {
-    "image": "binary",
-    "label": "string",
-    "name": "string",
-}  # label: id and sentences, as JSON
 
 
 class StreamedCaptionsDataModule(CaptionDataModule):
@@ -112,14 +97,9 @@ class StreamedCaptionsDataModule(CaptionDataModule):
     def read(self, part: Split) -> Captioned:
         """Return pictures and sentences of a part; of those to train on the first ones."""
         shards, read = self._shards(part), partial(read_shard, columns=self.columns)
-        few = self.first_rows if part == "train" else None
-        rows = partial(all_rows, shards, read)
-        if few is not None:
-            rows = partial(first_rows, shards, read, few)
-        key = fingerprint("captions", versions(shards), self.columns, few, self.bad_rows)
-        make = partial(_kept_rows, rows, self.bad_rows)
-        pictures = PictureRows(
-            cached_rows(make, key, self.cache_dir, str(self.patterns[part]), _COLUMNS)
+        most = self.first_rows if part == "train" else None
+        pictures = kept_pictures(
+            shards, read, self.columns, _told, most, self.bad_rows, self.cache_dir
         )
         told = [json.loads(label) for label in pictures.labels]
         ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
@@ -142,24 +122,17 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         )
 
     def _shards(self, part: Split) -> list[str]:
-        pattern = self.patterns[part]
-        if pattern is None:
-            name = "shards" if part == "train" else part
-            raise ValueError(
-                f"this needs captioned images: set data.{name} to a pattern of Parquet files, for "
-                f"example --data.{name}='data/{part}-*.parquet'"
-            )
-        return find_shards(pattern)
+        argument = "shards" if part == "train" else part
+        return find_shards(self.patterns[part], argument, "captioned images")
 
 
 def read_shard(shard: str, columns: tuple[str, str, str | None]) -> Iterator[Record]:
     """Yield the rows of a shard: ``image`` (bytes), ``captions``, ``id``, ``line``, ``problem``."""
     image_column, caption_column, id_column = columns
     for line, (record, _) in enumerate(parquet_records(shard, columns, None), start=1):
-        image, said = record[image_column], record[caption_column]
-        image = image.get("bytes") if isinstance(image, dict) else image
+        image, problem = image_bytes(record[image_column])
+        said = record[caption_column]
         several = [said] if isinstance(said, str) else list(said or ())
-        problem = "" if image and isinstance(image, bytes) else "there are no bytes of an image"
         if not several or not all(isinstance(text, str) and text.strip() for text in several):
             problem = problem or f"there is no caption, or an empty one, in {caption_column}"
         name = None if id_column is None else record[id_column]
@@ -196,13 +169,5 @@ def _collate(
     )
 
 
-def _kept(row: Record) -> Record:
-    """Return a row to keep; its image has at least the header of one."""
-    if not readable([BytesIO(row["image"])])[0]:
-        raise ValueError("the image is no picture that can be read")
-    name, told = f"{row['shard']}, row {row['line']}", json.dumps([row["id"], row["captions"]])
-    return {"image": row["image"], "label": told, "name": name}
-
-
-def _kept_rows(make: Callable[[], Iterator[Record]], bad_rows: BadRows) -> Iterator[Record]:
-    return usable(make(), bad_rows, _kept)
+def _told(row: Record) -> str:
+    return json.dumps([row["id"], row["captions"]])

@@ -1,72 +1,22 @@
 """Images that stream from Parquet shards, for sets that do not fit a disk."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
 from lit_tasks.data.images import ImageDataModule, Part
 from lit_tasks.data.parquet import parquet_records
-from lit_tasks.data.pictures import PictureFiles, Pictures, files_below, read_picture, readable
-from lit_tasks.data.streams import (
-    BadRows,
-    Record,
-    StreamedRows,
-    all_rows,
-    find_shards,
-    first_rows,
-    usable,
-    versions,
-)
-from lit_tasks.data.text_cache import cached_rows, fingerprint
-
-if TYPE_CHECKING:
-    import datasets
-
-_COLUMNS = {"image": "binary", "label": "string", "name": "string"}
-
-
-@dataclass(frozen=True)
-class PictureRows:
-    """Pictures in rows of Parquet files, kept as one memory-mapped Arrow file.
-
-    Attributes:
-        rows: Columns ``image`` (the bytes of a file), ``label`` and ``name``.
-    """
-
-    rows: "datasets.Dataset"
-
-    @cached_property
-    def names(self) -> Sequence[str]:
-        """File and row of each."""
-        names: list[str] = self.rows.data["name"].to_pylist()
-        return names
-
-    @cached_property
-    def labels(self) -> Sequence[str]:
-        """The class of each."""
-        labels: list[str] = self.rows.data["label"].to_pylist()
-        return labels
-
-    def read(self, number: int, least: int | None = None) -> Image.Image:
-        """Return a picture in red, green and blue; ``least`` pixels a side will do."""
-        return read_picture(BytesIO(self.rows[number]["image"]), least, self.names[number])
-
-    def digest(self) -> str:
-        """Return a fingerprint of all pictures in their order."""
-        total = hashlib.sha256()
-        for row in self.rows:
-            total.update(hashlib.sha256(row["image"]).digest())
-        return total.hexdigest()
+from lit_tasks.data.picture_rows import image_bytes, kept_pictures
+from lit_tasks.data.pictures import PictureFiles, Pictures, files_below, read_picture
+from lit_tasks.data.rows import BadRows
+from lit_tasks.data.streams import Record, StreamedRows, find_shards
 
 
 class StreamedImagesDataModule(ImageDataModule):
@@ -140,14 +90,9 @@ class StreamedImagesDataModule(ImageDataModule):
                 )
             return PictureFiles(files_below(self.predict))
         shards, read = self._shards(part), partial(read_shard, columns=self.columns)
-        rows = partial(all_rows, shards, read)
-        if part == "train":
-            rows = partial(first_rows, shards, read, self.first_rows)
-        few = self.first_rows if part == "train" else None
-        key = fingerprint("images", versions(shards), self.columns, few, self.bad_rows)
-        make = partial(_kept_rows, rows, self.bad_rows)
-        return PictureRows(
-            cached_rows(make, key, self.cache_dir, str(self.patterns[part]), _COLUMNS)
+        most = self.first_rows if part == "train" else None
+        return kept_pictures(
+            shards, read, self.columns, _label, most, self.bad_rows, self.cache_dir
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -167,14 +112,7 @@ class StreamedImagesDataModule(ImageDataModule):
         )
 
     def _shards(self, part: Part) -> list[str]:
-        pattern = self.patterns[part]
-        if pattern is None:
-            name = "shards" if part == "train" else part
-            raise ValueError(
-                f"this needs images: set data.{name} to a pattern of Parquet files, for example "
-                f"--data.{name}='data/{part}-*.parquet'"
-            )
-        return find_shards(pattern)
+        return find_shards(self.patterns[part], "shards" if part == "train" else part, "images")
 
 
 def read_shard(
@@ -187,9 +125,8 @@ def read_shard(
     image_column, label_column = columns
     records = parquet_records(shard, columns, label_column)
     for line, (record, classes) in enumerate(records, start=1):
-        image, label = record[image_column], record[label_column]
-        image = image.get("bytes") if isinstance(image, dict) else image
-        problem = "" if image and isinstance(image, bytes) else "there are no bytes of an image"
+        image, problem = image_bytes(record[image_column])
+        label = record[label_column]
         if classes and label is not None:
             label = classes[label] if 0 <= label < len(classes) else None
         if label is None:
@@ -216,13 +153,6 @@ def _collate(samples: list[tuple[Tensor, int, int]]) -> ImageBatch:
     return ImageBatch(torch.stack(images), torch.tensor(numbers), torch.tensor(lines))
 
 
-def _picture(row: Record) -> Record:
-    """Return a row to keep; its image has at least the header of one."""
-    if not readable([BytesIO(row["image"])], whole=True)[0]:
-        raise ValueError("the image is no picture that can be read")
-    name = f"{row['shard']}, row {row['line']}"
-    return {"image": row["image"], "label": row["label"], "name": name}
-
-
-def _kept_rows(make: Callable[[], Iterator[Record]], bad_rows: BadRows) -> Iterator[Record]:
-    return usable(make(), bad_rows, _picture)
+def _label(row: Record) -> str:
+    label: str = row["label"]
+    return label

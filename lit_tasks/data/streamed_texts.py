@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.labelled_lines import LabelledLinesDataModule
-from lit_tasks.data.streams import Record, StreamedRows, find_shards, first_rows, versions
-from lit_tasks.data.text import BadRows, Part, Source
+from lit_tasks.data.rows import BadRows
+from lit_tasks.data.streams import Record, StreamedRows, find_shards, rows_of, versions
+from lit_tasks.data.text import Part, Source
 from lit_tasks.data.text_cache import cached_rows, fingerprint
 from lit_tasks.data.text_files import Columns, Format, read_rows
 from lit_tasks.text.encoding import TextOptions, encode
@@ -101,7 +102,7 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
         shards = self._shards()
         read = partial(read_shard, columns=self.columns)
         key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))
-        make = partial(_without_shard, partial(first_rows, shards, read, self.first_rows))
+        make = partial(_without_shard, partial(rows_of, shards, read, self.first_rows))
         return Source(cached_rows(make, key, self.cache_dir, str(self.shards)), str(self.shards))
 
     def setup(self, stage: str) -> None:
@@ -124,12 +125,7 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
         )
 
     def _shards(self) -> list[str]:
-        if self.shards is None:
-            raise ValueError(
-                "this needs texts to learn from: set data.shards to a pattern of Parquet files, "
-                "for example --data.shards='data/train-*.parquet'"
-            )
-        return find_shards(self.shards)
+        return find_shards(self.shards, "shards", "texts to learn from")
 
 
 def read_shard(shard: str, columns: Columns, labels: tuple[str, ...] = ()) -> Iterator[Any]:

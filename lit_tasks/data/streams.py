@@ -6,34 +6,43 @@ from copy import copy
 from glob import glob
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import IterableDataset
 
+from lit_tasks.data.rows import BadRows
 from lit_tasks.sampling import derived_seed, seeded
 
 if TYPE_CHECKING:
     import datasets
 
 Record = dict[str, Any]
-BadRows = Literal["stop", "skip"]
 Read = Callable[[str], Iterator[Record]]
 """Yields the rows of one shard. Each has ``line``, its place in the shard counted from 1, and
 ``problem``, which is empty or says why the row cannot be used."""
 
 
-def find_shards(pattern: str) -> list[str]:
+def find_shards(pattern: str | None, argument: str, what: str) -> list[str]:
     """Return the files that a pattern names, by name.
 
     Args:
         pattern: Pattern of local files (``data/train-*.parquet``) or of addresses that fsspec
             knows (``hf://datasets/OWNER/NAME/data/train-*.parquet``, ``s3://...``).
+        argument: The data module's argument that gives it.
+        what: What the files hold.
 
     Raises:
+        ValueError: No pattern was given.
         FileNotFoundError: There are none.
         ConnectionError: The address cannot be reached.
     """
+    example = f"--data.{argument}='data/{'train' if argument == 'shards' else argument}-*.parquet'"
+    if pattern is None:
+        raise ValueError(
+            f"this needs {what}: set data.{argument} to a pattern of Parquet files, for example "
+            f"{example}"
+        )
     if "://" not in pattern:
         found = sorted(glob(pattern, recursive=True))
     else:
@@ -49,8 +58,7 @@ def find_shards(pattern: str) -> list[str]:
         found = sorted(system.unstrip_protocol(path) for path in paths)
     if not found:
         raise FileNotFoundError(
-            f"there is no file {pattern}; give a pattern of Parquet files, for example "
-            "--data.shards='data/train-*.parquet'"
+            f"there is no file {pattern}; give a pattern of Parquet files, for example {example}"
         )
     return found
 
@@ -62,18 +70,11 @@ def versions(shards: Sequence[str]) -> list[tuple[object, ...]]:
     return [(shard, stat and (stat.st_size, stat.st_mtime_ns)) for shard, stat in stats]
 
 
-def first_rows(shards: Sequence[str], read: Read, count: int) -> Iterator[Record]:
-    """Yield about ``count`` rows, equally many from the beginning of every shard."""
-    each = -(-count // len(shards))
+def rows_of(shards: Sequence[str], read: Read, most: int | None = None) -> Iterator[Record]:
+    """Yield the rows of one shard after the other; about ``most``, equally many of each."""
+    each = None if most is None else -(-most // len(shards))
     for shard in shards:
         for row in islice(read(shard), each):
-            yield {**row, "shard": shard}
-
-
-def all_rows(shards: list[str], read: Read) -> Iterator[Record]:
-    """Yield the rows of one shard after the other."""
-    for shard in shards:
-        for row in read(shard):
             yield {**row, "shard": shard}
 
 
@@ -132,7 +133,7 @@ class StreamedRows(IterableDataset[Any]):
     ) -> None:
         from datasets import IterableDataset as Stream
 
-        rows = Stream.from_generator(all_rows, gen_kwargs={"shards": list(shards), "read": read})
+        rows = Stream.from_generator(rows_of, gen_kwargs={"shards": list(shards), "read": read})
         self.rows: datasets.IterableDataset = rows.shuffle(seed=seed, buffer_size=buffer)
         self.seed, self.bad_rows, self.sample, self.epoch = seed, bad_rows, sample, 0
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.encoded_texts import EncodedTexts, collate
+from lit_tasks.data.rows import BadRows
 from lit_tasks.data.splits import stratified_parts
 from lit_tasks.data.text_cache import numbers_of, words_of
 from lit_tasks.sampling import LengthBuckets
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Part = Literal["train", "val", "test", "predict"]
-BadRows = Literal["stop", "skip"]
 _SHOWN = 300  # characters of a text in a table for people
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from lit_tasks.data.parquet import column_place, parquet_records
+from lit_tasks.data.parquet import parquet_records
+from lit_tasks.data.rows import column_place
 
 Format = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
 
