@@ -13,6 +13,7 @@ from torch import distributed as dist
 
 from lit_tasks.callbacks.example_sheet import example_sheet
 from lit_tasks.callbacks.shown import show_image, show_table
+from lit_tasks.whole_files import written_whole
 
 Row = dict[str, Any]
 _NAMES = ("file", "id", "image_id")  # what a row is of, not what it says
@@ -54,7 +55,8 @@ class Examples(Callback):
         with path.open(newline="", encoding="utf-8") as file:
             head, *rows = csv.reader(file)
         kept = [row for row in rows if int(row[1]) <= trainer.global_step]
-        _write(path, [head, *kept], "w")
+        with written_whole(path) as beside:
+            _append(beside, [head, *kept])
 
     def on_validation_batch_start(
         self,
@@ -126,7 +128,7 @@ class Examples(Callback):
         path = self._folder / "examples.csv"
         where = [trainer.current_epoch, trainer.global_step]
         head = [] if path.is_file() else [["epoch", "step", *columns]]
-        _write(path, [*head, *([*where, *line] for line in cells)], "a")
+        _append(path, [*head, *([*where, *line] for line in cells)])
         show_table(trainer, "val/examples", columns, cells, path, trainer.global_step)
 
     def _picture(
@@ -153,6 +155,6 @@ def _plain(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _write(path: Path, rows: Sequence[Sequence[Any]], mode: str) -> None:
-    with path.open(mode, newline="", encoding="utf-8") as file:
+def _append(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    with path.open("a", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
