@@ -302,3 +302,13 @@ def test_a_folder_that_only_can_be_read_is_named(tmp_path: Path, refusal: Refusa
     finally:
         subprocess.run(["umount", str(folder)], check=True)
     assert sentence == f"Read-only file system: {folder}/run"
+
+
+@pytest.mark.parametrize("name", ["text_stream", "image_stream", "caption_stream"])
+def test_a_stream_without_an_end_has_no_schedule_that_falls_to_it(
+    name: str, refusal: Refusal
+) -> None:
+    """Lightning says -1 steps there, and the learning rate would be zero after the first."""
+    endless = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.val_check_interval=1"]
+    sentence = refusal("fit", *config(name), *endless)
+    assert "a stream has no known length: set trainer.max_steps" in sentence

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_tasks.batch import CaptionBatch
-from lit_tasks.data.pictures import PictureFiles, Pictures, read_picture, readable
+from lit_tasks.data.pictures import PictureFiles, Pictures, readable
 from lit_tasks.data.transformed import TransformedPictures
 from lit_tasks.text.captions import CaptionVocabulary
 
@@ -111,12 +111,7 @@ def _problem(image: Described, skip: bool, pictures: bool) -> str:
         return ""
     if not image.path.is_file():
         return f"image {image.id} is not there, no file {image.path}"
-    try:
-        good = readable([image.path])[0]
-        if good and skip:
-            read_picture(image.path, least=32)
-    except ValueError:
-        good = False
+    good = readable([image.path], whole=skip)[0]
     return "" if good else f"image {image.id} is no picture that can be read, {image.path}"
 
 

@@ -11,7 +11,6 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import SumMetric
 
 from lit_tasks.batch import CaptionBatch
@@ -24,6 +23,7 @@ from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.nn.scheduled_sampling import with_own_words
 from lit_tasks.nn.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.tasks.captioned_images import drawn
+from lit_tasks.tasks.schedule import check_schedule, scheduled
 from lit_tasks.tasks.unfreezing import train_stages
 
 if TYPE_CHECKING:
@@ -79,11 +79,7 @@ class CaptioningTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if lr_scheduler is not None and (decay != "constant" or warm_up):
-            raise ValueError(
-                f"lr_scheduler, decay '{decay}' and warm_up {warm_up} all set the learning rate: "
-                "leave lr_scheduler out, or the other two"
-            )
+        check_schedule(lr_scheduler, decay, warm_up)
         if finetuning is not None and backbone is None:
             raise ValueError("finetuning needs a backbone: give one, or leave finetuning out")
         for name, share in (("scheduled_sampling", scheduled_sampling), ("warm_up", warm_up)):
@@ -155,25 +151,19 @@ class CaptioningTask(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
         optimizer = build_optimizer(self.optimizer, self.captioner, self.backbone, self.finetuning)
-        if self.lr_scheduler is not None:
-            return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        warm_up = int(self.warm_up * steps)
-        schedule = LambdaLR(optimizer, lambda step: self._rate(step, warm_up, steps))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        rate = learning_rate if self.self_critical is None else self._rate
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up, rate)
 
-    def _rate(self, step: int, warm_up: int, steps: int) -> float:
+    def _rate(self, step: int, warm_up: int, steps: int, decay: Decay) -> float:
         """Return the share of the learning rate at a step: each phase of training falls to zero."""
         phase, epochs = self.self_critical, self.trainer.max_epochs
-        if phase is None or not epochs or epochs < 0:
-            return learning_rate(step, warm_up, steps, self.decay)
+        assert phase is not None
+        if not epochs or epochs < 0:
+            return learning_rate(step, warm_up, steps, decay)
         first = min(steps, round(steps * phase.from_epoch / epochs))
         if step < first:
-            return learning_rate(step, warm_up, first, self.decay)
-        return phase.lr_factor * learning_rate(step - first, 0, steps - first, self.decay)
+            return learning_rate(step, warm_up, first, decay)
+        return phase.lr_factor * learning_rate(step - first, 0, steps - first, decay)
 
     # Freezing.
 

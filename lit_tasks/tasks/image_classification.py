@@ -12,18 +12,17 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import LambdaLR
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
 from lit_tasks.functional.calibration import class_weights, fit_temperature
 from lit_tasks.metrics.class_report import class_report
 from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.classifier import LinearHead
-from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer, learning_rate
+from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer
 from lit_tasks.nn.onnx_classifier import StatedProbabilities, export_classifier
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.tasks.classified_images import drawn
-from lit_tasks.tasks.schedule import total_steps
+from lit_tasks.tasks.schedule import check_schedule, scheduled
 from lit_tasks.tasks.unfreezing import train_stages
 
 if TYPE_CHECKING:
@@ -83,11 +82,7 @@ class ImageClassificationTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if lr_scheduler is not None and (decay != "constant" or warm_up):
-            raise ValueError(
-                f"lr_scheduler, decay '{decay}' and warm_up {warm_up} all set the learning rate: "
-                "leave lr_scheduler out, or the other two"
-            )
+        check_schedule(lr_scheduler, decay, warm_up)
         self.make_backbone, self.finetuning = backbone, finetuning
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.decay, self.warm_up, self.dropout = decay, warm_up, dropout
@@ -161,17 +156,7 @@ class ImageClassificationTask(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
         optimizer = build_optimizer(self.optimizer, self.head, self.backbone, self.finetuning)
-        if self.lr_scheduler is not None:
-            return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
-        if self.decay == "constant" and not self.warm_up:
-            return optimizer
-        steps = total_steps(self.trainer)
-        warm_up = int(self.warm_up * steps)
-        schedule = LambdaLR(optimizer, lambda step: learning_rate(step, warm_up, steps, self.decay))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up)
 
     # Freezing.
 

@@ -1,18 +1,67 @@
-"""How many steps a run has, for learning rates that fall until its end."""
+"""Learning rates over a run: a scheduler of one's own, or a rise and a fall until the last step."""
 
 import math
+from collections.abc import Callable
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lit_tasks.nn.finetuning import Decay, learning_rate
+
+Rate = Callable[[int, int, int, Decay], float]
+"""Share of the learning rate at a step, given the steps of the warm-up and of the whole run."""
 
 
-def total_steps(trainer: Trainer) -> int:
-    """Return how many steps the optimizer will take.
+def check_schedule(lr_scheduler: LRSchedulerCallable | None, decay: Decay, warm_up: float) -> None:
+    """Refuse a scheduler beside a rise or a fall.
 
     Raises:
-        ValueError: Nobody knows: the training data are a stream.
+        ValueError: Both are given.
     """
+    if lr_scheduler is not None and (decay != "constant" or warm_up):
+        raise ValueError(
+            f"lr_scheduler, decay '{decay}' and warm_up {warm_up} all set the learning rate: "
+            "leave lr_scheduler out, or the other two"
+        )
+
+
+def scheduled(
+    trainer: Trainer,
+    optimizer: Optimizer,
+    lr_scheduler: LRSchedulerCallable | None,
+    decay: Decay,
+    warm_up: float = 0.0,
+    rate: Rate = learning_rate,
+) -> OptimizerLRScheduler:
+    """Return an optimizer with what changes its learning rate.
+
+    Args:
+        trainer: Knows how long the run is.
+        optimizer: The optimizer.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        decay: How the learning rate falls over all steps.
+        warm_up: Share of all steps in which it rises.
+        rate: Its course.
+
+    Raises:
+        ValueError: The run has no known length, and the course needs one.
+    """
+    if lr_scheduler is not None:
+        return {"optimizer": optimizer, "lr_scheduler": lr_scheduler(optimizer)}
+    if decay == "constant" and not warm_up and rate is learning_rate:
+        return optimizer
+    steps = _total_steps(trainer)
+    rise = int(warm_up * steps)
+    schedule = LambdaLR(optimizer, lambda step: rate(step, rise, steps, decay))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _total_steps(trainer: Trainer) -> int:
     steps = trainer.estimated_stepping_batches
-    if not math.isfinite(steps) or steps < 0:
+    if not math.isfinite(steps) or steps < 0:  # Lightning says -1 where max_steps is left out
         raise ValueError(
             "the learning rate falls until the last step, and a stream has no known length: set "
             "trainer.max_steps, or model.decay to constant without warm_up"

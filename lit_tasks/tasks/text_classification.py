@@ -1,6 +1,5 @@
 """Which of a few labels a text has: an encoder by class path, and a linear head."""
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,13 +10,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import ConfusionMatrix, MeanMetric
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.metrics.accuracy_interval import AccuracyInterval
 from lit_tasks.metrics.calibration import CalibrationError
-from lit_tasks.tasks.schedule import total_steps
+from lit_tasks.tasks.schedule import scheduled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,20 +143,7 @@ class TextClassificationTask(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what lowers its learning rate."""
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        if self.lr_scheduler is not None:
-            return {"optimizer": optimizer, "lr_scheduler": self.lr_scheduler(optimizer)}
-        if self.decay == "constant":
-            return optimizer
-        steps = total_steps(self.trainer)
-        factor = {
-            "linear": lambda step: max(0.0, 1 - step / steps),
-            "cosine": lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))),
-        }[self.decay]
-        schedule = LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay)
 
     def _build(self, num_embeddings: int, labels: list[str]) -> None:
         self.hparams.update(num_embeddings=num_embeddings, labels=labels)
