@@ -66,22 +66,3 @@ class StopAtFirstStep(Callback):
         """Print and leave."""
         print(f"cpu {time.process_time():.3f}", flush=True)
         sys.exit(0)
-
-
-class Stopwatch(Callback):
-    """Take the CPU time of every step but the first ones.
-
-    Args:
-        skip: Steps that warm up.
-    """
-
-    def __init__(self, skip: int = 20) -> None:
-        self.skip, self.seconds, self.steps = skip, 0.0, 0
-
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        """Start the watch after the warm-up; remember the last step."""
-        now = time.perf_counter()
-        if self.skip == trainer.global_step:
-            self._start = now
-        elif trainer.global_step > self.skip:
-            self.seconds, self.steps = now - self._start, trainer.global_step - self.skip

@@ -49,17 +49,13 @@ class LengthBuckets(Sampler[list[int]]):
 
     An epoch is shuffled, cut into windows, and each window is sorted by length before it is cut
     into batches; the batches then come in random order. The same seed and epoch give the same
-    batches. Without shuffling, all samples are sorted by length once: fast for evaluation.
+    batches.
 
     Args:
         lengths: Length of every sample, in the dataset's order.
         batch_size: Samples in a global batch; the last one cut may be smaller.
         seed: Together with the epoch, decides the order.
         window: Batches in a window; 1 is plain shuffling, more sorts better and shuffles less.
-        shuffle: Whether the order changes with the epoch.
-        drop_last: Leave out what does not fill a batch.
-        longest_first: Begin with the batch of the longest sample, so that a lack of memory shows
-            in the first step.
     """
 
     def __init__(
@@ -69,9 +65,6 @@ class LengthBuckets(Sampler[list[int]]):
         seed: int = 0,
         *,
         window: int = 50,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        longest_first: bool = False,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("window", window)):
             if value < 1:
@@ -79,39 +72,25 @@ class LengthBuckets(Sampler[list[int]]):
         self.lengths = torch.as_tensor(lengths, dtype=torch.int64)
         self.batch_size, self.window = batch_size, window
         self.seed, self.epoch = seed, 0
-        self.shuffle, self.drop_last, self.longest_first = shuffle, drop_last, longest_first
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration plays."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self.lengths), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        return -(-len(self.lengths) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch))
         batches = list(self._cut(generator))
-        if self.shuffle:
-            order = torch.randperm(len(batches), generator=generator).tolist()
-            batches = [batches[i] for i in order]
-        if self.longest_first and batches:
-            longest = max(batches, key=lambda batch: int(self.lengths[batch].max()))
-            batches.remove(longest)
-            batches.insert(0, longest)
-        return iter(batches)
+        order = torch.randperm(len(batches), generator=generator).tolist()
+        return iter([batches[i] for i in order])
 
     def _cut(self, generator: torch.Generator) -> Iterator[list[int]]:
-        if self.shuffle:
-            order = torch.randperm(len(self.lengths), generator=generator)
-            windows = order.split(self.window * self.batch_size)
-        else:
-            windows = (torch.arange(len(self.lengths)),)
-        for window in windows:
+        order = torch.randperm(len(self.lengths), generator=generator)
+        for window in order.split(self.window * self.batch_size):
             ordered = window[self.lengths[window].argsort(stable=True)]
-            for batch in ordered.split(self.batch_size):
-                if len(batch) >= (self.batch_size if self.drop_last else 1):
-                    yield batch.tolist()
+            yield from (batch.tolist() for batch in ordered.split(self.batch_size) if len(batch))
 
 
 class EpochBatches(Sampler[list[int]]):

@@ -73,26 +73,19 @@ class Scene:
     grain: int
 
 
-def random_scene(seed: int, number: int, shapes: Sequence[str] = SHAPES, things: int = 1) -> Scene:
-    """Return scene ``number`` of all scenes that ``seed`` stands for.
+def random_scene(seed: int, number: int, shapes: Sequence[str] = SHAPES) -> Scene:
+    """Return scene ``number`` of all scenes that ``seed`` stands for: one thing somewhere.
 
-    The first thing's shape goes through ``shapes`` in turn, so that every class comes equally
-    often. Two things stand side by side, left and right.
+    Its shape goes through ``shapes`` in turn, so that every class comes equally often.
     """
     draw = np.random.default_rng((seed, number))
-    found = []
-    for place in range(things):
-        shape = shapes[number % len(shapes)] if place == 0 else str(draw.choice(list(shapes)))
-        size = str(draw.choice(list(SIZES)))
-        radius = float(draw.uniform(*SIZES[size])) / (1 if things == 1 else 1.6)
-        width = 1 / things
-        low, high = min(radius, width / 2), max(width - radius, width / 2)
-        x = place * width + float(draw.uniform(low, high))
-        y = float(draw.uniform(radius, 1 - radius))
-        colour, angle = str(draw.choice(list(COLOURS))), float(draw.uniform(-pi / 9, pi / 9))
-        found.append(Thing(shape, colour, size, x, y, radius, angle))
-    ground, colour = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLOURS)))
-    return Scene(tuple(found), ground, colour, int(draw.integers(2**31)))
+    shape, size = shapes[number % len(shapes)], str(draw.choice(list(SIZES)))
+    radius = float(draw.uniform(*SIZES[size]))
+    x, y = float(draw.uniform(radius, 1 - radius)), float(draw.uniform(radius, 1 - radius))
+    colour, angle = str(draw.choice(list(COLOURS))), float(draw.uniform(-pi / 9, pi / 9))
+    thing = Thing(shape, colour, size, x, y, radius, angle)
+    ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLOURS)))
+    return Scene((thing,), ground, tint, int(draw.integers(2**31)))
 
 
 def draw_scene(scene: Scene, size: int) -> Image.Image:

@@ -20,25 +20,16 @@ from lit_tasks.sampling import EpochBatches, LengthBuckets, ShardedBatches, deri
 LENGTHS = st.lists(st.integers(0, 50), max_size=70)
 
 
-@given(LENGTHS, st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 5))
+@given(LENGTHS, st.integers(1, 9), st.integers(1, 4), st.integers(0, 5))
 def test_buckets_hold_every_sample_once(
-    lengths: list[int], batch_size: int, window: int, shuffle: bool, epoch: int
+    lengths: list[int], batch_size: int, window: int, epoch: int
 ) -> None:
-    buckets = LengthBuckets(lengths, batch_size, window=window, shuffle=shuffle)
+    buckets = LengthBuckets(lengths, batch_size, window=window)
     buckets.set_epoch(epoch)
     batches = list(buckets)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert len(batches) == len(buckets)
     assert all(len(batch) <= batch_size for batch in batches)
-
-
-@given(LENGTHS, st.integers(1, 9), st.integers(1, 4))
-def test_buckets_can_drop_what_fills_no_batch(
-    lengths: list[int], batch_size: int, window: int
-) -> None:
-    batches = list(buckets := LengthBuckets(lengths, batch_size, window=window, drop_last=True))
-    assert len(batches) == len(buckets) == len(lengths) // batch_size
-    assert all(len(batch) == batch_size for batch in batches)
 
 
 def test_buckets_depend_on_seed_and_epoch_and_on_nothing_else() -> None:
@@ -65,18 +56,6 @@ def test_buckets_waste_less_than_shuffling() -> None:
         )
 
     assert padding(window=50) < padding(window=1) / 10
-
-
-def test_the_longest_sample_comes_first_where_asked() -> None:
-    lengths = list(range(100))
-    for epoch in range(5):
-        buckets = LengthBuckets(lengths, 8, longest_first=True, window=2)
-        buckets.set_epoch(epoch)
-        assert 99 in next(iter(buckets))
-
-
-def test_without_shuffling_buckets_are_sorted() -> None:
-    assert list(LengthBuckets([3, 1, 2, 1], 2, shuffle=False)) == [[1, 3], [2, 0]]
 
 
 @pytest.mark.parametrize("name", ["batch_size", "window"])

@@ -22,9 +22,3 @@ def test_a_thing_is_drawn_where_the_scene_says() -> None:
         thing, picture = scene.things[0], np.asarray(draw_scene(scene, 64))
         pixel = picture[int(thing.y * 64), int(thing.x * 64)]
         assert np.array_equal(pixel, COLOURS[thing.colour]), thing
-
-
-def test_two_things_stand_side_by_side() -> None:
-    for number in range(50):
-        left, right = random_scene(0, number, things=2).things
-        assert left.x < 0.5 < right.x

@@ -48,7 +48,6 @@ class LastCheckpoint(Checkpoint):
         self._terminated = self._just_validated = False
         self.saved_step: int | None = None
         self._due_after, self._saved_at = 0, 0.0
-        self._handler: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Choose the folder; every process asks for it."""

@@ -1,6 +1,6 @@
 """What a styled picture should be like: one number for an image, and its gradient."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -33,6 +33,12 @@ class Targets(NamedTuple):
     style: dict[str, Moments]
 
 
+def loss_names(content: Iterable[str], style: Iterable[str]) -> list[str]:
+    """Return what the parts of the loss are called, given the layers of content and style."""
+    named = [f"content_{layer}" for layer in content]
+    return [*named, *(f"style_{layer}" for layer in style), "variation"]
+
+
 class StyleObjective(nn.Module):
     """The weighted sum of content, style and variation losses.
 
@@ -57,12 +63,6 @@ class StyleObjective(nn.Module):
         self.content, self.style, self.variation = dict(content), dict(style), variation
         self.distance = _STYLE_LOSSES[style_loss]
 
-    @property
-    def names(self) -> list[str]:
-        """What :meth:`terms` are called, in their order."""
-        content = [f"content_{layer}" for layer in self.content]
-        return [*content, *(f"style_{layer}" for layer in self.style), "variation"]
-
     @torch.no_grad()
     def targets(
         self,
@@ -82,7 +82,7 @@ class StyleObjective(nn.Module):
         )
 
     def terms(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> list[Tensor]:
-        """Return the weighted losses of a normalised picture, in the order of :attr:`names`."""
+        """Return the weighted losses of a normalised picture in the order of :func:`loss_names`."""
         found = self.features(image)
         losses = [
             weight * content_loss(found[layer], targets.content[layer])

@@ -233,11 +233,10 @@ def reaches(features: StyleFeatures) -> list[Reach]:
     Raises:
         ValueError: A step's borders depend on the picture's size.
     """
-    stride = before = after = 0
-    stride = 1
+    stride, before, after = 1, 0, 0
     found = []
     for step in features.steps:
-        for kernel, by, padding, _ in windows(step):
+        for kernel, by, padding in _windows(step):
             before += padding * stride
             after += (kernel - 1 - padding) * stride
             stride *= by
@@ -245,16 +244,14 @@ def reaches(features: StyleFeatures) -> list[Reach]:
     return found
 
 
-def windows(step: nn.Module) -> list[tuple[int, int, int, bool]]:
-    """Return kernel, stride, padding and whether sizes are rounded up, of what a step slides."""
+def _windows(step: nn.Module) -> list[tuple[int, int, int]]:
+    """Return kernel, stride and padding of what a step slides over the picture."""
     if isinstance(step, nn.ReLU):
         return []
-    if type(step) is nn.Conv2d:
-        return [(_one(step.kernel_size), _one(step.stride), _one(step.padding), False)]
-    if isinstance(step, nn.MaxPool2d | nn.AvgPool2d):
-        return [(_one(step.kernel_size), _one(step.stride), _one(step.padding), step.ceil_mode)]
+    if type(step) is nn.Conv2d or isinstance(step, nn.MaxPool2d | nn.AvgPool2d):
+        return [(_one(step.kernel_size), _one(step.stride), _one(step.padding))]
     if type(step).__name__ == "Fire":
-        return [(3, 1, 1, False)]  # the larger of its two branches
+        return [(3, 1, 1)]  # the larger of its two branches
     raise ValueError(
         "tile works with squeezenet1_1, vgg16 and vgg19, whose borders do not depend on the size"
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.runs.curves import goal
 from lit_tasks.runs.folder import Run
 from lit_tasks.runs.settings import differing, short_names, short_value
 from lit_tasks.runs.statistics import Difference, Spread, paired_difference, spread
@@ -212,8 +211,3 @@ def _same_samples(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _common_columns(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     mine, reference = (next(iter(table.values())) for table in (one, other))
     return [name for name in mine if name != "target" and name in reference]
-
-
-def is_better(metric: str, one: float, other: float) -> bool:
-    """Return whether one value of a metric is better than another."""
-    return one < other if goal(metric) == "min" else one > other

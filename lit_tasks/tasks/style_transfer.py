@@ -14,7 +14,7 @@ from lit_tasks.batch import StyleBatch
 from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.pretrained import Weights
 from lit_tasks.nn.style_features import Network, StyleFeatures
-from lit_tasks.nn.style_objective import StyleObjective
+from lit_tasks.nn.style_objective import StyleObjective, loss_names
 from lit_tasks.nn.style_tiles import TiledStyleObjective
 from lit_tasks.nn.stylization import Colours, Phase, Start, Stylization, check
 from lit_tasks.plots import image_grid, loss_curves
@@ -47,13 +47,13 @@ class StyleTransferTask(LightningModule):
     Args:
         content: Weight of the content loss of each layer.
         style: Weight of the style loss of each layer.
-        variation: Weight of the total variation of the normalised picture.
         schedule: What is done to a picture, phase after phase.
         network: Whose features are looked at.
         weights: Of the network: ``hub``, ``package`` (``tf_efficientnet_lite0`` only), ``random``,
             or a file.
         pooling: ``max`` as the network was trained, or ``average``.
         padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
+        variation: Weight of the total variation of the normalised picture.
         style_loss: ``gram``, or ``wasserstein`` for means and covariances.
         start: A picture starts as ``content``, as that with the painting's colours (``matched``),
             as ``noise``, or as noise in the colours of the ``style``.
@@ -116,8 +116,7 @@ class StyleTransferTask(LightningModule):
     @property
     def loss_names(self) -> list[str]:
         """What the parts of the loss are called."""
-        content = [f"content_{layer}" for layer in self.content]
-        return [*content, *(f"style_{layer}" for layer in self.style), "variation"]
+        return loss_names(self.content, self.style)
 
     # Building.
 

@@ -1,8 +1,8 @@
-"""Sentences about pictures: cut into words as COCO's evaluation cuts them, and back from numbers.
+"""Sentences about pictures: cut into words as COCO's evaluation cuts them, and numbered.
 
 coco-caption hands sentences to Stanford's PTB tokenizer (Java), in small letters, and drops
 punctuation. The rules here do the same for captions: ``tests/text/test_caption_words.py`` holds
-them to its output on 6,401 real ones. (Of 6,000 sentences of film reviews, 37 come out otherwise.)
+them to its output on 6,401 real ones.
 """
 
 import re
@@ -109,13 +109,3 @@ class CaptionVocabulary:
         words = caption_words(sentence)[: None if most is None else most - 2]
         unknown = self._number[UNKNOWN]
         return [0, *(self._number.get(word, unknown) for word in words), 1]
-
-    def spell(self, numbers: Iterable[int]) -> str:
-        """Return the words up to the end word, joined by spaces; the start word is left out."""
-        words = []
-        for number in numbers:
-            if self.words[number] == END:
-                break
-            if self.words[number] != START:
-                words.append(self.words[number])
-        return " ".join(words)

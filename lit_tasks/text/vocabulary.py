@@ -1,6 +1,6 @@
 """The words a model knows, by number: 0 stands for every word it does not know."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,3 @@ class Vocabulary:
         found = pc.index_in(words, value_set=self._array)
         known = pc.fill_null(pc.add(found, 1), 0).to_numpy(zero_copy_only=False)
         return np.asarray(known, dtype=np.int32)
-
-    def spell(self, numbers: Iterable[int]) -> str:
-        """Return the words of ``numbers``, joined by spaces."""
-        return " ".join(self.words[number] for number in numbers)
