@@ -24,6 +24,12 @@ def derived_seed(*parts: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
+def evenly_spread(count: int, most: int) -> list[int]:
+    """Return at most so many of the places from 0 to ``count - 1``, evenly spread."""
+    places = numpy.linspace(0, count - 1, min(most, count)).round()
+    return [int(place) for place in numpy.unique(places)]
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch's CPU, numpy's and Python's generators inside the block, and put them back."""

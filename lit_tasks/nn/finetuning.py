@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import cos, pi
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from lit_tasks.nn.backbone import Backbone
-
-Decay = Literal["constant", "linear", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -85,11 +82,3 @@ def _halves(named: Iterable[tuple[str, nn.Parameter]], factor: float) -> list[di
     matrices = {"params": [p for p in parameters if p.ndim > 1], "factor": factor}
     vectors = {"params": [p for p in parameters if p.ndim <= 1], "factor": factor}
     return [g for g in (matrices, {**vectors, "weight_decay": 0.0}) if g["params"]]
-
-
-def learning_rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
-    """Return the share of the learning rate at a step: a linear rise, then ``decay`` to zero."""
-    if step < warm_up:
-        return (step + 1) / (warm_up + 1)
-    done = min(1.0, (step - warm_up) / max(1, total - warm_up))
-    return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + cos(pi * done))}[decay]

@@ -12,6 +12,7 @@ from lit_tasks.metrics.caption_scores import Described
 from lit_tasks.nn.self_critical import ragged
 from lit_tasks.plots import image_grid
 from lit_tasks.plots_attention import attention_maps
+from lit_tasks.sampling import evenly_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def drawn(
     if not evaluated or not hasattr(data, "shown") or not _has_pictures(task, data):
         return figures
     part = getattr(data, "validate_on", "val") if stage == "val" else stage
-    some = [evaluated[i] for i in _spread(len(evaluated))]
+    some = [evaluated[i] for i in evenly_spread(len(evaluated), _SHOWN)]
     pictures = data.shown(part, [row.picture for row in some])
     figures["captions"] = _gallery(pictures, some)
     trained = _trained(task, data) if part != "train" else None
@@ -48,12 +49,6 @@ def drawn(
     if maps is not None:
         figures["attention"] = maps
     return figures
-
-
-def _spread(count: int) -> list[int]:
-    """Return some places, evenly spread."""
-    places = np.linspace(0, count - 1, min(_SHOWN, count)).round()
-    return [int(place) for place in np.unique(places)]
 
 
 def _gallery(pictures: Sequence[np.ndarray], rows: Sequence[Described]) -> "Figure":
@@ -70,7 +65,7 @@ def _trained(task: Any, data: Any) -> "Figure | None":
         references = data.references("train")
     except (ValueError, OSError):
         return None
-    numbers = _spread(len(references))
+    numbers = evenly_spread(len(references), _SHOWN)
     pictures = data.shown("train", numbers)
     with torch.inference_mode():
         said = task.describe(_batch(pictures, task.device), torch.tensor(numbers))

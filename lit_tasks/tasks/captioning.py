@@ -18,12 +18,13 @@ from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CaptionScores, Described
 from lit_tasks.nn.captioner import WordScores
 from lit_tasks.nn.describing import Decoding
-from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer, learning_rate
+from lit_tasks.nn.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.nn.scheduled_sampling import with_own_words
 from lit_tasks.nn.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.tasks.captioned_images import drawn
-from lit_tasks.tasks.schedule import check_schedule, scheduled
+from lit_tasks.tasks.schedule import Decay, check_schedule, learning_rate, scheduled
+from lit_tasks.tasks.step_log import shows_step
 from lit_tasks.tasks.unfreezing import train_stages
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ class CaptioningTask(LightningModule):
         check_schedule(lr_scheduler, decay, warm_up)
         if finetuning is not None and backbone is None:
             raise ValueError("finetuning needs a backbone: give one, or leave finetuning out")
-        for name, share in (("scheduled_sampling", scheduled_sampling), ("warm_up", warm_up)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {share}")
+        if not 0 <= scheduled_sampling <= 1:
+            raise ValueError(f"scheduled_sampling must be from 0 to 1, got {scheduled_sampling}")
         self.make_captioner, self.make_backbone = captioner, backbone
         self.finetuning, self.optimizer, self.lr_scheduler = finetuning, optimizer, lr_scheduler
         self.decay, self.warm_up, self.label_smoothing = decay, warm_up, label_smoothing
@@ -224,7 +224,8 @@ class CaptioningTask(LightningModule):
             found.scores, found.target, reduction="sum", label_smoothing=self.label_smoothing
         )
         words = len(found.target)
-        self._log_step("train/loss", total.detach() / words, words)
+        if shows_step(self):
+            self.log("train/loss", total.detach() / words, batch_size=words)
         return total / len(batch.index)
 
     def _partly_own(self, batch: CaptionBatch) -> CaptionBatch:
@@ -251,7 +252,8 @@ class CaptioningTask(LightningModule):
         loss, mean = self_critical_loss(
             self.captioner, features, samples, self.decoding.rules, score
         )
-        self._log_step("train/cider_d", mean, len(references))
+        if shows_step(self):
+            self.log("train/cider_d", mean, batch_size=len(references))
         return loss
 
     def _make_reward(self) -> CiderReward:
@@ -259,12 +261,6 @@ class CaptioningTask(LightningModule):
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
             self._reward = CiderReward(data.references("train"))
         return self._reward
-
-    def _log_step(self, name: str, value: Tensor, count: int) -> None:
-        # Each self.log costs more than a step of a small model, and only these steps are shown.
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:
-            self.log(name, value, batch_size=count)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lit_tasks.metrics.class_report import confusion
 from lit_tasks.plots import class_bars, confusion_matrix, image_grid, reliability
+from lit_tasks.sampling import evenly_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +48,8 @@ def drawn(
     }
     if show is None:
         return figures
-    some = np.unique(np.linspace(0, len(target) - 1, min(_SHOWN, len(target))).round()).astype(int)
-    figures["predictions"] = _grid(some.tolist(), probability, target, labels, show)
+    some = evenly_spread(len(target), _SHOWN)
+    figures["predictions"] = _grid(some, probability, target, labels, show)
     wrong = torch.nonzero(predicted != target).flatten()
     of_truth = probability[wrong, target[wrong]]
     worst = wrong[of_truth.argsort(stable=True)][:_SHOWN].tolist()

@@ -18,11 +18,12 @@ from lit_tasks.functional.calibration import class_weights, fit_temperature
 from lit_tasks.metrics.class_report import class_report
 from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.classifier import LinearHead
-from lit_tasks.nn.finetuning import Decay, Finetuning, build_optimizer
+from lit_tasks.nn.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.onnx_classifier import StatedProbabilities, export_classifier
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.tasks.classified_images import drawn
-from lit_tasks.tasks.schedule import check_schedule, scheduled
+from lit_tasks.tasks.schedule import Decay, check_schedule, scheduled
+from lit_tasks.tasks.step_log import shows_step
 from lit_tasks.tasks.unfreezing import train_stages
 
 if TYPE_CHECKING:
@@ -202,8 +203,7 @@ class ImageClassificationTask(LightningModule):
             scores, target, label_smoothing=self.label_smoothing, reduction="none"
         )
         loss = (losses * weight).mean()
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:
+        if shows_step(self):
             self.log("train/loss", loss.detach(), batch_size=len(losses))
         return loss
 

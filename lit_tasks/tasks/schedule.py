@@ -1,7 +1,8 @@
 """Learning rates over a run: a scheduler of one's own, or a rise and a fall until the last step."""
 
-import math
 from collections.abc import Callable
+from math import cos, isfinite, pi
+from typing import Literal
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LRSchedulerCallable
@@ -9,23 +10,36 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lit_tasks.nn.finetuning import Decay, learning_rate
-
+Decay = Literal["constant", "linear", "cosine"]
 Rate = Callable[[int, int, int, Decay], float]
 """Share of the learning rate at a step, given the steps of the warm-up and of the whole run."""
 
 
-def check_schedule(lr_scheduler: LRSchedulerCallable | None, decay: Decay, warm_up: float) -> None:
-    """Refuse a scheduler beside a rise or a fall.
+def check_schedule(
+    lr_scheduler: LRSchedulerCallable | None, decay: Decay, warm_up: float = 0.0
+) -> None:
+    """Refuse a scheduler beside a rise or a fall, and a rise that is no share of the run.
 
     Raises:
-        ValueError: Both are given.
+        ValueError: Two things set the learning rate, or ``warm_up`` is out of its range.
     """
-    if lr_scheduler is not None and (decay != "constant" or warm_up):
+    if not 0 <= warm_up <= 1:
+        raise ValueError(f"warm_up must be from 0 to 1, got {warm_up}")
+    others = [f"decay '{decay}'"] if decay != "constant" else []
+    others += [f"warm_up {warm_up}"] if warm_up else []
+    if lr_scheduler is not None and others:
         raise ValueError(
-            f"lr_scheduler, decay '{decay}' and warm_up {warm_up} all set the learning rate: "
-            "leave lr_scheduler out, or the other two"
+            f"lr_scheduler and {' and '.join(others)} set the same learning rate: leave"
+            f" lr_scheduler out, or {' and '.join(name.split()[0] for name in others)}"
         )
+
+
+def learning_rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
+    """Return the share of the learning rate at a step: a linear rise, then ``decay`` to zero."""
+    if step < warm_up:
+        return (step + 1) / (warm_up + 1)
+    done = min(1.0, (step - warm_up) / max(1, total - warm_up))
+    return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + cos(pi * done))}[decay]
 
 
 def scheduled(
@@ -61,7 +75,7 @@ def scheduled(
 
 def _total_steps(trainer: Trainer) -> int:
     steps = trainer.estimated_stepping_batches
-    if not math.isfinite(steps) or steps < 0:  # Lightning says -1 where max_steps is left out
+    if not isfinite(steps) or steps < 0:  # Lightning says -1 where max_steps is left out
         raise ValueError(
             "the learning rate falls until the last step, and a stream has no known length: set "
             "trainer.max_steps, or model.decay to constant without warm_up"

@@ -19,6 +19,7 @@ from lit_tasks.nn.style_tiles import TiledStyleObjective
 from lit_tasks.nn.stylization import Colours, Phase, Start, Stylization, check
 from lit_tasks.plots import image_grid, loss_curves
 from lit_tasks.sampling import derived_seed
+from lit_tasks.tasks.step_log import shows_step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -160,8 +161,7 @@ class StyleTransferTask(LightningModule):
         places = [batch.place[n] for n in mine]
         total = torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
         self.manual_backward(total + 0 * self.anchor)
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:
+        if shows_step(self):
             self._log_losses(losses, places, indices[0] - batch.place[0])
         counter = self.optimizers()
         assert not isinstance(counter, list)

@@ -1,7 +1,7 @@
 """Which of a few labels a text has: an encoder by class path, and a linear head."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,7 +15,8 @@ from torchmetrics import ConfusionMatrix, MeanMetric
 from lit_tasks.batch import TextBatch
 from lit_tasks.metrics.accuracy_interval import AccuracyInterval
 from lit_tasks.metrics.calibration import CalibrationError
-from lit_tasks.tasks.schedule import scheduled
+from lit_tasks.tasks.schedule import Decay, check_schedule, scheduled
+from lit_tasks.tasks.step_log import shows_step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ class TextClassificationTask(LightningModule):
         encoder: Callable[[int], nn.Module],
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
-        decay: Literal["constant", "linear", "cosine"] = "constant",
+        decay: Decay = "constant",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         num_embeddings: int | None = None,
@@ -51,10 +52,7 @@ class TextClassificationTask(LightningModule):
         # on to the class that replaces it.
         super().__init__()
         self.save_hyperparameters()
-        if lr_scheduler is not None and decay != "constant":
-            raise ValueError(
-                f"lr_scheduler and decay '{decay}' both set the learning rate: leave one out"
-            )
+        check_schedule(lr_scheduler, decay)
         self.make_encoder, self.optimizer, self.lr_scheduler = encoder, optimizer, lr_scheduler
         self.decay, self.label_smoothing = decay, label_smoothing
         self.dropout = nn.Dropout(dropout)
@@ -92,9 +90,7 @@ class TextClassificationTask(LightningModule):
         """Return the mean cross-entropy of the batch."""
         assert batch.label is not None
         loss = F.cross_entropy(self(batch), batch.label, label_smoothing=self.label_smoothing)
-        # Each self.log costs more than a step of a small model, and only these steps are shown.
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:
+        if shows_step(self):
             self.log("train/loss", loss.detach(), batch_size=len(batch.lengths))
         return loss
 

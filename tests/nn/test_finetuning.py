@@ -5,7 +5,7 @@ import torch
 
 from lit_tasks.nn.backbone import Backbone
 from lit_tasks.nn.classifier import LinearHead
-from lit_tasks.nn.finetuning import Finetuning, build_optimizer, learning_rate
+from lit_tasks.nn.finetuning import Finetuning, build_optimizer
 
 pytest.importorskip("timm")
 
@@ -62,15 +62,6 @@ def test_stages_begin_to_learn_one_after_the_other() -> None:
     ]
     assert Finetuning().trained_stages(0, 9) == 9
     assert Finetuning(stages=2, every=1).trained_stages(50, 9) == 2
-
-
-@pytest.mark.parametrize("decay", ["linear", "cosine", "constant"])
-def test_the_learning_rate_rises_then_falls_to_zero(decay: str) -> None:
-    rates = [learning_rate(step, 10, 100, decay) for step in range(101)]  # type: ignore[arg-type]
-    assert rates[:11] == sorted(rates[:11])
-    assert rates[10] == 1.0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[100] == pytest.approx(1.0 if decay == "constant" else 0.0)
 
 
 @pytest.mark.parametrize(

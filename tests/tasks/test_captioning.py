@@ -177,7 +177,7 @@ def test_a_frozen_backbone_is_the_same_after_training_and_a_tuned_one_is_not(
         ({"self_critical": SelfCritical(0)}, "set data.train_references to true"),
         (
             {"decay": "linear", "lr_scheduler": torch.optim.lr_scheduler.ConstantLR},
-            "leave lr_scheduler out, or the other two",
+            "leave lr_scheduler out, or decay",
         ),
     ],
     ids=["nothing-to-see", "no-backbone", "share", "references", "schedules"],

@@ -197,5 +197,5 @@ def test_mixed_images_have_mixed_labels(kind: str, tmp_path: Path) -> None:
 
 
 def test_two_ways_to_set_the_learning_rate_are_one_too_many() -> None:
-    with pytest.raises(ValueError, match=r"lr_scheduler, decay 'cosine' and warm_up 0\.1 all set"):
+    with pytest.raises(ValueError, match=r"lr_scheduler and decay 'cosine' and warm_up 0\.1 set"):
         task_of(lr_scheduler=OneCycleLR, decay="cosine", warm_up=0.1)

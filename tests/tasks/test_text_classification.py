@@ -91,5 +91,5 @@ def test_the_learning_rate_falls_to_zero_over_the_run(
 
 def test_two_rulers_of_the_learning_rate_are_refused() -> None:
     scheduler = partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
-    with pytest.raises(ValueError, match="lr_scheduler and decay 'linear' both set"):
+    with pytest.raises(ValueError, match="lr_scheduler and decay 'linear' set the same"):
         TextClassificationTask(BagOfWords, lr_scheduler=scheduler, decay="linear")

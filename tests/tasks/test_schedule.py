@@ -1,0 +1,38 @@
+from typing import Any
+
+import pytest
+from torch.optim.lr_scheduler import ConstantLR
+
+from lit_tasks.tasks.schedule import check_schedule, learning_rate
+
+
+@pytest.mark.parametrize("decay", ["linear", "cosine", "constant"])
+def test_the_learning_rate_rises_then_falls_to_zero(decay: Any) -> None:
+    rates = [learning_rate(step, 10, 100, decay) for step in range(101)]
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == pytest.approx(1.0 if decay == "constant" else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("decay", "warm_up", "sentence"),
+    [
+        ("linear", 0.0, "lr_scheduler and decay 'linear' set the same .*, or decay$"),
+        ("constant", 0.1, r"lr_scheduler and warm_up 0\.1 set the same .*, or warm_up$"),
+        ("cosine", 0.1, "lr_scheduler and decay 'cosine' and warm_up .*, or decay and warm_up$"),
+    ],
+)
+def test_two_rulers_of_the_learning_rate_are_refused(
+    decay: Any, warm_up: float, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        check_schedule(ConstantLR, decay, warm_up)
+    check_schedule(None, decay, warm_up)
+    check_schedule(ConstantLR, "constant")
+
+
+@pytest.mark.parametrize("warm_up", [-0.1, 1.5])
+def test_a_rise_is_a_share_of_the_run(warm_up: float) -> None:
+    with pytest.raises(ValueError, match=f"warm_up must be from 0 to 1, got {warm_up}"):
+        check_schedule(None, "linear", warm_up)
