@@ -78,8 +78,7 @@ class ExactBatches(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look up the loaders (a continued epoch does not start, so not only there)."""
-        loaders = tree_leaves(trainer.train_dataloader)
-        self._train_loaders = [x for x in loaders if isinstance(x, RankLoader | StreamLoader)]
+        self._look_up(trainer)
         fetcher = trainer.fit_loop._data_fetcher
         streams = any(isinstance(x, StreamLoader) for x in self._train_loaders)
         if streams and trainer.ckpt_path and trainer.fit_loop.restarting and fetcher is not None:
@@ -87,6 +86,9 @@ class ExactBatches(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look up the loaders again, for they may have been made anew."""
+        self._look_up(trainer)
+
+    def _look_up(self, trainer: Trainer) -> None:
         loaders = tree_leaves(trainer.train_dataloader)
         self._train_loaders = [x for x in loaders if isinstance(x, RankLoader | StreamLoader)]
 

@@ -9,10 +9,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import distributed as dist
 
 from lit_tasks.callbacks.example_sheet import example_sheet
-from lit_tasks.callbacks.shown import show_image, show_table
+from lit_tasks.callbacks.gathering import of_all_processes
+from lit_tasks.callbacks.logger_media import show_image, show_table
 from lit_tasks.whole_files import written_whole
 
 Row = dict[str, Any]
@@ -87,13 +87,9 @@ class Examples(Callback):
         """Collect the rows of all processes, and show them."""
         if not self._due(trainer):
             return
-        mine, self._mine = self._mine, []
-        if trainer.world_size > 1:
-            parts: list[Any] = [None] * trainer.world_size
-            dist.all_gather_object(parts, mine)
-            mine = [row for part in parts for row in part]
-        if trainer.is_global_zero and mine:
-            self._show(trainer, sorted(mine, key=lambda row: row[0])[: self.rows])
+        rows, self._mine = of_all_processes(trainer, self._mine), []
+        if trainer.is_global_zero and rows:
+            self._show(trainer, sorted(rows, key=lambda row: row[0])[: self.rows])
 
     def _due(self, trainer: Trainer) -> bool:
         in_training = trainer.state.fn == "fit" and not trainer.sanity_checking

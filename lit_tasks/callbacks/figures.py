@@ -1,13 +1,12 @@
 """Pictures of what a task found, in the run folder and in loggers that show pictures."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_tasks.callbacks.shown import show_image
+from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ class FigureWriter(Callback):
             self._write(trainer, folder / f"{stage}_{name}.png", figure)
 
     def _write(self, trainer: Trainer, path: Path, figure: "Figure") -> None:
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=self.dpi, bbox_inches="tight")
         with written_whole(path) as beside:
-            beside.write_bytes(picture.getvalue())
+            figure.savefig(beside, format="png", dpi=self.dpi, bbox_inches="tight")
         show_image(trainer, path.stem.replace("_", "/", 1), path, trainer.global_step)

@@ -1,11 +1,20 @@
-"""Gathering metric states where a process may have had no sample at all."""
+"""What the processes of a run have, brought together: rows, and metric states that may be empty."""
 
 from typing import Any
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch import distributed as dist
 from torchmetrics import Metric
+
+
+def of_all_processes(trainer: Trainer, mine: list[Any]) -> list[Any]:
+    """Return the rows of every process, the first one's first; all processes have to ask."""
+    if trainer.world_size == 1:
+        return mine
+    parts: list[Any] = [None] * trainer.world_size
+    dist.all_gather_object(parts, mine)
+    return [row for part in parts for row in part]
 
 
 def gather_any(state: Tensor, group: Any = None) -> list[Tensor]:

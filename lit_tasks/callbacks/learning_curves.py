@@ -6,9 +6,10 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_tasks.callbacks.result_file import add
-from lit_tasks.callbacks.shown import show_image
+from lit_tasks.callbacks.logger_media import show_image
+from lit_tasks.callbacks.result_file import add_results
 from lit_tasks.runs.curves import best_and_last, of_training, read_rows
+from lit_tasks.whole_files import written_whole
 
 
 class LearningCurves(Callback):
@@ -57,12 +58,13 @@ class LearningCurves(Callback):
         rows = self._rows(trainer)
         if not any(name.startswith(("train/", "val/")) for row in rows for name in row):
             return
-        add(self._folder, best_and_last(rows))
+        add_results(self._folder, best_and_last(rows))
         from lit_tasks.plots import learning_curves
 
         path = self._folder / "figures" / "learning_curves.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        learning_curves(rows, self.axes).savefig(path, dpi=self.dpi)
+        with written_whole(path) as beside:
+            learning_curves(rows, self.axes).savefig(beside, format="png", dpi=self.dpi)
         show_image(trainer, "learning_curves", path, trainer.global_step)
 
     def _rows(self, trainer: Trainer) -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch import distributed as dist
 
+from lit_tasks.callbacks.gathering import of_all_processes
 from lit_tasks.callbacks.last_checkpoint import LastCheckpoint
 
 _SHOWN = 8  # samples named in a message
@@ -86,8 +87,7 @@ class NonFinite(Callback):
             dist.all_reduce(vote)
             if not vote.item():
                 return
-            found = [None] * trainer.world_size
-            dist.all_gather_object(found, self._found)
+            found = of_all_processes(trainer, found)
         messages = [message for message in found if message is not None]
         if messages:
             raise ValueError(f"{messages[0]}; {_advice(trainer)}")

@@ -1,6 +1,5 @@
 """Pictures in the making, on disk and in loggers that show pictures."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
-from torch import distributed as dist
 
-from lit_tasks.callbacks.shown import show_image
+from lit_tasks.callbacks.gathering import of_all_processes
+from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.whole_files import written_whole
 
 
@@ -94,12 +93,11 @@ class PictureWriter(Callback):
 
         name, losses = row["name"], row["losses"]
         total = [sum(parts) for parts in zip(*losses.values(), strict=True)]
-        text = json.dumps({"name": name, "steps": row["steps"], "loss": total, **losses})
-        _replace(self._folder / f"{name}.json", text.encode())
-        picture = io.BytesIO()
-        figure = loss_curves({"loss": total, **losses})
-        figure.savefig(picture, format="png", dpi=120)
-        _replace(self._folder / f"{name}_loss.png", picture.getvalue())
+        with written_whole(self._folder / f"{name}.json") as beside:
+            content = {"name": name, "steps": row["steps"], "loss": total, **losses}
+            beside.write_text(json.dumps(content))
+        with written_whole(self._folder / f"{name}_loss.png") as beside:
+            loss_curves({"loss": total, **losses}).savefig(beside, format="png", dpi=120)
         frames = sorted((self._folder / name).glob("*.png"))
         if self.animation and len(frames) > 1:
             self._animate(frames, self._folder / f"{name}.gif")
@@ -112,31 +110,20 @@ class PictureWriter(Callback):
         frames = [Image.open(path).convert("RGB").resize((size[0], size[1])) for path in paths]
         each = max(20, round(1000 * self.duration / len(frames)))
         durations = [each] * (len(frames) - 1) + [1500]
-        animation = io.BytesIO()
-        frames[0].save(
-            animation, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
-        )
-        _replace(to, animation.getvalue())
+        how: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "loop": 0}
+        with written_whole(to) as beside:
+            frames[0].save(beside, "GIF", duration=durations, **how)
 
     def _show(self, trainer: Trainer, written: list[tuple[str, str]]) -> None:
         """Show the pictures of all processes, where the loggers of the first one can."""
-        everybody: list[Any] = [written]
-        if trainer.world_size > 1:
-            everybody = [None] * trainer.world_size
-            dist.all_gather_object(everybody, written)
+        everybody = of_all_processes(trainer, written)
         if not trainer.is_global_zero:
             return
-        for name, path in (pair for pairs in everybody for pair in pairs):
+        for name, path in everybody:
             if Path(path).is_file():
                 show_image(trainer, f"pictures/{name}", Path(path), trainer.global_step)
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    _replace(path, file.getvalue())
-
-
-def _replace(path: Path, content: bytes) -> None:
     with written_whole(path) as beside:
-        beside.write_bytes(content)
+        Image.fromarray(pixels).save(beside, "PNG")

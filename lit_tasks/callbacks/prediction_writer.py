@@ -1,5 +1,6 @@
 """Rows of ``predict`` on disk: in input order, each once, on any number of processes."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._pytree import tree_leaves
 
+from lit_tasks.callbacks.prediction_identity import identity, is_told_by
 from lit_tasks.callbacks.prediction_parts import (
     PartFile,
     finished,
@@ -15,7 +17,6 @@ from lit_tasks.callbacks.prediction_parts import (
     write_merged,
 )
 from lit_tasks.callbacks.rank_loader import RankLoader
-from lit_tasks.callbacks.run_identity import identity, matches
 
 
 class PredictionWriter(Callback):
@@ -54,20 +55,21 @@ class PredictionWriter(Callback):
         if len(loaders) != 1:
             raise ValueError(f"predictions are written for one data loader, got {len(loaders)}")
         self._loader = loaders[0] if isinstance(loaders[0], RankLoader) else None
-        folder = self._folder(trainer)
+        parts = self._folder(trainer) / "parts"
         if trainer.is_global_zero:
             mine = identity(trainer, pl_module, self._loader)
-            if not matches(folder / "parts" / "identity.json", mine):
-                shutil.rmtree(folder / "parts", ignore_errors=True)
+            if not is_told_by(parts / "identity.json", mine):
+                shutil.rmtree(parts, ignore_errors=True)
         trainer.strategy.barrier("parts chosen")
-        done = finished(folder / "parts")
+        done = finished(parts)
         # Nobody may add rows before all have read them: they must agree on what is missing.
         trainer.strategy.barrier("parts read")
         if self._loader is not None:
             self._loader.shares.done = frozenset(done)
         if trainer.is_global_zero:
-            matches(folder / "parts" / "identity.json", mine, write=True)
-        self._part = PartFile(folder / "parts" / f"{trainer.global_rank:05}.jsonl")
+            parts.mkdir(parents=True, exist_ok=True)
+            (parts / "identity.json").write_text(json.dumps(mine))
+        self._part = PartFile(parts / f"{trainer.global_rank:05}.jsonl")
 
     def on_predict_batch_end(
         self,

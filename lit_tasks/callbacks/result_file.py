@@ -10,7 +10,7 @@ from lit_tasks.whole_files import written_whole
 Entries = Mapping[str, Mapping[str, Any]]
 
 
-def add(folder: Path, entries: Entries) -> None:
+def add_results(folder: Path, entries: Entries) -> None:
     """Add to the entries of ``results.json``: what they already say of a metric stays.
 
     The file is replaced at once, so that whoever reads it finds a whole one.

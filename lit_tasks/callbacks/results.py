@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_tasks.callbacks.result_file import add
+from lit_tasks.callbacks.result_file import add_results
 
 _LOW, _HIGH, _SAMPLES = "_low", "_high", "samples"
 
@@ -33,7 +33,7 @@ class ResultsWriter(Callback):
             return
         found = {k: float(v) for k, v in trainer.callback_metrics.items()}
         results = fold(found, stage)
-        add(folder, results)
+        add_results(folder, results)
         _print(results)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import distributed as dist
 
+from lit_tasks.callbacks.gathering import of_all_processes
 from lit_tasks.whole_files import written_whole
 
 
@@ -79,11 +79,7 @@ class SampleScores(Callback):
             self._rows.append((position, target, {k: v[at] for k, v in columns.items()}))
 
     def _write(self, trainer: Trainer, stage: str) -> None:
-        rows, self._rows = self._rows, []
-        if trainer.world_size > 1:
-            parts: list[Any] = [None] * trainer.world_size
-            dist.all_gather_object(parts, rows)
-            rows = [row for part in parts for row in part]
+        rows, self._rows = of_all_processes(trainer, self._rows), []
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # every process asks
         rows = list({row[0]: row for row in rows if row[2]}.values())
         if not trainer.is_global_zero or not rows:

@@ -1,4 +1,4 @@
-"""Whether an interrupted prediction is the same as the one that is started now."""
+"""Whether an interrupted prediction is the same as the one that is started."""
 
 import hashlib
 import json
@@ -31,11 +31,8 @@ def identity(
     }
 
 
-def matches(path: Path, mine: Mapping[str, Any], *, write: bool = False) -> bool:
-    """Return whether the file at ``path`` tells the same; write it where asked."""
-    if write:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(mine))
+def is_told_by(path: Path, mine: Mapping[str, Any]) -> bool:
+    """Return whether a file tells this identity; one that cannot be read tells none."""
     try:
         return bool(json.loads(path.read_text()) == mine)
     except (OSError, ValueError):
