@@ -14,13 +14,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks import shipped_configs
+from lit_tasks.runs.settings import read_yaml
 
 
 class SentenceParser(LightningArgumentParser):
@@ -107,16 +107,7 @@ def check_config_files(paths: Iterable[Path]) -> None:
             beside = [p.name for p in path.parent.glob("*.y*ml")]
             near = _did_you_mean(path.name, [*beside, *shipped_configs.names(path.suffix)])
             raise ValueError(f"there is no config file {path}{near}")
-        try:
-            content = yaml.safe_load(path.read_text())
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise ValueError(f"{path}, line {line}, is not YAML: {error.problem}") from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not YAML: it is no UTF-8 text") from error
-        if not isinstance(content, dict):
-            kind = type(content).__name__
-            raise ValueError(f"{path} must hold a mapping of options to values, got {kind}")
+        read_yaml(path)
 
 
 def _did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

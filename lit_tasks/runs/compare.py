@@ -5,38 +5,22 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from lit_tasks.runs import show
 from lit_tasks.runs.comparison import Comparison, compare
 from lit_tasks.runs.folder import find, read
+from lit_tasks.runs.options import OptionParser, answered
 
 _TOLD = 3  # settings that fit into the legend of a picture
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one sentence."""
-        raise ValueError(f"{message}; `lit-tasks compare --help` shows what there is")
-
-
 def main(words: Sequence[str]) -> int:
     """Print a comparison; return the exit code, after one sentence on stderr if it failed."""
-    try:
-        options = _options(words)
-        return _run(options)
-    except (ValueError, OSError) as error:
-        text = (
-            f"{error.strerror}: {error.filename}"
-            if isinstance(error, OSError) and error.strerror
-            else error
-        )
-        print(f"lit-tasks: error: {text}", file=sys.stderr)
-        return 2
+    return answered(lambda: _run(_options(words)))
 
 
 def _options(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = OptionParser(
         prog="lit-tasks compare",
         description="Compare runs by the files in their folders. Repetitions with other seeds are"
         " grouped; runs that were tested on the same samples are compared sample by sample.",

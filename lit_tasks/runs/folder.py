@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_tasks.runs.curves import Row, best_and_last, read_rows
-from lit_tasks.runs.settings import flat
+from lit_tasks.runs.settings import flat, read_yaml
 
 _FILES = ("config.yaml", "metrics.csv", "results.json")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # six times faster where libyaml is there
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,8 @@ def read(path: Path) -> Run:
     if not any("last" in entry for entry in results.values()):
         for name, points in _from_curves(path).items():
             results[name] = {**points, **results.get(name, {})}
-    return Run(path, flat(_yaml(path / "config.yaml")), results)
+    config = path / "config.yaml"
+    return Run(path, flat(read_yaml(config)) if config.is_file() else {}, results)
 
 
 def _from_curves(path: Path) -> dict[str, dict[str, Any]]:
@@ -116,19 +114,4 @@ def _json(path: Path) -> dict[str, dict[str, Any]]:
         raise ValueError(f"{path} is not JSON: it is no UTF-8 text") from error
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise ValueError(f"{path} must hold a mapping of metrics to values")
-    return content
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ValueError(f"{path}, line {line}, is not YAML: {error.problem}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is not YAML: it is no UTF-8 text") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a mapping of settings to values")
     return content

@@ -14,13 +14,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
-
-import yaml
 
 from lit_tasks import shipped_configs
 from lit_tasks.runs import compare
+from lit_tasks.runs.options import OptionParser, answered
 from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
+from lit_tasks.runs.settings import read_yaml
 from lit_tasks.whole_files import written_whole
 
 _INTERRUPTED = 130  # the exit code of a shell for SIGINT
@@ -60,26 +59,13 @@ class Sweep:
         return [drawn(self.parameters, number, seed) for number in range(count)]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one sentence."""
-        raise ValueError(f"{message}; `lit-tasks sweep --help` shows what there is")
-
-
 def main(words: Sequence[str]) -> int:
     """Run a sweep and compare its trials; return the exit code."""
-    try:
-        options, more = _options(words)
-        return _run(read(shipped_configs.found(options.file, "sweeps")), options, more)
-    except (ValueError, OSError) as error:
-        named = isinstance(error, OSError) and error.strerror
-        text = f"{error.strerror}: {error.filename}" if named else error  # type: ignore[union-attr]
-        print(f"lit-tasks: error: {text}", file=sys.stderr)
-        return 2
+    return answered(lambda: _run(*_options(words)))
 
 
 def _options(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = _Parser(
+    parser = OptionParser(
         prog="lit-tasks sweep",
         description="Run the grid or random search of a W&B sweep file without a server. Options"
         " that are not listed here go to every trial, such as --trainer.max_epochs=1.",
@@ -105,12 +91,8 @@ def read(path: Path) -> Sweep:
     if not path.is_file():
         known = ", ".join(shipped_configs.names("", "sweeps"))
         raise ValueError(f"there is no sweep file {path}; give one of yours, or {known}")
-    try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ValueError(f"{path}, line {line}, is not YAML: {error.problem}") from error
-    if not isinstance(said, Mapping) or not isinstance(said.get("parameters"), Mapping):
+    said = read_yaml(path)
+    if not isinstance(said.get("parameters"), Mapping):
         raise ValueError(f"{path} must have parameters: a mapping of settings to what to try")
     method = said.get("method", "grid")
     if method not in ("grid", "random"):
@@ -139,7 +121,8 @@ def command_of(sweep: Sweep, trial: Trial) -> list[str]:
     return [word for said in sweep.command for word in stands_for.get(said, [said])]
 
 
-def _run(sweep: Sweep, options: argparse.Namespace, more: list[str]) -> int:
+def _run(options: argparse.Namespace, more: list[str]) -> int:
+    sweep = read(shipped_configs.found(options.file, "sweeps"))
     folder = options.runs / sweep.name
     trials = sweep.trials(options.trials, options.seed)
     if options.dry_run:

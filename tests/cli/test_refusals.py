@@ -47,7 +47,7 @@ def test_a_wrong_word_is_named_with_its_remedy(
     ("text", "sentence"),
     [
         ("model: [", "wrong.yaml, line 1, is not YAML"),
-        ("- a\n- b\n", "wrong.yaml must hold a mapping of options to values, got list"),
+        ("- a\n- b\n", "wrong.yaml must hold a mapping of settings to values, got list"),
         ("\n\nmodle: {x: 1}\n", "there is no option 'modle.x' (wrong.yaml, line 3)"),
         (
             "trainer:\n  max_epochs: ten\n",
