@@ -1,18 +1,15 @@
 """Anyone's own pictures and captions: a table of files and sentences."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from lit_tasks.data.captioned import Captioned, Described
-from lit_tasks.data.captions import CaptionDataModule, Split
-from lit_tasks.data.rows import BadRows, column_place
-from lit_tasks.data.splits import stratified_parts
-
-_SPLITS = ("train", "val", "test")
+from lit_tasks.data.captioned import Captioned, CaptionedFile
+from lit_tasks.data.captions import CaptionDataModule
+from lit_tasks.data.rows import BadRows, table_rows
+from lit_tasks.data.splits import SPLITS, Split, held_out_fractions, stratified_parts
 
 
 class CaptionFilesDataModule(CaptionDataModule):
@@ -83,16 +80,11 @@ class CaptionFilesDataModule(CaptionDataModule):
             num_workers,
         )  # fmt: skip
         self.save_hyperparameters()
-        if not 0 < val_fraction < 1 or not 0 <= test_fraction < 1 - val_fraction:
-            raise ValueError(
-                "val_fraction must be positive, test_fraction at least 0, and both must leave"
-                f" images to train on, got {val_fraction} and {test_fraction}"
-            )
         self.table = None if table is None else Path(table)
         self.root = None if root is None else Path(root)
         self.columns = (file_column, caption_column, split_column)
-        self.fractions = [1 - val_fraction - test_fraction, val_fraction, test_fraction]
-        self._found: dict[str, list[Described]] = {}
+        self.fractions = held_out_fractions(val_fraction, test_fraction)
+        self._found: dict[str, list[CaptionedFile]] = {}
 
     def read(self, part: Split) -> Captioned:
         """Return pictures and sentences of a part; without a test, those for validation."""
@@ -110,18 +102,18 @@ class CaptionFilesDataModule(CaptionDataModule):
             raise ValueError(f"{self.table}: column {self.columns[2]} says {part} nowhere")
         return self.usable(self._found[part])
 
-    def _split(self, table: Path) -> dict[str, list[Described]]:
+    def _split(self, table: Path) -> dict[str, list[CaptionedFile]]:
         images, splits = read_captions(table, self.root, *self.columns)
         if self.columns[2] is None:
             fractions = [share for share in self.fractions if share > 0]
             places = np.arange(len(images))
             rows = stratified_parts(np.zeros_like(places), places, fractions, self.seed)
-            for name, part in zip(_SPLITS, rows, strict=False):
+            for name, part in zip(SPLITS, rows, strict=False):
                 for row in part.tolist():
                     splits[row] = name
         return {
             name: [image for image, split in zip(images, splits, strict=True) if split == name]
-            for name in _SPLITS
+            for name in SPLITS
         }
 
 
@@ -131,37 +123,24 @@ def read_captions(
     file_column: str,
     caption_column: str,
     split_column: str | None,
-) -> tuple[list[Described], list[str]]:
+) -> tuple[list[CaptionedFile], list[str]]:
     """Return pictures with their sentences, and the split of each, in the order of the file.
 
     Raises:
         FileNotFoundError: There is no such table.
         ValueError: A column is missing, a row is empty or names another split than before.
     """
-    if not table.is_file():
-        raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
-    wanted = [name for name in (file_column, caption_column, split_column) if name is not None]
-    found: dict[str, Described] = {}
+    found: dict[str, CaptionedFile] = {}
     splits: dict[str, str] = {}
-    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.DictReader(file)
-        for name in wanted:
-            column_place(table, name, reader.fieldnames or ())
-        for row in reader:
-            where = f"{table}, line {reader.line_num}"
-            empty = [name for name in wanted if not (row[name] or "").strip()]
-            if empty:
-                raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
-            name, split = row[file_column].strip(), row[split_column] if split_column else ""
-            if split_column and split not in _SPLITS:
-                raise ValueError(
-                    f"{where}: {split_column} must be train, val or test, got {split!r}"
-                )
-            if splits.setdefault(name, split) != split:
-                raise ValueError(f"{where}: {name} is for {split} here and {splits[name]} before")
-            place = (root or table.parent) / name
-            described = found.setdefault(name, Described(name, place, []))
-            described.sentences.append(" ".join(row[caption_column].split()))
+    for where, row in table_rows(table, (file_column, caption_column, split_column)):
+        name, split = row[file_column].strip(), row[split_column] if split_column else ""
+        if split_column and split not in SPLITS:
+            raise ValueError(f"{where}: {split_column} must be train, val or test, got {split!r}")
+        if splits.setdefault(name, split) != split:
+            raise ValueError(f"{where}: {name} is for {split} here and {splits[name]} before")
+        place = (root or table.parent) / name
+        described = found.setdefault(name, CaptionedFile(name, place, []))
+        described.sentences.append(" ".join(row[caption_column].split()))
     if not found:
         raise ValueError(f"{table} has no rows; give a table with captions")
     return list(found.values()), [splits[name] for name in found]

@@ -62,7 +62,7 @@ class Captioned:
         )
 
 
-class Described(NamedTuple):
+class CaptionedFile(NamedTuple):
     """One picture of an input, as a reader found it.
 
     Attributes:
@@ -76,7 +76,7 @@ class Described(NamedTuple):
     sentences: list[str]
 
 
-def usable(images: Sequence[Described], skip: bool, pictures: bool = True) -> Captioned:
+def usable(images: Sequence[CaptionedFile], skip: bool, pictures: bool = True) -> Captioned:
     """Return what has a picture and a caption; the rest stops the run or is counted.
 
     Args:
@@ -104,7 +104,7 @@ def usable(images: Sequence[Described], skip: bool, pictures: bool = True) -> Ca
     return Captioned(files, [image.id for image in kept], [image.sentences for image in kept])
 
 
-def _problem(image: Described, skip: bool, pictures: bool) -> str:
+def _problem(image: CaptionedFile, skip: bool, pictures: bool) -> str:
     if not image.sentences:
         return f"image {image.id} ({image.path.name}) has no caption"
     if not pictures:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 from lit_tasks.data.captioned import (
     Captioned,
     CaptionedFeatures,
+    CaptionedFile,
     CaptionedPictures,
-    Described,
     Sentences,
     usable,
 )
@@ -26,12 +26,12 @@ from lit_tasks.data.feature_cache import FeatureCache
 from lit_tasks.data.feature_files import read_features
 from lit_tasks.data.pictures import PictureFiles, files_below
 from lit_tasks.data.rows import BadRows
+from lit_tasks.data.splits import PARTS_OF, Part
+from lit_tasks.data.splits import Split as Split
 from lit_tasks.data.transformed import TransformedPictures, as_it_is
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.text.captions import CaptionVocabulary
 
-Part = Literal["train", "val", "test", "predict"]
-Split = Literal["train", "val", "test"]
 Loader = DataLoader[Any]  # of CaptionBatch
 
 _OFFICIAL = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
@@ -157,14 +157,12 @@ class CaptionDataModule(LightningDataModule):
 
         ``val`` stands for what the validation looks at, see ``validate_on``.
         """
-        part = self.validate_on if part == "val" else part
-        pictures = self._transformed(part, augmented=False)
+        pictures = self._transformed(self._looked_at(part), augmented=False)
         return [pictures.shown(number) for number in numbers]
 
     def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
         """Return the first sentence that somebody wrote about each of some pictures."""
-        part = self.validate_on if part == "val" else part
-        sentences = self.captioned(part).sentences
+        sentences = self.captioned(self._looked_at(part)).sentences
         return [{"reference": next(iter(sentences[at]), "")} for at in positions]
 
     def captioned(self, part: Part) -> Captioned:
@@ -179,18 +177,15 @@ class CaptionDataModule(LightningDataModule):
                 self._parts[part] = found
         return self._parts[part]
 
+    def _looked_at(self, part: Part) -> Part:
+        return self.validate_on if part == "val" else part
+
     # Lightning's hooks.
 
     def setup(self, stage: str) -> None:
         """Read what a stage needs; words come from a checkpoint or the training sentences."""
-        parts: dict[str, tuple[Part, ...]] = {
-            "fit": ("train", self.validate_on),
-            "validate": (self.validate_on,),
-            "test": ("test",),
-            "predict": ("predict",),
-        }
-        for part in parts[stage]:
-            self.captioned(part)
+        for part in PARTS_OF[stage]:
+            self.captioned(self._looked_at(part))
         if stage == "fit":
             self._known()
 
@@ -232,7 +227,7 @@ class CaptionDataModule(LightningDataModule):
             )
         return self._vocabulary
 
-    def usable(self, images: Sequence[Described]) -> Captioned:
+    def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
         """Return what has a picture, where one is needed, and a caption."""
         return usable(images, self.bad_pictures == "skip", self.feature_file is None)
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from lit_tasks.data.captioned import Captioned, Described
-from lit_tasks.data.captions import CaptionDataModule, Split
+from lit_tasks.data.captioned import Captioned, CaptionedFile
+from lit_tasks.data.captions import CaptionDataModule
 from lit_tasks.data.coco_files import read_coco, read_karpathy
 from lit_tasks.data.rows import BadRows
+from lit_tasks.data.splits import Split
 
 
 class CocoCaptionsDataModule(CaptionDataModule):
@@ -75,7 +76,7 @@ class CocoCaptionsDataModule(CaptionDataModule):
         self.root = None if root is None else Path(root)
         self.split = None if split is None else Path(split)
         self.year = year
-        self._karpathy: dict[str, list[Described]] = {}
+        self._karpathy: dict[str, list[CaptionedFile]] = {}
 
     def read(self, part: Split) -> Captioned:
         """Return pictures and sentences of a part; without a test, those for validation."""
@@ -95,7 +96,7 @@ class CocoCaptionsDataModule(CaptionDataModule):
         folder = self.root / path.stem.removeprefix("captions_")
         return self.usable(read_coco(path, folder))
 
-    def _of_split(self, root: Path, split: Path, part: Split) -> list[Described]:
+    def _of_split(self, root: Path, split: Path, part: Split) -> list[CaptionedFile]:
         if not self._karpathy:
             inside = root / split
             self._karpathy = read_karpathy(inside if inside.is_file() else split, root)

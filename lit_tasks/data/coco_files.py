@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.captioned import Described
+from lit_tasks.data.captioned import CaptionedFile
 
 
-def read_coco(path: Path, folder: Path) -> list[Described]:
+def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
     """Return the pictures of an official ``captions_*.json``, in its order.
 
     Args:
@@ -19,11 +19,11 @@ def read_coco(path: Path, folder: Path) -> list[Described]:
     """
     content = read_json(path)
     images = _entries(path, content, "images", {"id": int, "file_name": str})
-    found: dict[int, Described] = {}
+    found: dict[int, CaptionedFile] = {}
     for image in images:
         if image["id"] in found:
             raise ValueError(f"{path}: image {image['id']} is there twice; remove one")
-        found[image["id"]] = Described(image["id"], folder / image["file_name"], [])
+        found[image["id"]] = CaptionedFile(image["id"], folder / image["file_name"], [])
     wanted = {"image_id": int, "caption": str}
     for number, annotation in enumerate(_entries(path, content, "annotations", wanted)):
         where = f"{path}: annotations[{number}] (id {annotation.get('id')})"
@@ -37,7 +37,7 @@ def read_coco(path: Path, folder: Path) -> list[Described]:
     return list(found.values())
 
 
-def read_karpathy(path: Path, root: Path) -> dict[str, list[Described]]:
+def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
     """Return the pictures of train, val and test of ``dataset_coco.json`` and its kin.
 
     What Karpathy calls restval is for training, as everybody takes it. Where the folders of 2014
@@ -46,7 +46,7 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[Described]]:
     Raises:
         ValueError: The file is broken.
     """
-    parts: dict[str, list[Described]] = {"train": [], "val": [], "test": []}
+    parts: dict[str, list[CaptionedFile]] = {"train": [], "val": [], "test": []}
     wanted: dict[str, type] = {"filename": str, "split": str, "sentences": list}
     there: dict[str, bool] = {}
     for number, image in enumerate(_entries(path, read_json(path), "images", wanted)):
@@ -63,7 +63,7 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[Described]]:
             sentences.append(_one_line(where, sentence["raw"]))
         place = _place(root, image, there)
         name = image.get("cocoid", image.get("imgid", image["filename"]))
-        parts[split].append(Described(name, place, sentences))
+        parts[split].append(CaptionedFile(name, place, sentences))
     return parts
 
 

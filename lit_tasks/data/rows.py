@@ -1,7 +1,8 @@
 """Rows of tables: where a column stands, and what happens to a row that cannot be used."""
 
+import csv
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,3 +21,29 @@ def column_place(path: Path | str, name: str, header: Sequence[str]) -> int:
         f"{path} has no column '{name}', only {quoted}{meant}; "
         f"set the argument that says '{name}' (its name ends in _column)"
     )
+
+
+def table_rows(table: Path, columns: Sequence[str | None]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the rows of a CSV file with a header line, each behind its place as errors name it.
+
+    Args:
+        table: The file.
+        columns: Those that must be there and must not be empty, leaving ``None`` out.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A column is missing, or empty in a row.
+    """
+    if not table.is_file():
+        raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
+    wanted = [name for name in columns if name is not None]
+    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        reader = csv.DictReader(file)
+        for name in wanted:
+            column_place(table, name, reader.fieldnames or ())
+        for row in reader:
+            where = f"{table}, line {reader.line_num}"
+            empty = [name for name in wanted if not (row[name] or "").strip()]
+            if empty:
+                raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
+            yield where, row

@@ -9,8 +9,9 @@ from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 from torch import nn
 
-from lit_tasks.data.images import ImageDataModule, Part
+from lit_tasks.data.images import ImageDataModule
 from lit_tasks.data.pictures import PictureFiles, Pictures, files_below
+from lit_tasks.data.splits import Part
 from lit_tasks.scenes import SHAPES, Scene, draw_scene, random_scene
 
 _DRAWING = 1

@@ -1,8 +1,34 @@
-"""Seeded parts of a labelled set that share no text and keep the share of every class."""
+"""The parts of a data set: what they are called, and how one is cut by a seed."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+
+Part = Literal["train", "val", "test", "predict"]
+Split = Literal["train", "val", "test"]
+SPLITS = ("train", "val", "test")
+PARTS_OF: dict[str, tuple[Part, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("predict",),
+}
+"""The parts that each of Lightning's stages needs."""
+
+
+def held_out_fractions(val_fraction: float, test_fraction: float) -> list[float]:
+    """Return the shares of training, validation and test; that of the test may be 0.
+
+    Raises:
+        ValueError: A share is out of its range, or nothing is left to train on.
+    """
+    if not 0 < val_fraction < 1 or not 0 <= test_fraction < 1 - val_fraction:
+        raise ValueError(
+            "val_fraction must be positive, test_fraction at least 0, and both must leave"
+            f" something to train on, got {val_fraction} and {test_fraction}"
+        )
+    return [1 - val_fraction - test_fraction, val_fraction, test_fraction]
 
 
 def stratified_parts(
@@ -10,8 +36,9 @@ def stratified_parts(
 ) -> list[np.ndarray]:
     """Return the rows of each part, in the order of the set; together they are all rows.
 
-    Rows of one group (repeats of one text) go to one part, so a part may be a few rows larger or
-    smaller than its fraction. A group counts as a member of its first row's class.
+    Every class keeps its share. Rows of one group (repeats of one text or picture) go to one part,
+    so a part may be a few rows larger or smaller than its fraction. A group counts as a member of
+    its first row's class.
 
     Args:
         labels: Class of each row, whole numbers.

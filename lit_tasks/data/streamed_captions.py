@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.captioned import Captioned
-from lit_tasks.data.captions import CaptionDataModule, Split
+from lit_tasks.data.captions import CaptionDataModule
 from lit_tasks.data.parquet import parquet_records
 from lit_tasks.data.picture_rows import image_bytes, kept_pictures
 from lit_tasks.data.pictures import read_picture
 from lit_tasks.data.rows import BadRows
+from lit_tasks.data.splits import Split
 from lit_tasks.data.streams import Record, StreamedRows, find_shards
 from lit_tasks.text.captions import CaptionVocabulary
 

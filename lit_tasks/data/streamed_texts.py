@@ -11,10 +11,11 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.labelled_lines import LabelledLinesDataModule
+from lit_tasks.data.row_cache import cached_rows, fingerprint
 from lit_tasks.data.rows import BadRows
+from lit_tasks.data.splits import Part
 from lit_tasks.data.streams import Record, StreamedRows, find_shards, rows_of, versions
-from lit_tasks.data.text import Part, Source
-from lit_tasks.data.text_cache import cached_rows, fingerprint
+from lit_tasks.data.text import Source
 from lit_tasks.data.text_files import Columns, Format, read_rows
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.vocabulary import Vocabulary

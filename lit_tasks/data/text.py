@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.encoded_texts import EncodedTexts, collate
 from lit_tasks.data.rows import BadRows
-from lit_tasks.data.splits import stratified_parts
-from lit_tasks.data.text_cache import numbers_of, words_of
+from lit_tasks.data.splits import PARTS_OF, Part, stratified_parts
+from lit_tasks.data.word_cache import numbers_of, words_of
 from lit_tasks.sampling import LengthBuckets
 from lit_tasks.text.encoding import TextOptions
 from lit_tasks.text.vocabulary import Vocabulary
@@ -25,7 +25,6 @@ from lit_tasks.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Part = Literal["train", "val", "test", "predict"]
 _SHOWN = 300  # characters of a text in a table for people
 
 
@@ -134,15 +133,9 @@ class TextDataModule(LightningDataModule):
         """Read what a stage needs; the vocabulary comes from a checkpoint or the training texts."""
         if self._vocabulary is None and stage == "fit":
             self._learn()
-        parts: dict[str, tuple[Part, ...]] = {
-            "fit": ("train", "val"),
-            "validate": ("val",),
-            "test": ("test",),
-            "predict": ("predict",),
-        }
-        for part in parts[stage]:
+        for part in PARTS_OF[stage]:
             if self._vocabulary is None:
-                self.source(part)  # an input that is not there is named now
+                self.source(part)  # names an input that is not there
             else:
                 self._set(part)
 

@@ -90,8 +90,13 @@ def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
         files = sorted((folder / label).glob("*.txt"), key=_number_in_name)
         for line, file in enumerate(files, start=1):
             text = file.read_text("utf-8", errors="surrogateescape")
-            row = _row(text, label, f"{label}/{file.name}", line)
-            yield {**row, "problem": _problem(row, labelled=True)}
+            yield labelled_row(text, label, f"{label}/{file.name}", line)
+
+
+def labelled_row(text: str, label: str, id: str, line: int) -> Row:
+    """Return a row, with what is wrong with it."""
+    row = _row(text, label, id, line)
+    return {**row, "problem": _problem(row, labelled=True)}
 
 
 def _number_in_name(file: Path) -> tuple[int, str]:

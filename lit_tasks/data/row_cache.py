@@ -1,23 +1,17 @@
-"""Rows, words and word numbers as Arrow files of ``datasets``: made once, then memory-mapped.
+"""Rows as Arrow files of ``datasets``: made once, then memory-mapped.
 
-Every file is found again by a fingerprint of the content it was made from and of the settings that
-shaped it, never by a path or a date, so a changed input is read anew and a moved one is not.
+Every file is found again by a fingerprint of what it was made from and of the settings that shaped
+it, so a changed input is read anew.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_tasks.text.encoding import TextOptions
-from lit_tasks.text.tokenizer import Tokenizer
-from lit_tasks.text.vocabulary import Vocabulary
-
 if TYPE_CHECKING:
-    import pyarrow as pa
     from datasets import Dataset
 
 _VERSION = 1
@@ -70,7 +64,7 @@ def cached_rows(
     from datasets.exceptions import DatasetGenerationError
 
     features = Features({name: Value(kind) for name, kind in columns.items()})
-    with _quiet():
+    with without_bars():
         try:
             return Dataset.from_generator(
                 make,
@@ -86,42 +80,8 @@ def cached_rows(
             raise ValueError(f"{name} has no rows; give one with texts or images") from error
 
 
-def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
-    """Return the column ``words`` of the texts, a list of strings each."""
-    key = fingerprint(rows._fingerprint, "words", vars(tokenizer))
-    return _mapped(rows, partial(_tokenize, tokenizer=tokenizer), key)
-
-
-def numbers_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":
-    """Return the column ``numbers``, the word numbers of each text, truncated (int32)."""
-    cut = (options.max_length, options.truncate)
-    key = fingerprint(words._fingerprint, "numbers", vocabulary.words, cut)
-    return _mapped(words, partial(_number, vocabulary=vocabulary, options=options), key)
-
-
-def _tokenize(table: "pa.Table", tokenizer: Tokenizer) -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.table({"words": tokenizer(table["text"].combine_chunks())})
-
-
-def _number(table: "pa.Table", vocabulary: Vocabulary, options: TextOptions) -> "pa.Table":
-    import pyarrow as pa
-
-    from lit_tasks.text.encoding import encode
-
-    return pa.table({"numbers": encode(table["words"].combine_chunks(), vocabulary, options)})
-
-
-def _mapped(data: "Dataset", function: Callable[..., Any], key: str) -> "Dataset":
-    with _quiet():
-        return data.with_format("arrow").map(
-            function, batched=True, remove_columns=data.column_names, new_fingerprint=key
-        )
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Hide the bars of ``datasets``: a second of work needs none, and logs keep every repaint."""
     import datasets
 
