@@ -20,22 +20,30 @@ def load_plain(path: Path, mmap: bool = False) -> Any:
         ValueError: The file is cut short or damaged, or holds objects of other classes, which only
             code from the file could make.
     """
+    content: Any = None
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if (damaged := archive.testzip()) is not None:
-                    raise ValueError(f"{path} is damaged (in {damaged}); copy or download it again")
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        damaged = _damaged(path)
+        if damaged is None:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, KeyError) as error:
         size = f"{path.stat().st_size:,} bytes"
         raise ValueError(
             f"{path} ({size}) is no complete file of tensors: was it cut short? Copy or download "
             "it again"
         ) from error
-    except ValueError:
-        raise
     except Exception as error:  # UnpicklingError, and whatever a spoilt pickle may raise
         raise ValueError(f"{path} {_reason(error)}") from error
+    if damaged is not None:
+        raise ValueError(f"{path} is damaged (in {damaged}); copy or download it again")
+    return content
+
+
+def _damaged(path: Path) -> str | None:
+    """Return the first part of a zip file whose check sum is wrong."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip()
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lit_tasks.__main__ import main
@@ -213,6 +213,7 @@ def test_a_checkpoint_that_was_spoilt_is_refused(
 
 
 @given(content=st.binary(max_size=300))
+@example(content=b"U\x01\x80")  # a pickled text that is no UTF-8
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_any_bytes_are_a_file_of_tensors_or_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.pt"
