@@ -1,6 +1,7 @@
 """Numbers in, matplotlib figure out: nothing here knows a logger, a task or a screen."""
 
 from collections.abc import Mapping, Sequence
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +65,47 @@ def image_grid(
         axes.imshow(image)
         colour = "black" if right is None else ("darkgreen" if right[i] else "firebrick")
         axes.set_title(title, fontsize=8, color=colour)
+    return figure
+
+
+def attention_maps(
+    images: Sequence[np.ndarray],
+    words: Sequence[Sequence[str]],
+    weights: Sequence[np.ndarray],
+    columns: int = 13,
+) -> "Figure":
+    """Return a figure with a row an image: the image, then where the decoder looked at each word.
+
+    Args:
+        images: ``(S, S, 3)`` each, whole numbers up to 255.
+        words: The sentence about each image; those beyond the columns are left out.
+        weights: Of each image, ``(words, P)``: the weight of each of ``P`` positions, which form
+            a square, row by row.
+        columns: Pictures in a row.
+    """
+    from matplotlib.figure import Figure
+
+    columns = max(2, min(columns, 1 + max((len(w) for w in words), default=1)))
+    rows = max(1, len(images))
+    figure = Figure(figsize=(1.25 * columns, 1.5 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flatten():
+        axes.axis("off")
+    for line, image, sentence, seen in zip(grid, images, words, weights, strict=False):
+        line[0].imshow(image)
+        grey = np.asarray(image).mean(axis=2)
+        height, width = grey.shape
+        side = isqrt(seen.shape[1])
+        for axes, word, share in zip(line[1:], sentence, seen, strict=False):
+            axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
+            axes.imshow(
+                share.reshape(side, side),
+                cmap="inferno",
+                alpha=0.55,
+                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+                interpolation="bilinear",
+            )
+            axes.set_title(word, fontsize=8)
     return figure
 
 
@@ -178,6 +220,22 @@ def overlaid_curves(
     return figure
 
 
+def loss_curves(traces: Mapping[str, Sequence[float]]) -> "Figure":
+    """Return a figure of losses over steps, one line a name, on a logarithmic axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for name, values in traces.items():
+        axes.plot(range(len(values)), values, label=name)
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    if len(traces) > 1:
+        axes.legend(loc="upper right", fontsize=8)
+    return figure
+
+
 def _kinds(rows: Sequence[Mapping[str, float]], most: int) -> dict[str, list[str]]:
     """Return names of curves by what follows the stage, the most telling first."""
     names = [
@@ -216,28 +274,11 @@ def _show_epochs(axes: Any, rows: Sequence[Mapping[str, float]]) -> None:
     last = {int(row["epoch"]): row["step"] for row in rows if "epoch" in row and "step" in row}
     if len(last) < 2:
         return
-    starts = {
-        epoch + 1: step + 1 for epoch, step in last.items()
-    }  # an epoch ends with its last row
+    # An epoch ends with its last row.
+    starts = {epoch + 1: step + 1 for epoch, step in last.items()}
     chosen = sorted(starts)[:: -(-len(starts) // 6)]
     top = axes.secondary_xaxis("top")
     top.set_xticks(
         [starts[epoch] for epoch in chosen], [str(epoch) for epoch in chosen], fontsize=8
     )
     top.set_xlabel("epochs done", fontsize=8)
-
-
-def loss_curves(traces: Mapping[str, Sequence[float]]) -> "Figure":
-    """Return a figure of losses over steps, one line a name, on a logarithmic axis."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    for name, values in traces.items():
-        axes.plot(range(len(values)), values, label=name)
-    axes.set_yscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
-    if len(traces) > 1:
-        axes.legend(loc="upper right", fontsize=8)
-    return figure

@@ -34,7 +34,7 @@ def evenly_spread(count: int, most: int) -> list[int]:
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch's CPU, numpy's and Python's generators inside the block, and put them back."""
     states = torch.get_rng_state(), numpy.random.get_state(), random.getstate()  # noqa: NPY002
-    seed_everything(seed)
+    seed_generators(seed)
     try:
         yield
     finally:
@@ -43,7 +43,7 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(states[2])
 
 
-def seed_everything(seed: int) -> None:
+def seed_generators(seed: int) -> None:
     """Seed torch's CPU, numpy's and Python's generators."""
     torch.default_generator.manual_seed(seed)
     numpy.random.seed(seed % 2**32)  # noqa: NPY002 (the global one is what datasets draw from)

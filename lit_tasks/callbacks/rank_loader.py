@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lit_tasks.sampling import EpochBatches, ShardedBatches, Share, derived_seed, seed_everything
+from lit_tasks.sampling import EpochBatches, ShardedBatches, Share, derived_seed, seed_generators
 
 
 class RankLoader:
@@ -136,11 +136,11 @@ class _Replayed(Dataset[Any]):
     def __getitems__(self, items: list[tuple[int, int]]) -> list[Any]:
         at_once = getattr(self.dataset, "__getitems__", None)
         if at_once is not None:
-            seed_everything(items[0][0])
+            seed_generators(items[0][0])
             samples: list[Any] = at_once([index for _, index in items])
             return samples
         return [self[item] for item in items]
 
     def __getitem__(self, item: tuple[int, int]) -> Any:
-        seed_everything(item[0])
+        seed_generators(item[0])
         return self.dataset[item[1]]

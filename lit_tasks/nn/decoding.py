@@ -1,8 +1,8 @@
 """Sentences from a captioner, many images at once: greedy, drawn at random, or by beam search.
 
 Scores are sums of logarithms of probabilities, the end word's included: a sentence of the longest
-length has to end. Rules change which words are allowed; the probabilities of the
-others keep their values.
+length has to end. Rules change which words are allowed; the probabilities of the others keep their
+values.
 """
 
 from collections.abc import Callable

@@ -33,7 +33,9 @@ def network(name: str, library: Library, drop_path: float) -> nn.Module:
     return net
 
 
-def preprocessing(net: nn.Module, name: str, library: Library, weights: str | Path) -> Any:
+def preprocessing(
+    net: nn.Module, name: str, library: Library, weights: str | Path
+) -> Preprocessing:
     """Return what the weights were trained with, by the library's own record."""
     if library == "timm":
         found = _import("timm.data").resolve_data_config({}, model=net)

@@ -1,6 +1,7 @@
 """Learning from a score of whole sentences: self-critical sequence training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -79,17 +80,15 @@ def ragged(sentences: Sequence[Sequence[int]], device: torch.device) -> tuple[Te
     return torch.tensor(words, device=device), torch.tensor(lengths, device=device)
 
 
-class _evaluating:  # noqa: N801 - reads like a function
-    """Puts a captioner into evaluation mode for a while, where it is a module."""
-
-    def __init__(self, captioner: object) -> None:
-        self.module = captioner if isinstance(captioner, torch.nn.Module) else None
-
-    def __enter__(self) -> None:
-        if self.module is not None:
-            self.before = self.module.training
-            self.module.eval()
-
-    def __exit__(self, *_: object) -> None:
-        if self.module is not None:
-            self.module.train(self.before)
+@contextmanager
+def _evaluating(captioner: object) -> Iterator[None]:
+    """Put a captioner into evaluation mode inside the block, where it is a module."""
+    if not isinstance(captioner, torch.nn.Module):
+        yield
+        return
+    training = captioner.training
+    captioner.eval()
+    try:
+        yield
+    finally:
+        captioner.train(training)

@@ -22,7 +22,7 @@ from lit_tasks.nn.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.nn.scheduled_sampling import with_own_words
 from lit_tasks.nn.self_critical import SelfCritical, self_critical_loss
-from lit_tasks.tasks.captioned_images import drawn
+from lit_tasks.tasks.caption_figures import drawn
 from lit_tasks.tasks.schedule import Decay, check_schedule, learning_rate, scheduled
 from lit_tasks.tasks.step_log import shows_step
 from lit_tasks.tasks.unfreezing import train_stages

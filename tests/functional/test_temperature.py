@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lit_tasks.functional.calibration import class_weights, fit_temperature
+from lit_tasks.functional.calibration import fit_temperature
 
 
 def made_up(samples: int, classes: int, sharpness: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,10 +32,3 @@ def test_temperature_ends_where_no_loss_is_smallest() -> None:
     assert fit_temperature(scores, target) == pytest.approx(1 / 20, rel=1e-6)
     assert fit_temperature(-scores, target) == pytest.approx(20, rel=1e-6)
     assert fit_temperature(scores[:0], target[:0]) == 1.0
-
-
-def test_class_weights_make_classes_count_alike_and_keep_the_scale() -> None:
-    counts = torch.tensor([90, 9, 1])
-    weights = class_weights(counts)
-    torch.testing.assert_close(weights * counts, torch.full((3,), 100 / 3))
-    assert class_weights(torch.tensor([5, 0])).isfinite().all()

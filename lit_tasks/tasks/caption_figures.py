@@ -10,8 +10,7 @@ from torch import Tensor
 
 from lit_tasks.metrics.caption_scores import Described
 from lit_tasks.nn.self_critical import ragged
-from lit_tasks.plots import image_grid
-from lit_tasks.plots_attention import attention_maps
+from lit_tasks.plots import attention_maps, image_grid
 from lit_tasks.sampling import evenly_spread
 
 if TYPE_CHECKING:
