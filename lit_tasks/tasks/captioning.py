@@ -23,7 +23,14 @@ from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.nn.scheduled_sampling import with_own_words
 from lit_tasks.nn.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.tasks.caption_figures import drawn
-from lit_tasks.tasks.schedule import Decay, check_schedule, learning_rate, scheduled
+from lit_tasks.tasks.schedule import (
+    Decay,
+    Rate,
+    check_schedule,
+    in_two_phases,
+    learning_rate,
+    scheduled,
+)
 from lit_tasks.tasks.step_log import shows_step
 from lit_tasks.tasks.unfreezing import train_stages
 
@@ -151,19 +158,11 @@ class CaptioningTask(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
         optimizer = build_optimizer(self.optimizer, self.captioner, self.backbone, self.finetuning)
-        rate = learning_rate if self.self_critical is None else self._rate
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up, rate)
-
-    def _rate(self, step: int, warm_up: int, steps: int, decay: Decay) -> float:
-        """Return the share of the learning rate at a step: each phase of training falls to zero."""
         phase, epochs = self.self_critical, self.trainer.max_epochs
-        assert phase is not None
-        if not epochs or epochs < 0:
-            return learning_rate(step, warm_up, steps, decay)
-        first = min(steps, round(steps * phase.from_epoch / epochs))
-        if step < first:
-            return learning_rate(step, warm_up, first, decay)
-        return phase.lr_factor * learning_rate(step - first, 0, steps - first, decay)
+        rate: Rate = learning_rate
+        if phase is not None and epochs and epochs > 0:
+            rate = in_two_phases(phase.from_epoch / epochs, phase.lr_factor)
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up, rate)
 
     # Freezing.
 

@@ -42,6 +42,23 @@ def learning_rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
     return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + cos(pi * done))}[decay]
 
 
+def in_two_phases(share: float, factor: float) -> Rate:
+    """Return a course in which each of two phases falls to zero.
+
+    Args:
+        share: Of all steps, those of the first phase.
+        factor: What the learning rate is multiplied by in the second.
+    """
+
+    def rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
+        first = min(total, round(total * share))
+        if step < first:
+            return learning_rate(step, warm_up, first, decay)
+        return factor * learning_rate(step - first, 0, total - first, decay)
+
+    return rate
+
+
 def scheduled(
     trainer: Trainer,
     optimizer: Optimizer,

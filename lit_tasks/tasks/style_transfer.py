@@ -17,14 +17,12 @@ from lit_tasks.nn.style_features import Network, StyleFeatures
 from lit_tasks.nn.style_objective import StyleObjective, loss_names
 from lit_tasks.nn.style_tiles import TiledStyleObjective
 from lit_tasks.nn.stylization import Colours, Phase, Start, Stylization, check
-from lit_tasks.plots import image_grid, loss_curves
 from lit_tasks.sampling import derived_seed
 from lit_tasks.tasks.step_log import shows_step
+from lit_tasks.tasks.style_figures import drawn, pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_SHOWN = 8  # pairs in a figure
 
 
 class StyleTransferTask(LightningModule):
@@ -296,12 +294,7 @@ class StyleTransferTask(LightningModule):
             "working": {n: _on_cpu(job.state_dict()) for n, job in self.at_work.items()},
         }
         mine["pictures"] |= {n: job.picture().cpu() for n, job in self.at_work.items()}
-        parts: list[Any] = [mine]
-        if self.trainer.world_size > 1:
-            parts = [None] * self.trainer.world_size
-            first = self.trainer.is_global_zero
-            dist.gather_object(mine, parts if first else None)
-            parts = parts if first else [mine]
+        parts = self._gathered(mine)
         whole = {kind: {n: v for part in parts for n, v in part[kind].items()} for kind in mine}
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint["state_dict"] = {"anchor": self.anchor.detach().clone()} | {
@@ -313,6 +306,15 @@ class StyleTransferTask(LightningModule):
             "names": list(data.names),
             "network": self.objective and self.objective.features.fingerprint(),
         }
+
+    def _gathered(self, mine: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what all processes have on the first one, which writes; elsewhere its own."""
+        if self.trainer.world_size == 1:
+            return [mine]
+        parts: list[Any] = [None] * self.trainer.world_size
+        first = self.trainer.is_global_zero
+        dist.gather_object(mine, parts if first else None)
+        return parts if first else [mine]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over all pictures; those in the middle wait until their turn comes."""
@@ -350,7 +352,7 @@ class StyleTransferTask(LightningModule):
                     "name": name,
                     "step": len(trace),
                     "steps": self.steps,
-                    "picture": _pixels(picture),
+                    "picture": pixels(picture),
                     "losses": dict(zip(self.loss_names, columns, strict=True)),
                 }
             )
@@ -358,27 +360,12 @@ class StyleTransferTask(LightningModule):
 
     def picture_of(self, index: int) -> np.ndarray:
         """Return a finished picture, ``(H, W, 3)`` of whole numbers up to 255."""
-        return _pixels(self.pictures[index])
+        return pixels(self.pictures[index])
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return pictures beside what they were made of, and the losses over the steps."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        images, titles = [], []
-        for index in sorted(self.pictures)[:_SHOWN]:
-            pair = data.pair(index)
-            images += [_pixels(p) for p in (pair["content"], pair["styles"][0])]
-            images.append(_pixels(self.pictures[index]))
-            titles += [*pair["name"].split("__")[:2], "picture"][-3:]
-        traces = {data.names[n]: self.traces[n].sum(dim=1).tolist() for n in sorted(self.pictures)}
-        return {
-            "pictures": image_grid(images, titles, columns=3),
-            "losses": loss_curves(dict(list(traces.items())[:_SHOWN])),
-        }
-
-
-def _pixels(picture: Tensor) -> np.ndarray:
-    pixels: np.ndarray = picture.permute(1, 2, 0).cpu().numpy()
-    return pixels
+        return drawn(data, self.pictures, self.traces)
 
 
 def _on_cpu(value: Any) -> Any:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from lit_tasks.data.paired_pictures import Groups, Pair
 from lit_tasks.data.strokes import draw_strokes
-from lit_tasks.data.style_pairs import Groups, Pair, StylePairsDataModule
+from lit_tasks.data.style_pairs import StylePairsDataModule
 
 
 @pytest.fixture

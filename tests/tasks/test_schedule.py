@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from torch.optim.lr_scheduler import ConstantLR
 
-from lit_tasks.tasks.schedule import check_schedule, learning_rate
+from lit_tasks.tasks.schedule import check_schedule, in_two_phases, learning_rate
 
 
 @pytest.mark.parametrize("decay", ["linear", "cosine", "constant"])
@@ -13,6 +13,14 @@ def test_the_learning_rate_rises_then_falls_to_zero(decay: Any) -> None:
     assert rates[10] == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(1.0 if decay == "constant" else 0.0)
+
+
+def test_each_of_two_phases_falls_to_zero_the_second_from_a_smaller_rate() -> None:
+    course = in_two_phases(0.6, 0.1)
+    rates = [course(step, 0, 100, "linear") for step in range(101)]
+    assert rates[:60] == [learning_rate(step, 0, 60, "linear") for step in range(60)]
+    assert rates[60:] == [0.1 * learning_rate(step, 0, 40, "linear") for step in range(41)]
+    assert rates[100] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""Figures of style transfer: pictures beside what they were made of, and how their losses fell."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from lit_tasks.plots import image_grid, loss_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOWN = 8  # pairs in a figure
+
+
+def drawn(
+    data: Any,
+    pictures: Mapping[int, UInt8[Tensor, "3 _ _"]],
+    traces: Mapping[int, Float[Tensor, "S L"]],
+) -> "dict[str, Figure]":
+    """Return figures by name.
+
+    Args:
+        data: The data module: ``names`` of its pairs, and ``pair(index)``.
+        pictures: Finished pictures by the index of their pair.
+        traces: The parts of the loss at each step, likewise.
+    """
+    images, titles = [], []
+    for index in sorted(pictures)[:_SHOWN]:
+        pair = data.pair(index)
+        images += [pixels(p) for p in (pair["content"], pair["styles"][0], pictures[index])]
+        titles += [*pair["name"].split("__")[:2], "picture"][-3:]
+    curves = {data.names[n]: traces[n].sum(dim=1).tolist() for n in sorted(pictures)[:_SHOWN]}
+    return {"pictures": image_grid(images, titles, columns=3), "losses": loss_curves(curves)}
+
+
+def pixels(picture: UInt8[Tensor, "3 H W"]) -> np.ndarray:
+    """Return a picture as plots want it, ``(H, W, 3)``."""
+    found: np.ndarray = picture.permute(1, 2, 0).cpu().numpy()
+    return found
