@@ -115,6 +115,7 @@ def test_early_stopping_is_one_section() -> None:
 
 
 def test_every_setting_reaches_wandb_offline() -> None:
+    pytest.importorskip("wandb", minversion="0.31", reason="its reader of offline runs is new")
     run = fit(
         "--trainer.logger+=lightning.pytorch.loggers.CSVLogger", "--trainer.logger.save_dir=own"
     )
