@@ -120,4 +120,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # The command imports Watch from this file by name: that module's WATCH is the one to read.
+    import style_overhead
+
+    style_overhead.main()

@@ -33,7 +33,12 @@ class RecurrentCaptioner(nn.Module):
         in_features: Features of an image.
         cell: The recurrent layer, :class:`lit_tasks.nn.recurrent.LSTM` or ``RNN``.
         image: Where the image goes in: the first ``state``; the ``first`` input, in front of the
-                embedding_dim: Numbers of each word's vector.
+            start word; or ``always``: the first state, and beside every word.
+        normalise: Whether each image's (or position's) features get mean 0 and variance 1 first.
+        grid: A map of features is averaged over ``grid * grid`` cells that go in side by side, so
+            that places are told apart; 0 takes the mean over all positions.
+        cell_features: Features that each cell keeps.
+        embedding_dim: Numbers of each word's vector.
         vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
         hidden_size: Features of the state.
         num_layers: Layers on top of each other.
