@@ -33,7 +33,9 @@ def write(name: str, columns: list[str], rows: list[tuple[str, ...]]) -> None:
         writer.writerows(rows)
 
 
-def test_the_commands_for_own_texts_work_in_their_order() -> None:
+def test_the_commands_for_own_texts_work_in_their_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     good = [(f"a fine and moving film {number}", "good") for number in range(40)]
     bad = [(f"a dull and empty film {number}", "bad") for number in range(40)]
     write("reviews.csv", ["text", "label"], good + bad)
@@ -41,5 +43,8 @@ def test_the_commands_for_own_texts_work_in_their_order() -> None:
     assert len(OWN) >= 3
     for command in OWN:
         assert main(shlex.split(command)) == 0, command
+    said = capsys.readouterr().err
+    assert "test --ckpt_path runs/mine/checkpoints/best.ckpt --data.test=my_texts.csv" in said
+    assert "predictions: runs/mine-predictions/predictions/predictions.csv" in said
     with Path("runs/mine-predictions/predictions/predictions.csv").open(newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["good", "bad"]

@@ -71,14 +71,17 @@ def _sentence(error: BaseException) -> str:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not re.match(
-        r"💡|TPU available|Loaded model weights|`weights_only` was not set", record.getMessage()
-    )
+    nothing_to_do = r"💡|TPU available|Loaded model weights|`weights_only` was|Loading `train_data"
+    return not re.match(nothing_to_do, record.getMessage())
 
 
 def _quieten() -> None:
     """Remove advertisements and warnings about things that are as intended."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.pytorch.trainer.connectors.checkpoint_connector",  # a line at every checkpoint
+    ):
         logging.getLogger(name).addFilter(_is_news)
     for message in (
         r".*isinstance\(treespec, LeafSpec\).*",  # torch 2.14 about Lightning's own code

@@ -230,7 +230,10 @@ class TaskCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where everything is and what can be done next."""
         if getattr(rank_zero_only, "rank", 0) == 0:
-            example = getattr(self.datamodule, "predict_example", None)
-            print_end(str(self.subcommand), self.run_dir, example, self.trainer.loggers)
+            examples = {
+                part: getattr(self.datamodule, f"{part}_example", None)
+                for part in ("test", "predict")
+            }
+            print_end(str(self.subcommand), self.run_dir, examples, self.trainer.loggers)
 
     after_validate = after_test = after_predict

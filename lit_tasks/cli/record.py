@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,24 +55,30 @@ def _free_name(folder: Path, command: str) -> Path:
 
 
 def print_end(
-    command: str, run_dir: Path, predict_example: str | None, loggers: Iterable[Logger] = ()
+    command: str,
+    run_dir: Path,
+    examples: Mapping[str, str | None],
+    loggers: Iterable[Logger] = (),
 ) -> None:
     """Print where the run's files are and which commands go on from here.
 
     Args:
         command: The one that ended.
         run_dir: The run's folder.
-        predict_example: What the data module may be given to predict.
+        examples: What the data module may be given to ``predict``, and what it has to be given to
+            ``test`` on, where it has nothing yet.
         loggers: Those of the run; one of W&B may have something to send.
     """
     folder = Path(_shorter(run_dir))
     print(f"run folder: {folder}", file=sys.stderr)
+    for path in sorted(folder.glob("predictions/*")) if command == "predict" else ():
+        print(f"predictions: {path}", file=sys.stderr)
     lines = []
     if command == "fit" and (best := folder / "checkpoints" / "best.ckpt").is_file():
-        lines.append(f"lit-tasks test --ckpt_path {shlex.quote(str(best))}")
-        if predict_example is not None:
-            predict = f"lit-tasks predict --ckpt_path {shlex.quote(str(best))}"
-            lines.append(f"{predict} --data.predict={predict_example}")
+        for task, example in examples.items():
+            if task == "test" or example is not None:
+                words = f"lit-tasks {task} --ckpt_path {shlex.quote(str(best))}"
+                lines.append(f"{words} --data.{task}={example}" if example else words)
     unsent = [logger.unsent for logger in loggers if isinstance(logger, RunWandbLogger)]
     lines += [f"wandb sync {shlex.quote(str(_shorter(path)))}" for path in unsent if path]
     if lines:

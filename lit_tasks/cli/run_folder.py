@@ -5,6 +5,7 @@ the newest. The folder is announced in the environment, because processes that L
 later run the same command again and must come to the same answer.
 """
 
+import errno
 import os
 import secrets
 import time
@@ -23,6 +24,9 @@ def choose(runs: Path, experiment: str, run_dir: Path | None, resume: bool) -> P
         experiment: Name that groups runs, one folder each under ``runs``.
         run_dir: The folder itself, when the user wants to name it.
         resume: Whether to go on in the newest run of the experiment that has a ``last.ckpt``.
+
+    Raises:
+        ValueError: The folder cannot be made or not be written into.
     """
     if announced := os.environ.get(VARIABLE):
         return Path(announced)
@@ -30,7 +34,7 @@ def choose(runs: Path, experiment: str, run_dir: Path | None, resume: bool) -> P
     chosen = (chosen or runs / experiment / _new_name()).absolute()
     os.environ[VARIABLE] = str(chosen)
     if getattr(rank_zero_only, "rank", 0) == 0:
-        chosen.mkdir(parents=True, exist_ok=True)
+        _make(chosen)
         if runs.absolute() in chosen.parents:
             _link_latest(runs.absolute(), chosen)
     return chosen
@@ -64,6 +68,20 @@ def newest_unfinished(experiment_dir: Path) -> Path | None:
     return max(
         folders, key=lambda p: (p / "checkpoints" / "last.ckpt").stat().st_mtime, default=None
     )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise ValueError(
+            f"nothing can be written into the run's folder {folder} ({error.strerror}): choose "
+            "another with --run_dir, or another place for all runs with --runs"
+        ) from error
 
 
 def _new_name() -> str:

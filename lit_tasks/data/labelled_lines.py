@@ -68,6 +68,7 @@ class LabelledLinesDataModule(TextDataModule):
             "test": test,
             "predict": predict,
         }
+        self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.paths = {part: Path(path) for part, path in paths.items() if path is not None}
         self.format = format
         self.columns = Columns(text_column, label_column, id_column)

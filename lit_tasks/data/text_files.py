@@ -51,6 +51,8 @@ def format_of(path: Path, given: Format | None) -> Format:
     """Return the format that was given or that the name of the file ends with."""
     if given is not None:
         return given
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give a file of texts")
     if path.suffix.lower() not in _SUFFIXES:
         raise ValueError(
             f"the format of {path} cannot be told from '{path.suffix}': rename the file to one of "

@@ -51,6 +51,7 @@ def _run(options: argparse.Namespace) -> int:
         print_table(comparison)
     if options.plot is not None:
         plot(comparison, options.plot)
+        print(f"curves: {options.plot}", file=sys.stderr)
     return 0
 
 

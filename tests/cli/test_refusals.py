@@ -96,5 +96,4 @@ def test_a_folder_without_write_permission_is_named(refusal: Refusal) -> None:
 def test_a_run_folder_that_cannot_be_made_is_named(refusal: Refusal) -> None:
     Path("file").touch()
     sentence = refusal("fit", "--config", "toy.yaml", "--run_dir=file/run")
-    assert sentence.startswith("Not a directory")
-    assert "file/run" in sentence
+    assert "file/run (Not a directory): choose another with --run_dir" in sentence

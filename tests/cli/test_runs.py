@@ -128,6 +128,20 @@ def test_every_setting_reaches_wandb_offline() -> None:
     assert summary["config"]["model.init_args.features"] == 4  # what only the data knew
 
 
+def test_a_fit_repeats_nothing_about_defaults_that_nobody_can_act_on() -> None:
+    path = os.pathsep.join(str(Path(__file__).parents[n]) for n in (2, 1))
+    done = subprocess.run(
+        [sys.executable, "-m", "lit_tasks", "fit", "--config", "toy.yaml"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "run folder: " in done.stderr
+    assert "weights_only" not in done.stderr
+    assert "Loading `train_dataloader`" not in done.stderr
+
+
 def test_a_resumed_run_has_the_rows_of_one_never_stopped() -> None:
     whole = fit("--trainer.max_epochs=4")
     fit("--trainer.max_epochs=2", "--run_dir=runs/part")

@@ -98,3 +98,8 @@ def test_folders_are_read_label_after_label() -> None:
     rows = list(read_folders(Path("tests/fixtures/text/aclImdb/test"), ["neg", "pos"]))
     assert [row["label"] for row in rows] == ["neg"] * 10 + ["pos"] * 10
     assert rows[0]["id"] == "neg/0_2.txt"
+
+
+def test_a_folder_is_no_file_of_texts(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder; give a file of texts"):
+        format_of(tmp_path, None)

@@ -195,6 +195,7 @@ def test_the_curves_of_all_runs_are_drawn_into_one_picture(
     picture = tmp_path / "new/curves.png"
     assert main(["compare", str(tmp_path / "runs"), "--plot", str(picture)]) == 0
     assert min(Image.open(picture).size) > 200
+    assert capsys.readouterr().err == f"curves: {picture}\n"
 
 
 def test_fifty_runs_take_less_than_a_second_and_no_framework(tmp_path: Path) -> None:
