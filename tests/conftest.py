@@ -1,10 +1,13 @@
-"""Examples of property tests take as long as a busy machine needs, and are the same in CI."""
+"""What every test runs in; property tests take as long as they need, and are the same in CI."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 from hypothesis import settings
+
+from lit_tasks.__main__ import main
 
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -12,8 +15,26 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep computed features out of the user's cache."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compute on one thread, send nothing to W&B, and leave the user's cache alone."""
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("WANDB_MODE", "offline")
+        patch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
         yield
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that must fail; return its one sentence."""
+
+    def run(*words: str) -> str:
+        capsys.readouterr()
+        assert main(list(words)) != 0
+        lines = capsys.readouterr().err.splitlines()
+        [error] = [line for line in lines if line.startswith("lit-tasks: error: ")]
+        assert not any("Traceback" in line for line in lines)
+        return error.removeprefix("lit-tasks: error: ")
+
+    return run

@@ -1,6 +1,5 @@
 """A dataset and a task of one's own: the very blocks of docs/adding.md, in an empty folder."""
 
-import csv
 import json
 import os
 import re
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from csv_table import table
 
 from lit_tasks.__main__ import main
 
@@ -34,9 +33,6 @@ SMALL = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # as `python -m` does with the folder it is called in
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
-    torch.set_num_threads(1)
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -64,8 +60,7 @@ def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
     results = json.loads(Path(f"{run}-test/results.json").read_text())
     assert "test/loss" in results
     assert list(Path(f"{run}-test/figures").glob("test_*.png"))
-    with Path(f"{run}-predict/predictions/predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(Path(f"{run}-predict/predictions/predictions.csv"))
     assert len(rows) == 300
     assert re.fullmatch(r"digit_\d{4}", next(iter(rows[0].values())))
 

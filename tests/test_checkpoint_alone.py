@@ -1,6 +1,5 @@
 """A checkpoint and an input file in an empty folder: nothing else is needed to predict."""
 
-import csv
 import os
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from csv_table import table
 
 from lit_tasks.__main__ import main
 
@@ -29,7 +29,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--trainer.max_epochs=1",
     ]
     words += ["--model.encoder.vectors=null", "--data.batch_size=8", "--trainer.logger=false"]
-    torch.set_num_threads(1)
     assert main([*words, f"--run_dir={folder}/run"]) == 0
     alone = tmp_path_factory.mktemp("alone") / "model.ckpt"
     shutil.move(folder / "run/checkpoints/best.ckpt", alone)
@@ -38,8 +37,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(run: str) -> list[dict[str, str]]:
-    with Path(run, "predictions/predictions.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return table(Path(run, "predictions/predictions.csv"))
 
 
 def test_a_checkpoint_predicts_in_an_empty_folder(

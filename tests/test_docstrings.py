@@ -83,11 +83,7 @@ def disagreement(node: Documented, configured: bool) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_docstring_describes_every_argument_once_and_in_order(
-    path: Path, request: pytest.FixtureRequest
-) -> None:
-    if path.name == "recurrent_captioner.py":
-        request.applymarker(pytest.mark.xfail(reason="its docstring is being mended"))
+def test_a_docstring_describes_every_argument_once_and_in_order(path: Path) -> None:
     configured = path.parent.name in CONFIGURED
     assert [wrong for node in public(path) if (wrong := disagreement(node, configured))] == []
 

@@ -8,7 +8,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import torch
 from documents import PAGES, ROOT, Command, anchors, commands, flags, links, programs
 
 from lit_tasks import shipped_configs
@@ -23,8 +22,6 @@ RUN_ELSEWHERE = {"adding.md": "test_adding.py"}
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    torch.set_num_threads(1)
 
 
 def value(words: tuple[str, ...], option: str) -> str | None:

@@ -29,9 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path / "notebooks")
     monkeypatch.syspath_prepend(tmp_path / "notebooks")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
-    torch.set_num_threads(1)
     precision, modules = torch.get_default_dtype(), set(sys.modules)
     yield
     torch.set_default_dtype(precision)

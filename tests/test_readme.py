@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
+from csv_table import table
 
 from lit_tasks.__main__ import main
 
@@ -20,9 +20,6 @@ OWN = [c for c in COMMANDS if "reviews.csv" in c or "runs/mine" in c]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
-    torch.set_num_threads(1)
     shutil.copytree(ROOT / "configs", "configs")
 
 
@@ -46,5 +43,5 @@ def test_the_commands_for_own_texts_work_in_their_order(
     said = capsys.readouterr().err
     assert "test --ckpt_path runs/mine/checkpoints/best.ckpt --data.test=my_texts.csv" in said
     assert "predictions: runs/mine-predictions/predictions/predictions.csv" in said
-    with Path("runs/mine-predictions/predictions/predictions.csv").open(newline="") as file:
-        assert [row["label"] for row in csv.DictReader(file)] == ["good", "bad"]
+    rows = table(Path("runs/mine-predictions/predictions/predictions.csv"))
+    assert [row["label"] for row in rows] == ["good", "bad"]

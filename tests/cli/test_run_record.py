@@ -1,6 +1,5 @@
 """What a fit leaves for people: curves, examples, samples, speed; in files and in any logger."""
 
-import csv
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from csv_table import table
 from PIL import Image
 
 from lit_tasks.__main__ import main
@@ -32,11 +32,6 @@ PICTURES = [
 def fit(*words: str) -> Path:
     assert main(["fit", *words]) == 0
     return Path("runs/latest").resolve()
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def wandb_records(run: Path) -> list[dict[str, Any]]:
@@ -164,8 +159,8 @@ def test_each_test_sample_is_written_with_its_own_id_and_score() -> None:
     for name in ("accuracy", "loss"):
         mean = sum(float(row[name]) for row in rows) / len(rows)
         assert mean == pytest.approx(results[f"test/{name}"]["value"], abs=1e-5)
-    with (ROOT / "tests/fixtures/text/reviews.csv").open(newline="") as file:
-        imdb = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
+    reviews = table(ROOT / "tests/fixtures/text/reviews.csv")
+    imdb = [row for row in reviews if row["source"] == "imdb"]
     names = {"0": "neg", "1": "pos"}
     for row in rows:  # the id is the row in the file
         label = imdb[int(row["id"])]["label"]

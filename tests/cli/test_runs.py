@@ -1,6 +1,5 @@
 """Whole commands on the toy task: where things land, what is recorded, what can be resumed."""
 
-import csv
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from csv_table import table
 
 from lit_tasks.__main__ import main
 
@@ -21,8 +21,7 @@ def fit(*words: str) -> Path:
 
 
 def rows(run: Path) -> list[dict[str, str]]:
-    with (run / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return table(run / "metrics.csv")
 
 
 def contents(run: Path) -> dict[Path, bytes]:

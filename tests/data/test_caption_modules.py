@@ -4,14 +4,13 @@ import csv
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from picture_task import SMALL, Means, attached
 from PIL import Image
-from torch import Tensor, nn
 
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.caption_files import CaptionFilesDataModule
@@ -20,50 +19,16 @@ from lit_tasks.data.coco_captions import CocoCaptionsDataModule
 from lit_tasks.data.feature_cache import FeatureCache
 from lit_tasks.data.pictures import PictureFiles
 from lit_tasks.data.transformed import TransformedPictures
-from lit_tasks.nn.preprocessing import Preprocessing
 
 pytest.importorskip("torchvision")
 
 _digest = PictureFiles.digest
 
-SMALL = Preprocessing(size=8, resize=9)
 SENTENCES = {
     1: ["A dog runs .", "The dog is running"],
     2: ["A cat sits on a mat", "a cat"],
     3: ["Two dogs play", "Two dogs"],
 }
-
-
-class Means(nn.Module):
-    """Features that tell the pictures apart, and how many were asked for."""
-
-    out_features = 3
-
-    def __init__(self, positions: int = 0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1))
-        self.images = 0
-        self.feature_shape = (positions, 3) if positions else (3,)
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.images += len(image)
-        means = self.weight * image.float().mean((2, 3))
-        return means.view(-1, *[1] * (len(self.feature_shape) - 1), 3).expand(
-            -1, *self.feature_shape
-        )
-
-
-def attached(module: Any, network: nn.Module | None = None, stage: str = "fit") -> Any:
-    """Give the data module what a trainer would."""
-    task = SimpleNamespace(preprocessing=SMALL, frozen_network=lambda part: network)
-    module.trainer = SimpleNamespace(
-        lightning_module=task,
-        local_rank=0,
-        num_devices=1,
-        strategy=SimpleNamespace(barrier=lambda: None),
-    )
-    module.setup(stage)
-    return module
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import csv
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from picture_task import SMALL, Means, attached
 from PIL import Image
 from torch import Tensor, nn
 
@@ -23,35 +23,6 @@ from lit_tasks.nn.preprocessing import Preprocessing
 pytest.importorskip("torchvision")
 
 IMAGES = Path(__file__).parents[1] / "fixtures/images"
-SMALL = Preprocessing(size=8, resize=9)
-
-
-class Means(nn.Module):
-    """A network whose features are the colours' means; it counts how often it is asked."""
-
-    out_features = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1))
-        self.images = 0
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.images += len(image)
-        return self.weight * image.float().mean((2, 3))
-
-
-def attached(module: Any, network: nn.Module | None = None) -> Any:
-    """Give the data module what a trainer would."""
-    task = SimpleNamespace(preprocessing=SMALL, frozen_network=lambda part: network)
-    module.trainer = SimpleNamespace(
-        lightning_module=task,
-        local_rank=0,
-        num_devices=1,
-        strategy=SimpleNamespace(barrier=lambda: None),
-    )
-    module.setup("fit")
-    return module
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ And killed in the middle, it continues from the command line to the same rows an
 is found by the first YAML in ``configs/`` that names it.
 """
 
-import csv
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from csv_table import table
 from lightning.pytorch import Callback, LightningModule, Trainer
 from processes import outcomes, run
 
@@ -72,11 +72,6 @@ class Kill(Callback):
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Any) -> None:
         if trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("world", [2])  # alone: test_resume.py, from every checkpoint

@@ -1,6 +1,5 @@
 """Predictions are the same file on any number of processes, also after an interruption."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from cases import Batch, TextClassifier, TextData, trainer
+from csv_table import table
 from processes import outcomes, run
 
 from lit_tasks.callbacks.prediction_parts import PartFile, finished, write_json, write_merged
@@ -59,7 +59,7 @@ def test_predictions_are_the_same_bytes_on_any_number_of_processes(tmp_path: Pat
     alone = files(tmp_path / "1")
     assert len(alone) == 3 * len(SAMPLES)
     assert files(tmp_path / "2") == files(tmp_path / "3") == alone
-    rows = list(csv.DictReader((tmp_path / "1/153/predictions/predictions.csv").open()))
+    rows = table(tmp_path / "1/153/predictions/predictions.csv")
     assert [row["id"] for row in rows] == [f"text-{i}" for i in range(153)]
     assert list(rows[0]) == ["id", "score", "label", "words"]
     lines = (tmp_path / "1/153-lines/predictions/predictions.txt").read_text().split()

@@ -1,9 +1,9 @@
 """What a run leaves for people is the same on several processes, and there is one W&B run."""
 
-import csv
 import os
 from pathlib import Path
 
+from csv_table import table
 from processes import run
 
 ROOT = Path(__file__).parents[2]
@@ -14,16 +14,10 @@ def command(name: str, folder: str, *words: str) -> int:
     from lit_tasks.__main__ import main
 
     os.chdir(ROOT)  # the overlays name fixtures from here
-    os.environ["WANDB_MODE"] = "offline"
     configs = [word for path in CONFIGS for word in ("--config", path)]
     devices = f"--trainer.devices={os.environ.get('WORLD_SIZE', 1)}"
     where = [f"--run_dir={folder}", "--trainer.accelerator=cpu", devices]
     return main([name, *configs, *words, *where])
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_two_processes_leave_one_wandb_run_and_the_tables_of_one(tmp_path: Path) -> None:

@@ -221,7 +221,6 @@ def test_a_local_sweep_of_two_processes_a_trial_gives_both_the_same_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("WANDB_MODE", "offline")
     content = {
         "name": "two",
         "command": [

@@ -27,7 +27,6 @@ ARCHITECTURE = {"name": "test_resnet", "weights": "random", "size": 32}
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    torch.set_num_threads(1)
 
 
 def task_of(**options: Any) -> ImageClassificationTask:

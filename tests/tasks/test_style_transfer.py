@@ -1,6 +1,5 @@
 """Style transfer through the command line: its files, its processes, and what it goes on from."""
 
-import csv
 import json
 import os
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from csv_table import table
 from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from processes import run
@@ -35,9 +35,6 @@ class Stop(Callback):
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
-    torch.set_num_threads(1)
     draw = np.random.default_rng(0)
     for number, size in enumerate(((20, 26), (24, 22), (22, 22))):
         pixels = draw.integers(256, size=(*size, 3), dtype=np.uint8)
@@ -98,8 +95,7 @@ def test_a_grid_of_pairs_becomes_pictures_with_all_that_belongs_to_them(folder: 
         assert Path(f"run/pictures/{name}_loss.png").is_file()
         steps = sorted(path.stem for path in Path(f"run/pictures/{name}").iterdir())
         assert steps == ["000002", "000004", "000006"]
-    with Path("run/metrics.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    rows = [row for row in table(Path("run/metrics.csv")) if row["train/loss"]]
     first, second = (json.loads(Path(f"run/pictures/{n}.json").read_text()) for n in NAMES[:2])
     expected = (first["loss"][1] + second["loss"][1]) / 2
     assert float(rows[0]["train/loss"]) == pytest.approx(expected, rel=1e-5)
@@ -118,8 +114,7 @@ def test_a_checkpoint_has_pictures_and_no_network_and_needs_no_files(folder: Pat
     for name in NAMES:
         files = [Path(f"{run}/pictures/{name}.png").read_bytes() for run in ("run", "again")]
         assert files[0] == files[1]
-    with Path("again/predictions/predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(Path("again/predictions/predictions.csv"))
     assert [row["file"] for row in rows] == [f"pictures/{name}.png" for name in NAMES]
 
 
