@@ -72,6 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("a.csv", "", "a.csv has no column 'text', only none"),
         ("a.csv", "text,label\n", "a.csv has no rows"),
         ("a.csv", "text,lable\na,b\n", "no column 'label', only 'text', 'lable' (did you mean"),
+        ("a.csv", "review,label\na,b\n", "to the option --data.*_column that is 'text' now"),
         ("a.csv", GOOD + "x,y,z\n", "a.csv, line 20: 2 columns were announced, got 3"),
         ("a.csv", GOOD.encode() + b"caf\xe9,pos\n", "line 20: the bytes are not UTF-8 (0xe9"),
         ("a.csv", GOOD.encode("utf-16"), "a.csv, line 1: the bytes are not UTF-8"),

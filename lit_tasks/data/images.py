@@ -163,7 +163,10 @@ class ImageDataModule(LightningDataModule):
         assert pictures.labels is not None
         self._labels = sorted(set(pictures.labels))
         if len(self._labels) < 2:
-            raise ValueError(f"training needs at least two labels, there is only {self._labels}")
+            raise ValueError(
+                f"training needs at least two labels, there is only {self._labels}: "
+                "give each label a folder of its pictures"
+            )
         counts = self.train_class_counts
         described = ", ".join(
             f"{n:,} {label}" for label, n in zip(self._labels, counts, strict=True)

@@ -19,7 +19,7 @@ def column_place(path: Path | str, name: str, header: Sequence[str]) -> int:
     meant = f" (did you mean '{near[0]}'?)" if near else ""
     raise ValueError(
         f"{path} has no column '{name}', only {quoted}{meant}; "
-        f"set the argument that says '{name}' (its name ends in _column)"
+        f"give the right name to the option --data.*_column that is '{name}' now"
     )
 
 

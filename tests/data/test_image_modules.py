@@ -95,6 +95,12 @@ def test_a_file_that_is_no_image_stops_the_run_or_is_left_out(flat: Path) -> Non
     assert len(found) == 21
 
 
+def test_pictures_of_one_label_alone_are_refused_with_the_remedy(flat: Path) -> None:
+    shutil.rmtree(flat / "light")
+    with pytest.raises(ValueError, match=r"only \['dark'\]: give each label a folder"):
+        attached(ImageFolderDataModule(flat))
+
+
 def test_a_checkpoint_brings_the_labels_and_foreign_ones_are_refused(flat: Path) -> None:
     first = attached(ImageFolderDataModule(IMAGES))
     restored = ImageFolderDataModule(predict=flat)
