@@ -13,16 +13,20 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.progress import Progress
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "results"
 PAGE = ROOT / "docs" / "results.md"
+PICTURES = ROOT / "docs" / "figures"
 README = ROOT / "README.md"
+_WIDTH = 900  # pixels of a picture on the page
 _BEGIN, _END = "<!-- figures of benchmarks/results.py -->", "<!-- end of figures -->"
 
 
@@ -46,6 +50,21 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure of a run that the page shows.
+
+    Attributes:
+        config: Whose runs.
+        figure: Its name in ``figures/`` of the run folder.
+        said: What it shows.
+    """
+
+    config: str
+    figure: str
+    said: str
+
+
+@dataclass(frozen=True)
 class Part:
     """Experiments that share a table.
 
@@ -54,12 +73,14 @@ class Part:
         said: What a reader has to know, before the table.
         experiments: Its rows.
         others: Rows of others: who, and their figures, from the file of a script.
+        picture: What is shown below the table.
     """
 
     title: str
     said: str
     experiments: tuple[Experiment, ...]
     others: tuple[tuple[str, ...], ...] = ()
+    picture: Picture | None = None
 
 
 ANTS = ("--data.root={data}/hymenoptera_data",)
@@ -101,20 +122,30 @@ PARTS = (
             Experiment("image_hymenoptera_frozen", DEV, ANTS, 5, "0.9608 and 0.9542"),
             Experiment("image_hymenoptera_finetune", DEV, ANTS, 5, "0.9477 and 0.9346"),
         ),
+        picture=Picture(
+            "image_hymenoptera_frozen",
+            "val_predictions.png",
+            "Validation images with predicted class and probability",
+        ),
     ),
     Part(
         "Text classification: sentences",
         "Accuracy on the assignment's dev set, best epoch on that set (its test set is not public; "
         "the write-ups' figures are of it, so they are beside ours and not below them).",
         tuple(
-            Experiment(f"text_sentences_{name}", DEV, SENTENCES, cited=cited)
-            for name, cited in (
-                ("bow", "0.953 and 0.9458 (test)"),
-                ("mean", "0.950 (test)"),
-                ("glove", "0.932 (test)"),
-                ("rnn", "0.922 and 0.9223 (test)"),
-                ("lstm", "0.937 (test)"),
+            Experiment(f"text_sentences_{name}", DEV, SENTENCES, seeds, cited)
+            for name, seeds, cited in (
+                ("bow", 5, "0.953 and 0.9458 (test)"),
+                ("mean", 5, "0.950 (test)"),
+                ("glove", 5, "0.932 (test)"),
+                ("rnn", 1, "0.922 and 0.9223 (test)"),
+                ("lstm", 1, "0.937 (test)"),
             )
+        ),
+        picture=Picture(
+            "text_sentences_mean",
+            "learning_curves.png",
+            "Learning curves of mean embeddings",
         ),
     ),
     Part(
@@ -123,7 +154,7 @@ PARTS = (
         "25,000. Earlier versions of these configs had been run on the test split too, so these "
         "are no first looks: take differences of a few thousandths as none.",
         tuple(
-            Experiment(f"text_imdb_{name}", TEST, IMDB)
+            Experiment(f"text_imdb_{name}", TEST, IMDB, 1 if name == "lstm" else 5)
             for name in ("bow", "bow_ngrams", "mean", "mean_ngrams", "glove", "lstm")
         ),
     ),
@@ -162,6 +193,9 @@ PARTS = (
             for name in ("lstm", "attention")
         ),
         caption_baselines("flickr8k_captions"),
+        Picture(
+            "caption_flickr8k_lstm", "val_captions.png", "Generated captions above those of people"
+        ),
     ),
     Part(
         "Captioning: drawn scenes",
@@ -170,6 +204,9 @@ PARTS = (
             Experiment(
                 "caption_scenes_lstm", ("val/bleu4", "test/bleu4", "val/cider_d", "val/rouge_l")
             ),
+        ),
+        picture=Picture(
+            "caption_scenes_lstm", "test_captions.png", "Generated captions of unseen drawn scenes"
         ),
     ),
 )
@@ -187,11 +224,15 @@ def run(experiment: Experiment, seed: int, data: Path, said: Any) -> None:
     words += [word.format(data=data) for word in experiment.words]
     words += [f"--seed_everything={seed}", f"--run_dir={folder}", "--resume=true"]
     said(f"{experiment.config}, seed {seed}")
+    start = time.perf_counter()
     with (folder / "output.txt").open("a") as output:
         environment = {"WANDB_MODE": "disabled", **os.environ}
         code = subprocess.run(
             words, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False
         ).returncode
+    timed = folder / "seconds.txt"  # the sum over all parts of an interrupted run
+    before = float(timed.read_text()) if timed.is_file() else 0.0
+    timed.write_text(f"{before + time.perf_counter() - start:.1f}\n")
     if code:
         raise SystemExit(f"{experiment.config} failed with {code}: see {folder / 'output.txt'}")
     (folder / "running").unlink()
@@ -222,18 +263,14 @@ def cell(folders: list[Path], metric: str) -> str:
 
 
 def seconds(folders: list[Path]) -> str:
-    """Return the mean time from the configuration to the last figure."""
-    found = []
-    for folder in folders:
-        ends = [(folder / name).stat().st_mtime for name in ("config.yaml", "results.json")]
-        found.append(ends[1] - ends[0])
-    mean = round(statistics.mean(found))
-    return f"{mean // 60}:{mean % 60:02}"
+    """Return the median over the seeds of what the command took, from start to end."""
+    found = statistics.median(float((folder / "seconds.txt").read_text()) for folder in folders)
+    return f"{round(found) // 60}:{round(found) % 60:02}"
 
 
-def runs_of(experiment: Experiment) -> list[Path]:
-    """Return the folders of finished runs."""
-    folders = sorted((RUNS / experiment.config).glob("[0-9]*"))
+def folders_of(config: str) -> list[Path]:
+    """Return the folders of a config's finished runs."""
+    folders = sorted((RUNS / config).glob("[0-9]*"))
     return [
         folder
         for folder in folders
@@ -247,7 +284,7 @@ def table(part: Part) -> list[str]:
     heads = ["what", *metrics, "min:s", "write-ups"]
     rows = []
     for experiment in part.experiments:
-        done = runs_of(experiment)
+        done = folders_of(experiment.config)
         cells = [cell(done, metric) for metric in metrics] if done else ["not run"]
         cells += [""] * (len(metrics) - len(cells))
         time = seconds(done) if done else ""
@@ -261,7 +298,7 @@ def summary() -> list[str]:
     rows = []
     for part in PARTS:
         for experiment in part.experiments:
-            if done := runs_of(experiment):
+            if done := folders_of(experiment.config):
                 metric = experiment.metrics[-1 if experiment.metrics == TEST else 0]
                 command = f"`lit-tasks fit --config configs/{experiment.config}.yaml`"
                 rows.append([command, metric, cell(done, metric), experiment.cited])
@@ -272,6 +309,21 @@ def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
     """Return the lines of a table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def shown(picture: Picture | None) -> list[str]:
+    """Copy a figure of the first run that has it into the docs, small; return the page's lines."""
+    if picture is None:
+        return []
+    figures = [folder / "figures" / picture.figure for folder in folders_of(picture.config)]
+    there = [path for path in figures if path.is_file()]
+    if not there:
+        return []
+    name = f"results_{picture.config}.jpg"
+    with Image.open(there[0]) as image:
+        image.thumbnail((_WIDTH, 2 * _WIDTH))
+        image.convert("RGB").save(PICTURES / name, quality=80)
+    return ["", f"![{picture.said}](figures/{name})"]
 
 
 def page() -> str:
@@ -285,7 +337,7 @@ def page() -> str:
         "Times are on two cores that other work shared.",
     ]
     for part in PARTS:
-        lines += ["", f"## {part.title}", "", part.said, "", *table(part)]
+        lines += ["", f"## {part.title}", "", part.said, "", *table(part), *shown(part.picture)]
     return "\n".join(lines) + "\n"
 
 
