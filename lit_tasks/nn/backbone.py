@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_tasks.nn import pretrained
 from lit_tasks.nn.preprocessing import Preprocessing
-from lit_tasks.nn.pretrained import Library, Weights, last_layer
+from lit_tasks.nn.pretrained import Library, Weights, cut, last_layer
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -35,6 +35,9 @@ class Backbone(nn.Module):
         drop_path: Probability of leaving out a residual branch while its stage is trained.
         output: ``pooled`` features of the whole image, or a ``map``: features of each position
             before they are pooled, row by row.
+        level: Where in a network of timm the map is taken, and the rest left out: 0 is the first
+            of its levels, each mostly half as fine as the one before (``feature_info`` tells);
+            the end when left out.
 
     Attributes:
         out_features: Number of features.
@@ -59,10 +62,15 @@ class Backbone(nn.Module):
         std: tuple[float, float, float] | None = None,
         drop_path: float = 0.0,
         output: Literal["pooled", "map"] = "pooled",
+        level: int | None = None,
     ) -> None:
         super().__init__()
-        self.output = output
+        if level is not None and output != "map":
+            raise ValueError(f"level {level} needs output map, got {output}")
+        self.output, self.level = output, level
         self.network, known, tensors = _build(pretrained, name, weights, library, drop_path)
+        if level is not None:
+            cut(self.network, name, library, level)
         size = size or known.size
         share = crop or known.size / known.resize
         if not 0 < share <= 1:
@@ -93,13 +101,14 @@ class Backbone(nn.Module):
             image = image / 255
         image = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         if self.output == "map":
-            return pretrained.feature_map(self.network, image)
+            return pretrained.feature_map(self.network, image, self.level)
         features: Tensor = self.network(image)
         return features.flatten(1)
 
     def extra_repr(self) -> str:
         """Name what is put out where it is not the usual: it tells apart cached features."""
-        return "" if self.output == "pooled" else f"output={self.output}"
+        level = "" if self.level is None else f", level={self.level}"
+        return "" if self.output == "pooled" else f"output={self.output}{level}"
 
     def stages(self) -> list[list[tuple[str, nn.Module]]]:
         """Return the network's parts from input to output, each as named modules.

@@ -113,12 +113,33 @@ def last_layer(
     return None
 
 
-def feature_map(net: nn.Module, image: Tensor) -> Tensor:
+def cut(net: nn.Module, name: str, library: Library, level: int) -> None:
+    """Leave out of a network of timm all that comes behind one of its levels.
+
+    Raises:
+        ValueError: The network has no such level.
+    """
+    levels = len(getattr(net, "feature_info", ())) if library == "timm" else 0
+    if not hasattr(net, "prune_intermediate_layers") or not levels:
+        raise ValueError(f"level needs a network of timm with levels, got {library}'s {name}")
+    if not 0 <= level < levels:
+        raise ValueError(f"level of {name} must be from 0 to {levels - 1}, got {level}")
+    whole: Any = net
+    whole.prune_intermediate_layers([level], prune_norm=True)
+
+
+def feature_map(net: nn.Module, image: Tensor, level: int | None = None) -> Tensor:
     """Return the features of every position before they are pooled, ``(B, P, F)``, row by row.
 
     Raises:
         ValueError: The network pools in a way that is not known here.
     """
+    if level is not None:
+        cut_off: Any = net
+        [found] = cut_off.forward_intermediates(
+            image, indices=[level], stop_early=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return cast(Tensor, found.flatten(2).mT)
     children, features = dict(net.named_children()), image
     if hasattr(net, "forward_features"):  # timm
         whole: Any = net

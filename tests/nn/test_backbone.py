@@ -179,3 +179,34 @@ def test_a_class_token_is_no_position_of_a_map() -> None:
 def test_a_map_and_pooled_features_are_cached_apart() -> None:
     same = {"name": "test_resnet", "weights": "random", "size": 32}
     assert repr(Backbone(**same)) != repr(Backbone(output="map", **same))
+
+
+def test_a_map_of_an_earlier_level_is_what_the_network_has_there_and_no_more_is_kept() -> None:
+    whole = Backbone(weights="random", size=64)
+    early = Backbone(weights="random", size=64, output="map", level=3).eval()
+    early.network.load_state_dict(whole.network.state_dict(), strict=False)
+    image = torch.rand(2, 3, 64, 64)
+    net: Any = whole.eval().network
+    expected = net.bn1(net.conv_stem((image - early.mean) / early.std))
+    for block in net.blocks[:5]:
+        expected = block(expected)
+    torch.testing.assert_close(early(image), expected.flatten(2).mT)
+    assert early.feature_shape == (16, 112)
+    assert len(early.stages()) < len(whole.stages())
+    assert repr(early) != repr(Backbone(weights="random", size=64, output="map", level=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"level": 2}, "level 2 needs output map, got pooled"),
+        ({"output": "map", "level": 9}, "level of tf_efficientnet_lite0 must be from 0 to 4, got 9"),
+        (
+            {"output": "map", "level": 1, "name": "resnet18", "library": "torchvision"},
+            "level needs a network of timm with levels, got torchvision's resnet18",
+        ),
+    ],
+)
+def test_a_level_that_is_not_there_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Backbone(weights="random", **options)
