@@ -5,9 +5,10 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.captioned import Captioned
-from lit_tasks.data.captions import CaptionDataModule, Split
+from lit_tasks.data.captions import CaptionDataModule
 from lit_tasks.data.scene_sentences import kinds, sentences, told_scene
 from lit_tasks.data.scenes import DrawnScenes
+from lit_tasks.data.splits import Split
 
 _PLACE: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 

@@ -26,8 +26,7 @@ from lit_tasks.data.feature_cache import FeatureCache
 from lit_tasks.data.feature_files import read_features
 from lit_tasks.data.pictures import PictureFiles, files_below
 from lit_tasks.data.rows import BadRows
-from lit_tasks.data.splits import PARTS_OF, Part
-from lit_tasks.data.splits import Split as Split
+from lit_tasks.data.splits import PARTS_OF, Part, Split
 from lit_tasks.data.transformed import TransformedPictures, as_it_is
 from lit_tasks.nn.preprocessing import Preprocessing
 from lit_tasks.text.captions import CaptionVocabulary

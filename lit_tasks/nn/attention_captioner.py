@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lit_tasks.nn.captioner import State, WordInput, WordScores, lesson, norm, remember
-from lit_tasks.nn.recurrent_cells import LSTMCell
+from lit_tasks.nn.captioner import State, WordInput, WordScores, lesson, norm
+from lit_tasks.nn.recurrent_cells import LSTMCell, open_forget_gates
 
 
 class AttentionCaptioner(nn.Module):
@@ -59,7 +59,7 @@ class AttentionCaptioner(nn.Module):
         self.weight = nn.Linear(attention_size, 1, bias=False)
         self.gate = nn.Linear(hidden_size, width)
         self.cell = LSTMCell(embedding_dim + width, hidden_size)
-        remember(self.cell)
+        open_forget_gates(self.cell)
         self.drop = nn.Dropout(dropout)
         self.of_hidden = nn.Linear(hidden_size, embedding_dim)
         self.of_context = nn.Linear(width, embedding_dim, bias=False)

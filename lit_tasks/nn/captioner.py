@@ -191,12 +191,3 @@ class Pooled(nn.Module):
         kept = self.reduce(features).mT.unflatten(2, (side, side))
         row: Tensor = nn.functional.adaptive_avg_pool2d(kept, self.grid).flatten(1)
         return row
-
-
-@torch.no_grad()
-def remember(recurrent: nn.Module) -> None:
-    """Start an LSTM with open forget gates (bias 1): Jozefowicz, Zaremba and Sutskever (2015)."""
-    for name, bias in recurrent.named_parameters():
-        if name.startswith("bias_ih") and bias.numel() == 4 * recurrent.hidden_size:  # type: ignore[operator]
-            size = bias.numel() // 4
-            bias[size : 2 * size] += 1

@@ -15,9 +15,9 @@ from lit_tasks.nn.captioner import (
     WordScores,
     lesson,
     norm,
-    remember,
 )
 from lit_tasks.nn.recurrent import LSTM, RNN
+from lit_tasks.nn.recurrent_cells import open_forget_gates
 
 Image = Literal["state", "first", "always"]
 
@@ -79,7 +79,8 @@ class RecurrentCaptioner(nn.Module):
         layer: Callable[..., LSTM | RNN] = LSTM if cell == "lstm" else RNN
         inputs = embedding_dim * (2 if image == "always" else 1)
         self.recurrent = layer(inputs, hidden_size, num_layers)
-        remember(self.recurrent)
+        if cell == "lstm":
+            open_forget_gates(self.recurrent)
         self.scores = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, num_words))
 
     def initialize(self, words: Sequence[str]) -> str:

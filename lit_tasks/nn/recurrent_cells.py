@@ -1,5 +1,6 @@
 """torch's recurrent cells on derivatives of our own; names, start and state dict are torch's."""
 
+import torch
 from torch import Tensor, nn
 
 from lit_tasks.functional.cells import lstm_cell, rnn_relu_cell, rnn_tanh_cell
@@ -57,3 +58,15 @@ class LSTMCell(nn.LSTMCell):
         x, h, c = _checked(self, input, **{"hx[0]": given[0], "hx[1]": given[1]})
         h, c = lstm_cell(x, (h, c), *_weights(self))
         return (h, c) if input.dim() == 2 else (h.squeeze(0), c.squeeze(0))
+
+
+@torch.no_grad()
+def open_forget_gates(lstm: nn.Module) -> None:
+    """Start an LSTM or its cell with forget gates open (bias 1), so that early inputs last.
+
+    Source: Jozefowicz, Zaremba and Sutskever (2015).
+    """
+    for name, bias in lstm.named_parameters():
+        if name.startswith("bias_ih"):
+            size = len(bias) // 4
+            bias[size : 2 * size] += 1

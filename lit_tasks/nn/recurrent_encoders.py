@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 from lit_tasks.functional.ngrams import keep_tokens
 from lit_tasks.functional.packing import pack_ragged
 from lit_tasks.nn.recurrent import LSTM, RNN
+from lit_tasks.nn.recurrent_cells import open_forget_gates
 from lit_tasks.nn.word_vectors import WordVectors
 
 Pooling = Literal["last", "mean", "max", "concat", "attention"]
@@ -71,7 +72,7 @@ class RecurrentEncoder(nn.Module):
             recurrent_dropout=recurrent_dropout,
         )
         if isinstance(self.recurrent, LSTM):
-            _remember(self.recurrent)
+            open_forget_gates(self.recurrent)
         self.word_dropout = word_dropout
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.pooling = pooling
@@ -139,15 +140,3 @@ def softmax_by_text(scores: Float[Tensor, " N"], lengths: Int[Tensor, " B"]) -> 
     weights = (scores - largest[text]).exp()
     totals = torch.zeros_like(largest).index_add(0, text, weights)
     return weights / totals[text]
-
-
-@torch.no_grad()
-def _remember(lstm: nn.Module) -> None:
-    """Start with open forget gates (bias 1), so that early words reach the end.
-
-    Source: Jozefowicz, Zaremba and Sutskever (2015).
-    """
-    for name, bias in lstm.named_parameters():
-        if name.startswith("bias_ih"):
-            size = len(bias) // 4
-            bias[size : 2 * size] += 1
