@@ -1,6 +1,7 @@
 """Sentences from a map of features: at every word the decoder looks somewhere else."""
 
 from collections.abc import Sequence
+from math import isqrt
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +22,9 @@ class AttentionCaptioner(nn.Module):
         num_words: Words in the vocabulary.
         in_features: Features at each position.
         normalise: Whether each position's features get mean 0 and variance 1 first.
+        positions: Sine waves of row and of column that stand beside each position's features, of 1,
+            2, 4, ... half turns over a square map, so that above and below are told apart; none
+            when 0. After Vaswani et al. (2017), in two dimensions.
         embedding_dim: Numbers of each word's vector.
         vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
         hidden_size: Features of the state.
@@ -38,6 +42,7 @@ class AttentionCaptioner(nn.Module):
         num_words: int,
         in_features: int,
         normalise: bool = False,
+        positions: int = 0,
         embedding_dim: int = 256,
         vectors: str | None = None,
         hidden_size: int = 512,
@@ -50,6 +55,8 @@ class AttentionCaptioner(nn.Module):
         super().__init__()
         self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
         self.norm = norm(in_features, normalise)
+        self.positions = positions
+        in_features += 4 * positions
         self.image_dropout = nn.Dropout1d(image_dropout)
         self.to_state = nn.Linear(in_features, 2 * hidden_size)
         width = context_size or in_features
@@ -103,6 +110,8 @@ class AttentionCaptioner(nn.Module):
             )
         # Dropout1d leaves out whole rows of (B, F, P): a feature, at all positions.
         features = self.image_dropout(self.norm(features).mT).mT
+        if self.positions:
+            features = torch.cat((features, self._places(features)), dim=2)
         h, c = self.to_state(features.mean(dim=1)).tanh().chunk(2, dim=1)
         context = self.context(features)
         return State((context, self.of_position(context)), (h, c))
@@ -130,6 +139,21 @@ class AttentionCaptioner(nn.Module):
         weights = agreement.softmax(dim=-1)
         seen = (weights @ context).flatten(0, 1)
         return self.gate(h).sigmoid() * seen, weights.flatten(0, 1)
+
+    def _places(self, features: Tensor) -> Float[Tensor, "B P W"]:
+        """Return waves that tell row and column of each position of a square map."""
+        side = isqrt(features.shape[1])
+        if side**2 != features.shape[1]:
+            raise ValueError(
+                f"positions needs a square map, got {features.shape[1]} positions: set it to 0"
+            )
+        turns = torch.pi * 2.0 ** torch.arange(self.positions, device=features.device)
+        middles = (torch.arange(side, device=features.device) + 0.5) / side
+        angles = middles[:, None] * turns
+        waves = torch.cat((angles.sin(), angles.cos()), dim=1).to(features.dtype)
+        rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
+        places = torch.cat((rows, columns), dim=2).flatten(0, 1)
+        return places.expand(len(features), -1, -1)
 
     def _scores(self, vectors: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """Return scores from word, state and context: the paper's deep output layer."""

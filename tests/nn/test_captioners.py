@@ -24,6 +24,7 @@ MAKE: dict[str, Any] = {
 }
 MAKE["attention"] = partial(AttentionCaptioner, attention_size=4, **SMALL)
 MAKE["attention-context"] = partial(AttentionCaptioner, attention_size=4, context_size=3, **SMALL)
+MAKE["attention-positions"] = partial(AttentionCaptioner, attention_size=4, positions=2, **SMALL)
 MAKE["ensemble"] = partial(CaptionerEnsemble, member=MAKE["lstm-state-1"], members=2)
 MAKE["ensemble-attention"] = partial(CaptionerEnsemble, member=MAKE["attention"], members=2)
 
@@ -165,3 +166,17 @@ def test_glove_fills_the_first_numbers_of_each_words_vector() -> None:
     assert float(same) > 0.8  # GloVe's own figure is 0.92
     with pytest.raises(ValueError, match="embedding_dim must be at least the 50"):
         RecurrentCaptioner(5, 6, vectors="glove-6b-50d", embedding_dim=20)
+
+
+def test_positions_tell_a_map_from_the_same_map_upside_down() -> None:
+    tokens, lengths = captions([5]), torch.tensor([5])
+    upside_down = maps(1)[:, [2, 3, 0, 1]]
+    for kind, same in (("attention", True), ("attention-positions", False)):
+        model = captioner(kind)
+        found, turned = (model(m, tokens, lengths).scores for m in (maps(1), upside_down))
+        assert torch.allclose(found, turned) == same
+
+
+def test_positions_of_a_map_that_is_no_square_are_refused() -> None:
+    with pytest.raises(ValueError, match="positions needs a square map, got 6 positions"):
+        captioner("attention-positions").begin(maps(1, positions=6))
