@@ -45,3 +45,15 @@ def test_the_commands_for_own_texts_work_in_their_order(
     assert "predictions: runs/mine-predictions/predictions/predictions.csv" in said
     rows = table(Path("runs/mine-predictions/predictions/predictions.csv"))
     assert [row["label"] for row in rows] == ["good", "bad"]
+
+
+def test_the_speeds_of_the_recurrent_layers_are_those_of_the_page_that_the_benchmark_writes() -> (
+    None
+):
+    page = (ROOT / "docs" / "recurrent_speed.md").read_text()
+    rows = re.findall(
+        r"^\| (LSTM|RNN) \| (packed|rectangle), .+ \| ([\d.]+) \|$", README, re.MULTILINE
+    )
+    assert len(rows) == 3
+    for layer, form, ratio in rows:
+        assert f"- {layer.lower()}, {form}, auto: geometric mean of the ratios {ratio}\n" in page
