@@ -1,6 +1,7 @@
 """What every test runs in; property tests take as long as they need, and are the same in CI."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,6 +19,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compute on one thread, send nothing to W&B, and leave the user's cache alone."""
     torch.set_num_threads(1)
+    # A shell that starts the tests in the background has them and their children ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("WANDB_MODE", "offline")

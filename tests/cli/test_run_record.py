@@ -110,7 +110,10 @@ def test_an_interrupted_fit_leaves_its_curves() -> None:
     while time.monotonic() < deadline and not (rows.is_file() and "\n3," in rows.read_text()):
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) != 0
+    try:
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
     assert (rows.parent / "figures/learning_curves.png").is_file()
     last = json.loads((rows.parent / "results.json").read_text())["val/loss"]["last"]["epoch"]
     assert last >= 2  # the signal may come before the validation of epoch 3

@@ -91,7 +91,10 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tiny: Path) -> None:
         time.sleep(0.05)
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal sends
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "interrupted in trial 2; the same command goes on there" in said
     assert (tiny / "runs/tiny/002/checkpoints/last.ckpt").is_file()
