@@ -25,8 +25,9 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 def contents(run: Path) -> dict[Path, bytes]:
-    """Return all files but W&B's own logs, which its service closes a moment later."""
-    return {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix != ".log"}
+    """Return all files but W&B's own records, which its service closes a moment later."""
+    late = (".log", ".wandb")
+    return {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix not in late}
 
 
 def test_a_run_leaves_everything_in_its_folder_and_nothing_elsewhere() -> None:
