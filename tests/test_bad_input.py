@@ -298,8 +298,10 @@ def test_a_folder_that_only_can_be_read_is_named(tmp_path: Path, refusal: Refusa
         sentence = refusal("fit", *TEXTS, f"--run_dir={folder}/run")
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-    rule = f"nothing can be written into the run's folder {folder}/run (Read-only file system)"
-    assert sentence.startswith(f"{rule}: choose another with --run_dir")
+    assert sentence == (
+        f"nothing can be written into the run's folder {folder}/run (Read-only file system): "
+        "choose another with --run_dir, or another place for all runs with --runs"
+    )
 
 
 @pytest.mark.parametrize("name", ["text_stream", "image_stream", "caption_stream"])

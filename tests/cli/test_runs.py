@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import wandb
 import yaml
 from csv_table import table
 
@@ -25,9 +26,9 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 def contents(run: Path) -> dict[Path, bytes]:
-    """Return all files but W&B's own records, which its service closes a moment later."""
-    late = (".log", ".wandb")
-    return {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix not in late}
+    """Return all files but W&B's own logs, when its service has written down the rest."""
+    wandb.teardown()
+    return {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix != ".log"}
 
 
 def test_a_run_leaves_everything_in_its_folder_and_nothing_elsewhere() -> None:

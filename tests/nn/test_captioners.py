@@ -11,6 +11,7 @@ from lit_tasks.nn.attention_captioner import AttentionCaptioner
 from lit_tasks.nn.captioner import Pooled, lesson
 from lit_tasks.nn.captioner_ensemble import CaptionerEnsemble
 from lit_tasks.nn.recurrent_captioner import RecurrentCaptioner
+from lit_tasks.nn.recurrent_cells import open_forget_gates
 
 WORDS, FEATURES = 11, 6
 SMALL = {"embedding_dim": 5, "hidden_size": 7}
@@ -180,3 +181,22 @@ def test_positions_tell_a_map_from_the_same_map_upside_down() -> None:
 def test_positions_of_a_map_that_is_no_square_are_refused() -> None:
     with pytest.raises(ValueError, match="positions needs a square map, got 6 positions"):
         captioner("attention-positions").begin(maps(1, positions=6))
+
+
+@pytest.mark.parametrize("lstm", [nn.LSTM(3, 4, 2, bidirectional=True), nn.LSTMCell(3, 4)])
+def test_open_forget_gates_raises_their_biases_by_one_and_nothing_else(lstm: nn.Module) -> None:
+    before = {name: value.clone() for name, value in lstm.state_dict().items()}
+    open_forget_gates(lstm)
+    for name, value in lstm.state_dict().items():
+        added = torch.zeros(16)
+        added[4:8] = float(name.startswith("bias_ih"))
+        wanted = before[name] + (added if value.ndim == 1 else 0)
+        torch.testing.assert_close(value, wanted)
+
+
+def test_the_gates_of_a_captioner_start_open() -> None:
+    for kind, of in (("lstm-first-1", "recurrent.bias_ih_l0"), ("attention", "cell.bias_ih")):
+        size = SMALL["hidden_size"]
+        gates = captioner(kind).state_dict()[of].view(4, size).mean(dim=1)
+        assert gates.argmax() == 1
+        assert gates[1] > 0.5
