@@ -1,4 +1,4 @@
-"""What every test runs in; property tests take as long as they need, and are the same in CI."""
+"""What every test runs in, and how many examples a property test draws."""
 
 import os
 import signal
@@ -10,15 +10,23 @@ from hypothesis import settings
 
 from lit_tasks.__main__ import main
 
-settings.register_profile("here", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+settings.register_profile("all", deadline=None, max_examples=100)
+settings.register_profile("quick", deadline=None, max_examples=15)
+settings.register_profile("all-ci", settings.get_profile("all"), derandomize=True)
+settings.register_profile("quick-ci", settings.get_profile("quick"), derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw few examples where slow tests are left out, and always the same ones in CI."""
+    quick = "not slow" in config.option.markexpr
+    ci = "-ci" if os.environ.get("CI") else ""
+    settings.load_profile(("quick" if quick else "all") + ci)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compute on one thread, send nothing to W&B, and leave the user's cache alone."""
-    torch.set_num_threads(1)
+    """Compute on one thread or as told, send nothing to W&B, leave the user's cache alone."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     # A shell that starts the tests in the background has them and their children ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:

@@ -16,8 +16,18 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[1]
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["lit_tasks.cli", "lightning.pytorch", "torchmetrics.classification"])
+#: What a command of any task would import in each process, once for all of them.
+PRELOADED = [
+    "wandb.sdk.launch.inputs.internal",  # the first of all: lit_tasks/__main__.py says why
+    "lit_tasks.cli",
+    *(f"lit_tasks.{path.parent.name}.{path.stem}" for kind in ("tasks", "data", "callbacks", "nn")
+      for path in sorted((ROOT / "lit_tasks" / kind).glob("[a-z]*.py"))),
+    "datasets", "matplotlib.backends.backend_agg", "pandas", "timm", "torchmetrics.classification",
+    "torchvision",
+]  # fmt: skip
+SERVER.set_forkserver_preload(PRELOADED)
 
 
 def run(world: int, function: Callable[..., Any], *args: Any, seconds: float = 300) -> list[Any]:
@@ -105,7 +115,7 @@ def _child(
         )
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     try:
         sender.send((True, function(*args)))
     except BaseException:

@@ -210,7 +210,7 @@ def test_a_checkpoint_that_was_spoilt_is_refused(
 
 @given(content=st.binary(max_size=300))
 @example(content=b"U\x01\x80")  # a pickled text that is no UTF-8
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_a_file_of_tensors_or_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.pt"
     path.write_bytes(content)
@@ -220,7 +220,7 @@ def test_any_bytes_are_a_file_of_tensors_or_are_refused(tmp_path: Path, content:
 
 @pytest.mark.parametrize("format", ["lines", "csv", "tsv", "jsonl", "parquet"])
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_rows_of_text_or_are_refused_by_name(
     tmp_path: Path, format: Any, content: bytes
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from csv_table import table
 
 from lit_tasks.__main__ import main
@@ -25,20 +26,46 @@ def test_there_are_configs() -> None:
     assert CONFIGS
 
 
+def words_of(config: Path) -> list[str]:
+    overlay = ROOT / "tests" / "configs" / config.name
+    return ["--config", str(config), "--config", str(overlay)]
+
+
+def fit(words: list[str], folder: Path) -> Path:
+    """Train, and return the best checkpoint; it holds nothing but tensors and plain values."""
+    assert main(["fit", *words, f"--run_dir={folder}/fit"]) == 0
+    best = folder / "fit/checkpoints/best.ckpt"
+    torch.load(best, weights_only=True)
+    return best
+
+
+def predict(words: list[str], best: Path, folder: Path) -> None:
+    assert main(["predict", *words, f"--ckpt_path={best}", f"--run_dir={folder}/predict"]) == 0
+    assert table(folder / "predict/predictions/predictions.csv")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_config_fits_and_predicts(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    words = words_of(config)
+    best = fit(words, tmp_path)
+    results = json.loads((tmp_path / "fit/results.json").read_text())
+    asked = {"val", "test"} if yaml.safe_load(config.read_text()).get("test") else {"val"}
+    assert asked == {name.partition("/")[0] for name in results}
+    predict(words, best, tmp_path)
+
+
+@pytest.mark.slow  # with W&B and two more commands, another two minutes over all configs
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_config_runs_from_fit_to_predict(config: Path, tmp_path: Path) -> None:
-    overlay = ROOT / "tests" / "configs" / config.name
-    words = ["--config", str(config), "--config", str(overlay)]
-    assert main(["fit", *words, f"--run_dir={tmp_path}/fit"]) == 0
-    best = f"{tmp_path}/fit/checkpoints/best.ckpt"
-    torch.load(best, weights_only=True)
-
+    words = words_of(config)
+    best = fit(words, tmp_path)
     for command, stage in (("validate", "val"), ("test", "test")):
         run = tmp_path / command
         assert main([command, *words, f"--ckpt_path={best}", f"--run_dir={run}"]) == 0
         results = json.loads((run / "results.json").read_text())
         assert f"{stage}/loss" in results
         assert all(name.startswith(f"{stage}/") for name in results)
-
-    assert main(["predict", *words, f"--ckpt_path={best}", f"--run_dir={tmp_path}/predict"]) == 0
-    assert table(tmp_path / "predict/predictions/predictions.csv")
+    predict(words, best, tmp_path)

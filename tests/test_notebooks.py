@@ -76,6 +76,7 @@ def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
+@pytest.mark.slow  # six notebooks take as long as a fifth of all other tests
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_from_first_to_last_cell(path: Path) -> None:
     run(json.loads(path.read_text()))

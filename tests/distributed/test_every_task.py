@@ -33,20 +33,26 @@ def commands(*each: tuple[str, ...]) -> list[int]:
     return [main([*words, *where]) for words in each]
 
 
+THREE = pytest.param((1, 2, 3), marks=pytest.mark.slow)  # as many starts again as one and two
+
+
+@pytest.mark.parametrize("worlds", [(1, 2), THREE], ids=str)
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_a_task_gives_the_same_on_any_number_of_processes(config: Path, tmp_path: Path) -> None:
+def test_a_task_gives_the_same_on_any_number_of_processes(
+    config: Path, worlds: tuple[int, ...], tmp_path: Path
+) -> None:
     overlay = ROOT / "tests" / "configs" / config.name
     words = ["--config", str(config), "--config", str(overlay)]
     fit = ("fit", *words, f"--run_dir={tmp_path}/fit")
     assert run(2, commands, fit, seconds=400) == [[0], [0]]
     words.append(f"--ckpt_path={tmp_path}/fit/checkpoints/best.ckpt")
-    for world in (1, 2, 3):
+    for world in worlds:
         stages = [
             (stage, *words, f"--run_dir={tmp_path}/{stage}-{world}")
             for stage in ("validate", "test", "predict")
         ]
         assert run(world, commands, *stages, seconds=400) == [[0, 0, 0]] * world
-    for world in (1, 2, 3):
+    for world in worlds:
         alone, files = (
             {path.name: path.read_bytes() for path in tmp_path.glob(f"predict-{w}/predictions/*")}
             for w in (1, world)

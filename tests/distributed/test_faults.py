@@ -129,6 +129,7 @@ if os.environ["RANK"] == "0":
 """
 
 
+@pytest.mark.slow  # torchrun waits, starts Python anew and imports everything, three times
 def test_torchrun_carries_on_after_a_kill(tmp_path: Path) -> None:
     [whole, _] = run(2, fit, tmp_path / "whole")
     here = Path(__file__).parent

@@ -17,7 +17,6 @@ from lit_tasks.functional.packing import (
 LENGTHS = st.lists(st.integers(0, 7), max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
 @given(lengths=LENGTHS)
 def test_unpacking_gives_back_what_was_packed(lengths: list[int]) -> None:
     given_lengths = torch.tensor(lengths, dtype=torch.int64)
@@ -29,7 +28,6 @@ def test_unpacking_gives_back_what_was_packed(lengths: list[int]) -> None:
     assert torch.equal(lengths_of(packed), given_lengths)
 
 
-@settings(max_examples=40, deadline=None)
 @given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=6))
 def test_ragged_rows_are_packed_as_torch_packs_sequences(lengths: list[int]) -> None:
     values = torch.randn(sum(lengths), 2)
@@ -43,7 +41,6 @@ def test_ragged_rows_are_packed_as_torch_packs_sequences(lengths: list[int]) -> 
         assert torch.equal(one, other)
 
 
-@settings(max_examples=40, deadline=None)
 @given(lengths=LENGTHS, steps=st.integers(0, 2), rows=st.integers(0, 5))
 def test_room_that_a_compiler_leaves_does_not_move_a_row(
     lengths: list[int], steps: int, rows: int
@@ -57,7 +54,6 @@ def test_room_that_a_compiler_leaves_does_not_move_a_row(
     assert torch.equal(roomy.batch_sizes[roomy.batch_sizes > 0], exact.batch_sizes)
 
 
-@settings(max_examples=40, deadline=None)
 @given(lengths=LENGTHS)
 def test_turning_sequences_round_twice_changes_nothing(lengths: list[int]) -> None:
     packed = pack_ragged(torch.arange(sum(lengths)), torch.tensor(lengths, dtype=torch.int64))

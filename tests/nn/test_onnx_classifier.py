@@ -14,7 +14,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
+@pytest.mark.parametrize(
+    "name",
+    ["test_resnet", pytest.param("test_efficientnet", marks=pytest.mark.slow)],  # the same code
+)
 def test_an_exported_classifier_states_the_same_probabilities(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     backbone = Backbone(True, name, "random", size=32)

@@ -116,7 +116,6 @@ def test_state_dicts_load_both_ways_and_start_is_torchs() -> None:
         theirs.load_state_dict(ours.state_dict())
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     kind=st.sampled_from(["lstm", "rnn"]),
     lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5),

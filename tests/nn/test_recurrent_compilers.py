@@ -29,6 +29,7 @@ def example() -> tuple[Tensor, Tensor]:
     return torch.randn(4, 6, 3), torch.tensor([2, 6, 0, 3])
 
 
+@pytest.mark.slow  # tracing and compiling take ten times as long as what is compiled
 @pytest.mark.parametrize("kind", [LSTM, RNN])
 def test_a_model_compiles_into_one_graph_with_the_same_numbers(kind: Any) -> None:
     torch.compiler.reset()
@@ -50,6 +51,7 @@ def test_a_model_compiles_into_one_graph_with_the_same_numbers(kind: Any) -> Non
     torch.testing.assert_close(found, [parameter.grad for parameter in model.parameters()])
 
 
+@pytest.mark.slow  # tracing and compiling take ten times as long as what is compiled
 def test_the_default_compiler_gives_the_same_gradients() -> None:
     torch.compiler.reset()
     model = Classifier(LSTM(3, 5, batch_first=True))
@@ -61,6 +63,7 @@ def test_the_default_compiler_gives_the_same_gradients() -> None:
     torch.testing.assert_close(torch.autograd.grad(loss, list(model.parameters())), expected)
 
 
+@pytest.mark.slow  # tracing and compiling take ten times as long as what is compiled
 def test_an_exported_program_takes_other_batches_and_lengths() -> None:
     model = Classifier(LSTM(3, 5, bidirectional=True, batch_first=True)).eval()
     batch = torch.export.Dim("batch", min=2)  # torch 2.9 takes a batch of one for a case of its own
@@ -71,6 +74,7 @@ def test_an_exported_program_takes_other_batches_and_lengths() -> None:
     torch.testing.assert_close(program.module()(features, lengths), model(features, lengths))
 
 
+@pytest.mark.slow  # exporting takes ten times as long as what is exported
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("kind", "options"),

@@ -35,7 +35,6 @@ def test_white_space_tokens_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("split", ["words", "space"])
-@settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=20), max_size=6))
 def test_every_text_gets_its_own_words_and_none_is_empty(split: str, texts: list[str]) -> None:
     tokenizer = Tokenizer(split)
