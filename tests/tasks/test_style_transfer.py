@@ -164,9 +164,7 @@ def test_finished_pictures_are_skipped_and_the_interrupted_one_goes_on(finished:
         assert Path(f"again/pictures/{name}.png").stat().st_mtime_ns == time
 
 
-def test_another_network_cannot_go_on(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_network_cannot_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=other"]
     assert main(["validate", *words, "--model.network=vgg16"]) == 1
     assert "made with the network squeezenet1_1" in capsys.readouterr().err
