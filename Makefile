@@ -5,19 +5,22 @@ BIN := $(VENV)/bin
 # One thread a process: two test workers share two cores, and figures do not depend on the machine.
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
-.PHONY: help fit test check style format results docs clean
+.PHONY: help fit test test-all check style format results docs clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
 fit: $(VENV)/quickstart  ## train the quickstart's sentiment classifier on real reviews
 	$(BIN)/python -m lit_tasks fit --config configs/quickstart.yaml
 
-test: $(VENV)/dev  ## run the tests
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(VENV)/dev  ## run the tests but for those marked slow
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(PYTEST_OPTIONS)
 
-check: style  ## style, types and import directions, then the tests
-	$(MAKE) test
+test-all: $(VENV)/dev  ## run all tests, with more examples for those that draw them
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_OPTIONS)
+
+check: style  ## style, types and import directions, then all tests
+	$(MAKE) test-all
 
 style: $(VENV)/dev  ## style, types and import directions
 	$(BIN)/ruff check .
