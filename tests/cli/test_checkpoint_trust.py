@@ -1,6 +1,8 @@
 """A checkpoint is data: whatever it says, no code of its choice is imported or run."""
 
 import json
+import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -11,6 +13,8 @@ import pytest
 import torch
 
 from lit_tasks.__main__ import main
+from lit_tasks.data.labelled_lines import LabelledLinesDataModule
+from lit_tasks.tasks.text_classification import TextClassificationTask
 
 Refusal = Callable[..., str]
 TASK = "lit_tasks.tasks.text_classification.TextClassificationTask"
@@ -322,6 +326,65 @@ def test_the_user_may_name_what_he_likes(content: dict[str, Any]) -> None:
     for encoder in ("mine.Enc", "mine._nets.make", "encoder.yaml", ENCODER):
         words = [f"--model.encoder={encoder}", "--trainer.callbacks+=mine.callbacks.Mine"]
         assert main(predict(content, *words)) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": SHELL},
+        {"encoder": json.dumps(SHELL)},
+        {"optimizer": json.dumps(SHELL)},
+        {"encoder": GETOUTPUT},
+        {"encoder": EVIL},
+        {"encoder": "lit_tasks.nn.pretrained.network"},
+        {"encoder": "evil.yaml"},
+        {"_class_path": "evilmod.Enc"},
+        {"_instantiator": "os.system"},
+    ],
+    ids=str,
+)
+def test_no_code_is_chosen_from_python_either(
+    change: dict[str, Any], content: dict[str, Any]
+) -> None:
+    Path("evil.yaml").write_text(json.dumps(SHELL))
+    content["hyper_parameters"].update(change)
+    torch.save(content, "model.ckpt")
+    with pytest.raises(ValueError, match=r"model\.ckpt|The instantiator"):
+        TextClassificationTask.load_from_checkpoint("model.ckpt")
+    assert not MARK.exists()
+    content["module_arguments"] = content.pop("hyper_parameters")
+    torch.save(content, "model.ckpt")
+    with pytest.raises(ValueError, match=r"model\.ckpt|The instantiator"):
+        TextClassificationTask.load_from_checkpoint("model.ckpt")
+
+
+def test_a_pickle_is_not_run_from_python(content: dict[str, Any]) -> None:
+    content["hyper_parameters"]["labels"] = Evil()
+    torch.save(content, "model.ckpt")
+    for cls in (TextClassificationTask, LabelledLinesDataModule):
+        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+            cls.load_from_checkpoint("model.ckpt")
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(MARK),)
+
+
+def test_python_loads_what_the_command_line_saved(content: dict[str, Any]) -> None:
+    torch.save(content, "model.ckpt")
+    model = TextClassificationTask.load_from_checkpoint("model.ckpt", dropout=0.5)
+    assert model.dropout.p == 0.5
+    torch.testing.assert_close(model.state_dict(), content["state_dict"])
+    data = LabelledLinesDataModule.load_from_checkpoint("model.ckpt")
+    assert data.labels == ["email.ham", "email.spam"]
+    content["hyper_parameters"]["encoder"]["class_path"] = "mine.Enc"
+    torch.save(content, "model.ckpt")
+    with pytest.raises(ValueError, match=r"wants to import mine\.Enc"):
+        TextClassificationTask.load_from_checkpoint("model.ckpt")
+    with open("model.ckpt", "rb") as file:
+        model = TextClassificationTask.load_from_checkpoint(file, trusted_modules=["mine"])
+    assert type(model.encoder).__module__ == "mine._nets"
 
 
 def test_help_has_the_option(capsys: pytest.CaptureFixture[str]) -> None:
