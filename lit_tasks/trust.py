@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from jsonargparse._common import parsing_settings
+from jsonargparse._typehints import accepts_any_value
 from jsonargparse._util import get_import_path, import_object
 from jsonargparse.typing import get_registered_type
 from lightning.pytorch import LightningDataModule
@@ -383,7 +384,7 @@ def _is_mere_text(text: str) -> bool:
 def _wanted(hint: Any) -> set[str]:
     """Return what a type of a setting asks for: ``text``, a ``class``, or something ``plain``."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if hint in (Any, object, inspect.Parameter.empty, None, str) or origin is Literal:
+    if accepts_any_value(hint) or hint is None or origin is Literal:
         return {"text"}
     if {hint, origin} & {type, collections.abc.Callable}:
         return {"class"}

@@ -6,15 +6,20 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
+from jsonargparse import ArgumentError
+from torch import nn
 
 from lit_tasks.__main__ import main
 from lit_tasks.data.labelled_lines import LabelledLinesDataModule
 from lit_tasks.tasks.text_classification import TextClassificationTask
+from lit_tasks.trust import CheckedParser, Trust, plain
 
 Refusal = Callable[..., str]
 TASK = "lit_tasks.tasks.text_classification.TextClassificationTask"
@@ -31,6 +36,7 @@ POPEN = {
     "class_path": "lit_tasks.runs.sweep.subprocess.Popen",
     "init_args": {"args": ["touch", str(MARK)]},
 }
+MADE = ("mine", "evilmod", "évilmod", "test_evil")  # modules
 EVIL = {"class_path": "evilmod.Enc"}
 
 
@@ -82,7 +88,9 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     Path("mine/evil.py").write_text(f"{mark}class Enc:\n    pass\n")
     yield
     assert not MARK.exists()
-    for name in [name for name in sys.modules if name.split(".")[0] in ("mine", "evilmod")]:
+    for name in [
+        name for name in sys.modules if name.split(".")[0] in ("mine", "evilmod", "évilmod")
+    ]:
         del sys.modules[name]
 
 
@@ -287,10 +295,14 @@ def test_the_user_vouches_for_modules(words: list[str], content: dict[str, Any])
     Path("vouches.yaml").write_text(json.dumps({"trusted_modules": ["mine"], "data": data}))
     content["hyper_parameters"]["encoder"] = encoder
     assert main(predict(content, *words)) == 0
-    content["hyper_parameters"]["encoder"]["class_path"] = "mine._nets.Popen"
-    assert main(predict(content, *words)) != 0
-    content["hyper_parameters"]["encoder"]["class_path"] = "mine._nets.make"
-    assert main(predict(content, *words)) != 0
+
+
+@pytest.mark.parametrize("name", ["Popen", "make"])
+def test_a_trusted_module_gives_its_own_classes_alone(
+    name: str, content: dict[str, Any], refusal: Refusal
+) -> None:
+    content["hyper_parameters"]["encoder"] = {"class_path": f"mine._nets.{name}"}
+    refusal(*predict(content, "--trusted_modules=mine"))
 
 
 def test_a_class_that_the_user_names_vouches_for_its_module_alone(
@@ -305,8 +317,7 @@ def test_a_class_that_the_user_names_vouches_for_its_module_alone(
     parameters = content["hyper_parameters"]
     parameters["_class_path"] = "mine.tasks.Task"
     parameters["encoder"]["class_path"] = "mine.tasks.Enc"
-    for words in (["--model=mine.tasks.Task"], ["--model", "mine.tasks.Task"]):
-        assert main(predict(content, *words)) == 0
+    assert main(predict(content, "--model", "mine.tasks.Task")) == 0
     assert main(predict(content, "--model.class_path=mine.tasks.Task")) == 0
     parameters["encoder"]["class_path"] = "mine.evil.Enc"
     assert "wants to import mine.evil.Enc" in refusal(*predict(content, "--model=mine.tasks.Task"))
@@ -323,9 +334,139 @@ def test_the_user_may_name_what_he_likes(content: dict[str, Any]) -> None:
         "class Enc(M):\n    pass\n"
         "def make(num_embeddings: int) -> M:\n    return M(num_embeddings, 3)\n"
     )
-    for encoder in ("mine.Enc", "mine._nets.make", "encoder.yaml", ENCODER):
+    for encoder in ("mine._nets.make", "encoder.yaml"):
         words = [f"--model.encoder={encoder}", "--trainer.callbacks+=mine.callbacks.Mine"]
         assert main(predict(content, *words)) == 0
+
+
+@dataclass
+class Options:
+    inner: nn.Module | None = None
+    word: str = ""
+
+
+class Pair(NamedTuple):
+    inner: nn.Module | None = None
+
+
+class Slots(nn.Module):
+    def __init__(
+        self,
+        anything: Any = None,
+        untyped=None,
+        text: str = "",
+        texts: dict[str, list[str]] | None = None,
+        path: Path | None = None,
+        module: nn.Module | None = None,
+        modules: list[nn.Module] | None = None,
+        by_name: dict[str, nn.Module] | None = None,
+        call: Callable | None = None,
+        make: Callable[[int], nn.Module] | None = None,
+        kind: type[nn.Module] | None = None,
+        either: str | Callable[[int], nn.Module] = "relu",
+        other: Callable[[int], nn.Module] | str = "relu",
+        options: Options | None = None,
+        pair: Pair | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__()
+
+
+RELU = {"class_path": "torch.nn.ReLU"}
+
+
+@lru_cache(maxsize=1)
+def slots_parser() -> CheckedParser:
+    parser = CheckedParser(exit_on_error=False)
+    parser.add_subclass_arguments(Slots, "module", fail_untyped=False)
+    return parser
+
+
+def slots(**settings: Any) -> None:
+    """Check settings of a class with options of many types."""
+    spec = {"class_path": f"{__name__}.Slots", "init_args": plain(settings, "model.ckpt")}
+    Trust("model.ckpt", [__name__, "mine"]).check(slots_parser(), {"module": spec})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"anything": RELU, "untyped": [{"deep": RELU}]},
+        {"anything": "torch.nn.ReLU", "untyped": "os.system"},
+        {"text": json.dumps(EVIL), "texts": {"a": ["os.system", json.dumps(EVIL), "evil.yaml"]}},
+        {"path": "os.system", "text": "evil.yaml"},
+        {"module": RELU, "modules": [RELU, RELU], "by_name": {"os.system": RELU}},
+        {"call": RELU, "make": RELU, "either": RELU},
+        {"either": "relu", "other": "a text"},
+        {"options": {"inner": RELU, "word": "os.system"}, "pair": {"inner": RELU}},
+    ],
+    ids=str,
+)
+def test_each_slot_takes_what_it_is_for(settings: dict[str, Any]) -> None:
+    Path("evil.yaml").write_text(json.dumps(EVIL))
+    slots(**settings)
+
+
+@pytest.mark.parametrize("evil", [EVIL, POPEN], ids=lambda e: e["class_path"])
+@pytest.mark.parametrize(
+    "name",
+    ["anything", "untyped", "text", "path", "module", "call", "make", "kind", "either", "options"],
+)
+def test_no_slot_takes_a_class_of_others(name: str, evil: dict[str, Any]) -> None:
+    for value in (evil, {"a": [[evil]]}, {"inner": evil}):
+        for settings in ({name: value}, {"more": {name: value}}):
+            with pytest.raises(ValueError, match=r"model\.ckpt"):
+                slots(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {name: text}
+        for name in ("module", "call", "make", "kind", "either", "other", "options", "pair")
+        for text in (json.dumps(EVIL), "evil.yaml", "evilmod.Enc", "class_path: evilmod.Enc")
+    ]
+    + [
+        {name: [text]}
+        for name in ("modules", "by_name", "pair")
+        for text in (json.dumps(EVIL), "evil.yaml", "evilmod.Enc")
+    ]
+    + [{"by_name": {"a": "evil.yaml"}}, {"options": {"inner": "evil.yaml"}}]
+    + [{"anything": json.dumps(text)} for text in (EVIL, [EVIL], {"a": EVIL})]
+    + [{"call": "torch.nn.functional.relu"}, {"kind": "torch.nn.ReLU"}, {"pair": {"inner": "x"}}],
+    ids=str,
+)
+def test_no_string_becomes_a_class(settings: dict[str, Any]) -> None:
+    Path("evil.yaml").write_text(json.dumps(EVIL))
+    with pytest.raises((ValueError, ArgumentError)):
+        slots(**settings)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.nn.functional.relu",
+        "torch.nn.utils.parametrize.cached",
+        "torch.nn.init",
+        "torch.nn.modules.module.torch.hub.load",
+        "torch.nn.Module.__call__",
+        "lightning.pytorch.Trainer",
+        "lightning.pytorch.cli.LightningCLI",
+        "lightning.pytorch.loggers.CSVLogger",
+        "lightning.fabric.loggers.csv_logs._ExperimentWriter",
+        "lightning.pytorch.demos.mnist_datamodule.MNISTDataModule",
+        "lit_tasks.data.feature_cache.FeatureCache",
+        "lit_tasks.data.feature_cache.Path",
+        "lit_tasks.trust.Trust",
+        "lit_tasks.cli.command.TaskCLI",
+        "mine._nets.Popen",
+    ],
+)
+def test_a_trusted_name_of_no_building_block_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"model\.ckpt (names|wants to import) "):
+        slots(anything={"class_path": name})
+    with pytest.raises((ValueError, ArgumentError)):
+        slots(call={"class_path": name})
 
 
 @pytest.mark.parametrize(
