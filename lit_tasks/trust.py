@@ -122,7 +122,7 @@ class Trust:
         self._refusal = None
         try:
             with self.only_trusted(), _looking(self._strictly):
-                parser.parse_object(settings, defaults=False, _skip_required=True)
+                parser.parse_object(settings, defaults=False, _skip_validation=True)
         except ArgumentError as error:
             if self._refusal is None:
                 parser.exit_on_error = exits
@@ -163,14 +163,19 @@ class Trust:
         """Trust the classes that are defined where a class is, which the user imports anyway."""
         with suppress(Exception):  # the parser will say what is wrong
             found = import_object(name, check_path=False)
-            for cls in vars(import_module(found.__module__)).values():
-                if isinstance(cls, type) and cls.__module__ == found.__module__:
+            modules = {found.__module__, name.rpartition(".")[0]}
+            for cls in [
+                each for module in modules for each in vars(import_module(module)).values()
+            ]:
+                if isinstance(cls, type) and cls.__module__ in modules:
                     self._add(cls)
             self._classes[name] = found
 
     def _add(self, cls: type[Any]) -> None:
-        names = [f"{cls.__module__}.{cls.__qualname__}", get_import_path(cls)]
-        self._classes.update({name: cls for name in names if name})
+        names = [f"{cls.__module__}.{cls.__qualname__}"]
+        with suppress(ImportError, AttributeError, ValueError):  # a class inside of a function
+            names.append(str(get_import_path(cls)))
+        self._classes.update({name: cls for name in names if _is_name(name)})
 
     def _allows(self, name: str) -> bool:
         return _is_below(name, (*TRUSTED, *self._chosen)) or name in self._classes
@@ -192,8 +197,8 @@ class Trust:
     def _untrusted(self, name: str) -> str:
         module = name.rpartition(".")[0] or name
         return (
-            f"{self.source} wants to import {name}, which is neither part of lit_tasks nor of a "
-            f"plugin; if you trust this module and the file, add --trusted_modules={module}"
+            f"{self.source} wants to import {name}, which is neither a building block of models "
+            f"nor of a plugin; if you trust this module and the file, add --trusted_modules={module}"
         )
 
     def _strictly(self, key: str, value: Any, hint: Any) -> None:
@@ -203,7 +208,7 @@ class Trust:
             if any(_for_classes(value, hint)):
                 sentence = (
                     f"{self.source} has a string where a class belongs: {key} must be a mapping "
-                    "with a class_path"
+                    "with a class_path; replace it by a flag"
                 )
         else:
             sentence = self._unfit(key, value)
@@ -212,8 +217,11 @@ class Trust:
             raise ValueError(sentence)
 
     def _unfit(self, key: str, value: Any) -> str | None:
-        if any(inspect.isroutine(v) or isinstance(v, type | partial) for v in _flat(value)):
-            return f"{self.source} names a function for {key}: it may name classes only"
+        for each in _flat(value):
+            if inspect.isroutine(each) or isinstance(each, partial):
+                return f"{self.source} names a function for {key}: it may name classes only"
+            if isinstance(each, type) and not self._is_trusted(each):
+                return self._untrusted(f"{each.__module__}.{each.__qualname__}")
         for spec in specs(value):
             name = spec["class_path"]
             try:
@@ -353,7 +361,9 @@ def _for_classes(value: Any, hint: Any) -> Iterator[str]:
     """Yield the strings of a setting of which jsonargparse could make a class or a config."""
     if isinstance(value, str):
         wanted = _wanted(hint)
-        if "class" in wanted and ("text" not in wanted or not _is_mere_text(value)):
+        if "type" in wanted and _is_name(value) and not Path(value).exists():
+            wanted.discard("type")  # it can only be named by a string
+        if wanted & {"class", "type"} and ("text" not in wanted or not _is_mere_text(value)):
             yield value
     elif not (isinstance(value, Namespace | Mapping) and "class_path" in value):
         for inner in _inner(hint, isinstance(value, Namespace | Mapping)):
@@ -382,11 +392,13 @@ def _is_mere_text(text: str) -> bool:
 
 
 def _wanted(hint: Any) -> set[str]:
-    """Return what a type of a setting asks for: ``text``, a ``class``, or something ``plain``."""
+    """Return what a setting asks for: ``text``, a ``class``, a ``type``, or something ``plain``."""
     origin, arguments = get_origin(hint), get_args(hint)
     if accepts_any_value(hint) or hint is None or origin is Literal:
         return {"text"}
-    if {hint, origin} & {type, collections.abc.Callable}:
+    if hint is type or origin is type:
+        return {"type"}
+    if collections.abc.Callable in (hint, origin):
         return {"class"}
     if origin is Annotated:
         return _wanted(arguments[0])

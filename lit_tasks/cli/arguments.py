@@ -73,6 +73,11 @@ class Arguments:
                 sections.pop(key, None)
         if self.configs:
             sections.pop("data", None)
+        for name, _ in self._options():
+            key, _, option = name.replace(".init_args.", ".").partition(".")
+            arguments = sections.get(key, {}).get("init_args", {})
+            if isinstance(arguments.get(option), str):  # a flag replaces it, whatever it says
+                del arguments[option]
         return sections
 
     def ordered(self, sections: dict[str, Any] | None, folder: Path) -> list[str]:

@@ -223,7 +223,7 @@ def test_the_sentence_names_file_class_and_option(
 ) -> None:
     content["hyper_parameters"]["encoder"] = EVIL
     sentence = refusal(*predict(content))
-    assert "model.ckpt wants to import evilmod.Enc, which is neither part of" in sentence
+    assert "model.ckpt wants to import evilmod.Enc, which is neither a building" in sentence
     assert "--trusted_modules=evilmod" in sentence
     content["hyper_parameters"]["encoder"] = json.dumps(SHELL)
     assert "model.ckpt has a string where a class belongs: encoder" in refusal(*predict(content))
@@ -396,7 +396,7 @@ def slots(**settings: Any) -> None:
         {"text": json.dumps(EVIL), "texts": {"a": ["os.system", json.dumps(EVIL), "evil.yaml"]}},
         {"path": "os.system", "text": "evil.yaml"},
         {"module": RELU, "modules": [RELU, RELU], "by_name": {"os.system": RELU}},
-        {"call": RELU, "make": RELU, "either": RELU},
+        {"call": RELU, "make": RELU, "either": RELU, "kind": "torch.nn.ReLU"},
         {"either": "relu", "other": "a text"},
         {"options": {"inner": RELU, "word": "os.system"}, "pair": {"inner": RELU}},
     ],
@@ -433,7 +433,11 @@ def test_no_slot_takes_a_class_of_others(name: str, evil: dict[str, Any]) -> Non
     ]
     + [{"by_name": {"a": "evil.yaml"}}, {"options": {"inner": "evil.yaml"}}]
     + [{"anything": json.dumps(text)} for text in (EVIL, [EVIL], {"a": EVIL})]
-    + [{"call": "torch.nn.functional.relu"}, {"kind": "torch.nn.ReLU"}, {"pair": {"inner": "x"}}],
+    + [
+        {"call": "torch.nn.functional.relu"},
+        {"kind": "torch.nn.functional.relu"},
+        {"pair": {"inner": "x"}},
+    ],
     ids=str,
 )
 def test_no_string_becomes_a_class(settings: dict[str, Any]) -> None:
@@ -526,6 +530,13 @@ def test_python_loads_what_the_command_line_saved(content: dict[str, Any]) -> No
     with open("model.ckpt", "rb") as file:
         model = TextClassificationTask.load_from_checkpoint(file, trusted_modules=["mine"])
     assert type(model.encoder).__module__ == "mine._nets"
+
+
+def test_a_flag_replaces_a_string(content: dict[str, Any]) -> None:
+    content["hyper_parameters"]["encoder"] = "mine._nets.make"
+    words = [f"--model.encoder={ENCODER}", "--model.encoder.embedding_dim=3"]
+    assert main(predict(content)) != 0
+    assert main(predict(content, *words)) == 0
 
 
 def test_help_has_the_option(capsys: pytest.CaptureFixture[str]) -> None:
