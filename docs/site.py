@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 TEXTS = {
     "index.md": "README.md",
     "contributing.md": ".github/CONTRIBUTING.md",
+    "security.md": "SECURITY.md",
     "changelog.md": "CHANGELOG.md",
 }
 ROOMS = ("functional", "nn", "metrics", "data", "tasks", "callbacks", "text")

@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
         TaskCLI(list(argv))
     except SystemExit as stop:
         return _exit_code(stop)
-    except (ValueError, OSError, MisconfigurationException, RuntimeError) as error:
+    except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
         print(f"lit-tasks: error: {_sentence(error)}", file=sys.stderr)
@@ -65,7 +65,8 @@ def _sentence(error: BaseException) -> str:
         return f"the checkpoint does not fit the model: {text.partition(':')[2].strip()}"
     if isinstance(root, ValueError | OSError | MisconfigurationException):
         return text
-    frame = traceback.extract_tb(root.__traceback__)[-1]
+    frames = traceback.extract_tb(root.__traceback__) or traceback.extract_tb(error.__traceback__)
+    frame = frames[-1]
     place = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}"
     return f"{type(root).__name__}: {text} ({place}; {_TRACEBACK}=1 shows the whole trace)"
 

@@ -1,6 +1,7 @@
 """The user's words, put into the order in which they should win."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 
 from lit_tasks import shipped_configs
 from lit_tasks.cli import checkpoint
+from lit_tasks.trust import Trust, specs
 
 
 class Arguments:
@@ -48,22 +50,45 @@ class Arguments:
         """Return the name of the first config, or of the command where there is none."""
         return self.configs[0].stem if self.configs else self.command
 
-    def ordered(self, content: dict[str, Any] | None, ckpt_path: Path, folder: Path) -> list[str]:
+    def trusted(self, ckpt_path: Path) -> Trust:
+        """Return what a checkpoint may name: what the user says so of, or names himself."""
+        modules = [
+            yaml.safe_load(value) for name, value in self._options() if name == "trusted_modules"
+        ]
+        configs = [yaml.safe_load(path.read_text()) for path in self.configs]
+        modules += [config.get("trusted_modules") for config in configs]
+        classes = [
+            value
+            for name, value in self._options()
+            if name in ("model", "data") or name.endswith(".class_path")
+        ]
+        classes += [str(spec["class_path"]) for spec in specs([configs, *self._mappings()])]
+        return Trust(ckpt_path, [str(m) for m in _all(modules)], classes)
+
+    def sections(self, content: dict[str, Any], ckpt_path: Path) -> dict[str, Any]:
+        """Return the checkpoint's sections, without those that the user chose otherwise."""
+        sections = checkpoint.as_config(content, ckpt_path)
+        for key in ("model", "data"):
+            if (given := self.flag(key)) and given != sections.get(key, {}).get("class_path"):
+                sections.pop(key, None)
+        if self.configs:
+            sections.pop("data", None)
+        for name, _ in self._options():
+            key, _, option = name.replace(".init_args.", ".").partition(".")
+            arguments = sections.get(key, {}).get("init_args", {})
+            if isinstance(arguments.get(option), str):  # a flag replaces it, whatever it says
+                del arguments[option]
+        return sections
+
+    def ordered(self, sections: dict[str, Any] | None, folder: Path) -> list[str]:
         """Return the words for the parser, with the checkpoint's settings in their place.
 
         Args:
-            content: The checkpoint, or ``None`` where its settings are not asked for.
-            ckpt_path: Where the checkpoint was read from.
+            sections: The checkpoint's, or ``None`` where its settings are not asked for.
             folder: Where a temporary config may be written.
         """
         configs = list(self.configs)
-        if content is not None:
-            sections = checkpoint.as_config(content, ckpt_path, self.named())
-            for key in ("model", "data"):
-                if (given := self.flag(key)) and given != sections.get(key, {}).get("class_path"):
-                    sections.pop(key, None)
-            if self.configs:
-                sections.pop("data", None)
+        if sections is not None:
             configs.append(checkpoint.write_config(sections, folder))
         return [
             self.command,
@@ -71,9 +96,29 @@ class Arguments:
             *self.flags,
         ]
 
+    def _options(self) -> Iterator[tuple[str, str]]:
+        """Yield name and value of every flag."""
+        for position, word in enumerate(self.flags):
+            name, equals, value = word.partition("=")
+            if name.startswith("--"):
+                after = next(iter(self.flags[position + 1 :]), "")
+                yield name.removeprefix("--").removesuffix("+"), value if equals else after
+
+    def _mappings(self) -> Iterator[Any]:
+        """Yield what flags say in YAML."""
+        for _, value in self._options():
+            if value.startswith(("{", "[")):
+                with suppress(yaml.YAMLError):  # the parser will say what is wrong
+                    yield yaml.safe_load(value)
+
     def named(self) -> list[str]:
         """Return everything that the user wrote, in flags and in configs."""
         return [*self.flags, *(path.read_text() for path in self.configs)]
+
+
+def _all(values: Sequence[Any]) -> Iterator[Any]:
+    for value in values:
+        yield from value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:

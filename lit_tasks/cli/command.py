@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from lit_tasks import trust
 from lit_tasks.cli import checkpoint, run_folder
 from lit_tasks.cli.arguments import Arguments
 from lit_tasks.cli.loggers import after_training, with_csv
@@ -76,16 +77,17 @@ class TaskCLI(LightningCLI):
         check_config_files(self.arguments.configs)
         SentenceParser.config_files = tuple(self.arguments.configs)
         SentenceParser.words = " ".join((*self.arguments.named(), str(CALLBACKS)))
-        super().__init__(
-            parser_class=SentenceParser,
-            parser_kwargs={"allow_abbrev": False},
-            trainer_class=RunTrainer,
-            trainer_defaults=dict(TRAINER_DEFAULTS),
-            save_config_callback=RecordConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-        )
+        with trust.restored():
+            super().__init__(
+                parser_class=SentenceParser,
+                parser_kwargs={"allow_abbrev": False},
+                trainer_class=RunTrainer,
+                trainer_defaults=dict(TRAINER_DEFAULTS),
+                save_config_callback=RecordConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+            )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Build the parser of the one command that is asked for: each costs 0.1 s."""
@@ -103,6 +105,11 @@ class TaskCLI(LightningCLI):
         parser.add_argument(
             "--test", type=bool, default=False, help="fit: test the best checkpoint afterwards"
         )
+        parser.add_argument(
+            "--trusted_modules",
+            type=list[str] | str | None,
+            help="modules of others whose classes the checkpoint may name, such as [my_package]",
+        )
         parser.add_argument("--early_stopping", type=EarlyStopping | None, default=None)
         for name, default in CALLBACKS.items():
             parser.add_argument(f"--{name}", type=Callback | None, default=default)
@@ -114,8 +121,14 @@ class TaskCLI(LightningCLI):
         evaluates = self.arguments.command != "fit" or not self.arguments.configs
         original = sys.argv
         with tempfile.TemporaryDirectory() as folder:
-            content = self.content if evaluates else None
-            words = self.arguments.ordered(content, path or Path(), Path(folder))
+            sections = None
+            if path and self.content and evaluates:
+                sections = self.arguments.sections(self.content, path)
+                trusted = self.arguments.trusted(path)
+                command_parser: Any = self._subcommand_parsers[self.arguments.command]
+                trusted.check(command_parser, sections)
+                trusted.distrust(sections)  # until the run ends
+            words = self.arguments.ordered(sections, Path(folder))
             sys.argv = [original[0], *words]  # jsonargparse warns when it gets a list instead
             try:
                 super().parse_arguments(parser, None)

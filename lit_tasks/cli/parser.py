@@ -4,7 +4,6 @@ jsonargparse explains a wrong value by every type that it tried, in up to sixty 
 are in there; this file picks them out.
 """
 
-import importlib
 import inspect
 import pkgutil
 import re
@@ -15,15 +14,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks import shipped_configs
 from lit_tasks.runs.settings import read_yaml
+from lit_tasks.trust import CheckedParser
 
 
-class SentenceParser(LightningArgumentParser):
+class SentenceParser(CheckedParser):
     """Lightning's parser, with errors for people."""
 
     #: Files given with ``--config``, so that an error can name the line of a wrong key.
@@ -132,8 +131,9 @@ def _options_of_classes(words: str) -> set[str]:
 
 
 def _unknown_class(module: str, name: str) -> str:
-    found = importlib.import_module(module)
-    classes = [key for key, value in vars(found).items() if isinstance(value, type)]
+    found = sys.modules.get(module)  # importing what a message names could run code
+    names = vars(found) if found else {}
+    classes = [key for key, value in names.items() if isinstance(value, type)]
     modules = [m.name for m in pkgutil.iter_modules(getattr(found, "__path__", []))]
     return f"there is no class {module}.{name}{_did_you_mean(name, classes + modules)}"
 
@@ -141,7 +141,8 @@ def _unknown_class(module: str, name: str) -> str:
 def _unknown_module(module: str) -> str:
     parent, _, name = module.rpartition(".")
     if parent:
-        siblings = [m.name for m in pkgutil.iter_modules(importlib.import_module(parent).__path__)]
+        paths = getattr(sys.modules.get(parent), "__path__", [])
+        siblings = [m.name for m in pkgutil.iter_modules(paths)]
     else:
         siblings = [m.name for m in pkgutil.iter_modules()]
     return f"there is no module {module}{_did_you_mean(name, siblings, cutoff=0.75)}"

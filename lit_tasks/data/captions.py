@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader
 
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.captioned import (
     Captioned,
     CaptionedFeatures,
@@ -36,7 +37,7 @@ Loader = DataLoader[Any]  # of CaptionBatch
 _OFFICIAL = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
 
 
-class CaptionDataModule(LightningDataModule):
+class CaptionDataModule(CheckedLoading, LightningDataModule):
     """Pictures with several sentences each; a subclass says where they come from (:meth:`read`).
 
     A sample of training is a picture with one of its sentences; a sample of evaluation is a

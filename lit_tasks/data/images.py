@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader
 
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.feature_cache import FeatureCache
 from lit_tasks.data.pictures import Pictures
 from lit_tasks.data.splits import PARTS_OF, Part
@@ -21,7 +22,7 @@ from lit_tasks.nn.preprocessing import Preprocessing
 Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 
 
-class ImageDataModule(LightningDataModule):
+class ImageDataModule(CheckedLoading, LightningDataModule):
     """Images with one label each; a subclass says where they come from (:meth:`pictures`).
 
     What a network wants to see belongs to its weights, so size, crop and interpolation are asked

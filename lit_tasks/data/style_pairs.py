@@ -10,6 +10,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import StyleBatch
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.paired_pictures import (
     PHOTOGRAPH,
     STROKES,
@@ -22,7 +23,7 @@ from lit_tasks.data.paired_pictures import (
 from lit_tasks.data.pictures import ENDINGS
 
 
-class StylePairsDataModule(LightningDataModule):
+class StylePairsDataModule(CheckedLoading, LightningDataModule):
     """Pairs of pictures for style transfer, each a piece of work of its own.
 
     Every photograph of ``contents`` is painted like every painting of ``styles``; ``pairs`` are

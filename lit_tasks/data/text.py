@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.encoded_texts import EncodedTexts, collate
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.splits import PARTS_OF, Part, stratified_parts
@@ -43,7 +44,7 @@ class Source:
     select: np.ndarray | None = None
 
 
-class TextDataModule(LightningDataModule):
+class TextDataModule(CheckedLoading, LightningDataModule):
     """Texts with labels, ragged: a batch is all words in one row plus lengths.
 
     A subclass says where the rows of each part come from (:meth:`source`).

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torchmetrics import SumMetric
 
 from lit_tasks.batch import CaptionBatch
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CaptionScores, Described
 from lit_tasks.nn.captioner import WordScores
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class CaptioningTask(LightningModule):
+class CaptioningTask(CheckedLoading, LightningModule):
     """Describe each image in one sentence.
 
     Evaluation writes freely. The words of people decide ``loss`` alone, the mean over all words of

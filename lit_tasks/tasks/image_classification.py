@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.functional.calibration import fit_temperature
 from lit_tasks.functional.class_weights import class_weights
 from lit_tasks.metrics.class_report import class_report
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Batch = ImageBatch | FeatureBatch
 
 
-class ImageClassificationTask(LightningModule):
+class ImageClassificationTask(CheckedLoading, LightningModule):
     """Give each image one of a few labels.
 
     Without ``finetuning`` the backbone is frozen: it is bit for bit the same after training.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from lit_tasks.batch import StyleBatch
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.pretrained import Weights
 from lit_tasks.nn.style_features import Network, StyleFeatures
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class StyleTransferTask(LightningModule):
+class StyleTransferTask(CheckedLoading, LightningModule):
     """Make, for every pair of the data, a picture of the photograph in the painting's style.
 
     An epoch works on one group of pairs (the data's ``batch_size``), and each of its steps is one

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torchmetrics import ConfusionMatrix, MeanMetric
 
 from lit_tasks.batch import TextBatch
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.accuracy_interval import AccuracyInterval
 from lit_tasks.metrics.calibration import CalibrationError
 from lit_tasks.tasks.schedule import Decay, check_schedule, scheduled
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class TextClassificationTask(LightningModule):
+class TextClassificationTask(CheckedLoading, LightningModule):
     """Give each text one of a few labels.
 
     Args:

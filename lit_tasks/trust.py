@@ -1,0 +1,414 @@
+"""Which classes a checkpoint may name, and a parser that looks at each before it is used.
+
+Whoever writes a checkpoint chooses the classes in its settings and their arguments. jsonargparse
+imports what a setting names, calls it, takes a string in the place of a class for a name, for YAML
+or for the path of a file, and follows attributes of modules. So the settings of a checkpoint are
+parsed alone at first, with every import denied that is not allowed here.
+"""
+
+import collections.abc
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import is_dataclass
+from enum import Enum
+from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from os import PathLike
+from pathlib import Path
+from reprlib import repr as short
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
+from jsonargparse._common import parsing_settings
+from jsonargparse._typehints import accepts_any_value
+from jsonargparse._util import get_import_path, import_object
+from jsonargparse.typing import get_registered_type
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.cli import LightningArgumentParser
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+#: Packages whose classes a checkpoint may name, beside those of plugins and of the user's choice.
+TRUSTED = (
+    "lit_tasks.tasks",
+    "lit_tasks.data",
+    "lit_tasks.nn",
+    "lit_tasks.metrics",
+    "torch.nn",
+    "torch.optim",
+    "torchvision.transforms",
+    "lightning",
+    "torchmetrics",
+)
+_KINDS = (nn.Module, Optimizer, LRScheduler)
+_LARGEST = 1_000_000  # values; the words of a large vocabulary are a tenth of it
+_DEEPEST = 50
+_PLAIN = (bool, int, float, complex, NoneType, Mapping, list, tuple, set, frozenset)
+
+#: What looks at the values that a parser meets now.
+_look: ContextVar["Callable[[str, Any, Any], None] | None"] = ContextVar("_look", default=None)
+
+
+class CheckedParser(LightningArgumentParser):
+    """Lightning's parser, which shows values to :class:`Trust` before and after it parses them."""
+
+    def _check_value_key(
+        self, action: Any, value: Any, key: str, *arguments: Any, **options: Any
+    ) -> Any:
+        look = _look.get()
+        if look is not None:
+            hint = getattr(action, "_typehint", None) or getattr(action, "basetype", None)
+            look(key, value, hint)
+        found = super()._check_value_key(action, value, key, *arguments, **options)
+        if look is not None:
+            look(key, found, None)
+        return found
+
+
+class Trust:
+    """What one checkpoint may name.
+
+    Args:
+        source: The checkpoint's file, for messages.
+        modules: Modules that the user trusts, with all below them.
+        classes: Classes that the user names; the other classes of their modules are trusted too.
+
+    Raises:
+        ValueError: If a module's name is no name.
+    """
+
+    def __init__(
+        self, source: Path | str, modules: Iterable[str] = (), classes: Iterable[str] = ()
+    ) -> None:
+        self.source = source
+        self._chosen = tuple(_checked_module(name) for name in modules) + plugins()
+        self._classes: dict[str, type[Any]] = {}
+        for name in classes:
+            self._vouch(name)
+        self._refusal: str | None = None
+
+    def check_names(self, settings: Any) -> None:
+        """Refuse settings that name a class which is not trusted, before anything is imported.
+
+        Raises:
+            ValueError: With the sentence for the user.
+        """
+        for spec in specs(settings):
+            self._check_name(spec["class_path"])
+            for key in (*_keys(spec.get("init_args")), *_keys(spec.get("dict_kwargs"))):
+                if not key.isidentifier() or key.startswith("__"):
+                    raise ValueError(
+                        f"{self.source} has a setting {short(key)}, which no option can be called"
+                    )
+
+    def check(self, parser: CheckedParser, settings: dict[str, Any]) -> None:
+        """Parse a checkpoint's settings alone; refuse those which are not to be trusted.
+
+        Args:
+            parser: Knows the types of the settings.
+            settings: Sections of a config, with containers, strings and numbers only.
+
+        Raises:
+            ValueError: With the sentence for the user.
+        """
+        self.check_names(settings)
+        exits, parser.exit_on_error = parser.exit_on_error, False
+        self._refusal = None
+        try:
+            with self.only_trusted(), _looking(self._strictly):
+                parser.parse_object(settings, defaults=False, _skip_validation=True)
+        except ArgumentError as error:
+            if self._refusal is None:
+                parser.exit_on_error = exits
+                parser.error(str(error), error)
+        except Exception:
+            if self._refusal is None:
+                raise
+        finally:
+            parser.exit_on_error = exits
+        if self._refusal is not None:  # also when another type took the value instead
+            raise ValueError(self._refusal)
+
+    @contextmanager
+    def only_trusted(self) -> Iterator[None]:
+        """Let jsonargparse import nothing but what is trusted."""
+        with restored():
+            allowed = [*TRUSTED, *self._chosen, *self._classes]
+            set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
+            yield
+
+    def distrust(self, settings: dict[str, Any]) -> None:
+        """Never let a text of the checkpoint become a class, until :func:`restored` ends.
+
+        The user's words are parsed together with the checkpoint's then, and a class of theirs may
+        ask for a class where the checkpoint has a text.
+        """
+        texts = set(_texts(settings))
+        denied = [text for text in texts if _is_name(text) and not self._allows(text)]
+        set_parsing_settings(import_path_denylist=denied, import_path_allowlist=[*self._classes])
+
+        def look(key: str, value: Any, hint: Any) -> None:
+            if hint is not None and texts.intersection(_for_classes(value, hint)):
+                raise ValueError(f"{self.source} has a string where a class belongs: {key}")
+
+        _look.set(look)
+
+    def _vouch(self, name: str) -> None:
+        """Trust the classes that are defined where a class is, which the user imports anyway."""
+        with suppress(Exception):  # the parser will say what is wrong
+            found = import_object(name, check_path=False)
+            modules = {found.__module__, name.rpartition(".")[0]}
+            for cls in [
+                each for module in modules for each in vars(import_module(module)).values()
+            ]:
+                if isinstance(cls, type) and cls.__module__ in modules:
+                    self._add(cls)
+            self._classes[name] = found
+
+    def _add(self, cls: type[Any]) -> None:
+        names = [f"{cls.__module__}.{cls.__qualname__}"]
+        with suppress(ImportError, AttributeError, ValueError):  # a class inside of a function
+            names.append(str(get_import_path(cls)))
+        self._classes.update({name: cls for name in names if _is_name(name)})
+
+    def _allows(self, name: str) -> bool:
+        return _is_below(name, (*TRUSTED, *self._chosen)) or name in self._classes
+
+    def _check_name(self, name: Any) -> None:
+        if not isinstance(name, str) or not _is_name(name):
+            raise ValueError(
+                f"{self.source} names a class {short(name)}: a name is a full path, such as "
+                "package.module.Class"
+            )
+        if not self._allows(name):
+            raise ValueError(self._untrusted(name))
+        if _is_below(name, self._chosen):
+            with suppress(Exception):  # the parser will say what is wrong
+                found = import_object(name, check_path=False)
+                if isinstance(found, type) and _is_below(found.__module__, self._chosen):
+                    self._add(found)  # jsonargparse goes on with the shortest of its names
+
+    def _untrusted(self, name: str) -> str:
+        module = name.rpartition(".")[0] or name
+        return (
+            f"{self.source} wants to import {name}, which is neither a building block of models "
+            f"nor of a plugin; if you trust this module and the file, add --trusted_modules={module}"
+        )
+
+    def _strictly(self, key: str, value: Any, hint: Any) -> None:
+        """Look at a value before it is parsed, and again after, when there is no hint."""
+        sentence = None
+        if hint is not None:
+            if any(_for_classes(value, hint)):
+                sentence = (
+                    f"{self.source} has a string where a class belongs: {key} must be a mapping "
+                    "with a class_path; replace it by a flag"
+                )
+        else:
+            sentence = self._unfit(key, value)
+        if sentence is not None:
+            self._refusal = self._refusal or sentence
+            raise ValueError(sentence)
+
+    def _unfit(self, key: str, value: Any) -> str | None:
+        for each in _flat(value):
+            if inspect.isroutine(each) or isinstance(each, partial):
+                return f"{self.source} names a function for {key}: it may name classes only"
+            if isinstance(each, type) and not self._is_trusted(each):
+                return self._untrusted(f"{each.__module__}.{each.__qualname__}")
+        for spec in specs(value):
+            name = spec["class_path"]
+            try:
+                found = import_object(name)
+            except (ValueError, ImportError, AttributeError):
+                return self._untrusted(name)
+            if not isinstance(found, type):
+                return f"{self.source} names {name}, which is no class: it may name classes only"
+            if not self._is_trusted(found):
+                return self._untrusted(name)
+        return None
+
+    def _is_trusted(self, cls: type[Any]) -> bool:
+        """Return whether a class is the user's or a plugin's, or one that models are built of.
+
+        A logger or a command line of Lightning's would be trusted by its name, and writes files.
+        """
+        module = cls.__module__
+        if cls in self._classes.values() or _is_below(module, self._chosen):
+            return True
+        kinds = issubclass(cls, _KINDS) or is_dataclass(cls)
+        ours = issubclass(cls, LightningDataModule) and _is_below(module, ("lit_tasks",))
+        return _is_below(module, TRUSTED) and (
+            kinds or ours or _is_below(module, ("torchvision.transforms",))
+        )
+
+
+def plugins() -> tuple[str, ...]:
+    """Return the packages that declare themselves plugins of lit_tasks."""
+    points = entry_points(group="lit_tasks")
+    return tuple({entry.value.split(":")[0].split(".")[0] for entry in points})
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Put jsonargparse's settings back at the end, and look at nothing more."""
+    before, look = dict(parsing_settings), _look.get()
+    try:
+        yield
+    finally:
+        parsing_settings.update(before)
+        _look.set(look)
+
+
+def plain(value: Any, source: Path | str) -> Any:
+    """Return containers, strings and numbers only: YAML knows no tuples, namespaces or paths.
+
+    Raises:
+        ValueError: If there is something else, or more than settings can be.
+    """
+    left = _LARGEST
+
+    def made(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            raise ValueError(f"{source} holds more settings than a model can have: it is spoilt")
+        if hasattr(value, "as_dict"):
+            value = value.as_dict()
+        if isinstance(value, Mapping):
+            return {str(key): made(child, depth + 1) for key, child in value.items()}
+        if isinstance(value, list | tuple | set):
+            return [made(child, depth + 1) for child in value]
+        if isinstance(value, str | bool | int | float | NoneType):
+            return value
+        if isinstance(value, Path):
+            return str(value)
+        raise ValueError(
+            f"{source} holds a {type(value).__name__} among its settings: it is spoilt"
+        )
+
+    return made(value, 0)
+
+
+@contextmanager
+def _looking(look: "Callable[[str, Any, Any], None]") -> Iterator[None]:
+    token = _look.set(look)
+    try:
+        yield
+    finally:
+        _look.reset(token)
+
+
+def _checked_module(name: str) -> str:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"trusted_modules must be names of modules, got {name!r}")
+    if name.split(".")[0] == "jsonargparse":
+        raise ValueError("trusted_modules cannot be jsonargparse, which decides what is imported")
+    return name
+
+
+def _is_name(text: str) -> bool:
+    return "." in text and all(part.isidentifier() for part in text.split("."))
+
+
+def _is_below(name: str, packages: Iterable[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _keys(value: Any) -> list[str]:
+    return [str(key) for key in value] if isinstance(value, Mapping) else []
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, Namespace):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple | set | frozenset) else ()
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    yield value
+    for child in _children(value):
+        yield from _flat(child)
+
+
+def specs(value: Any) -> Iterator[Any]:
+    """Yield every mapping that names a class, at any depth."""
+    for each in _flat(value):
+        if isinstance(each, Namespace | Mapping) and "class_path" in each:
+            yield each
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every string that is no name of a class."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping) and "class_path" in value:
+        yield from _texts([child for key, child in value.items() if key != "class_path"])
+    else:
+        for child in _children(value):
+            yield from _texts(child)
+
+
+def _for_classes(value: Any, hint: Any) -> Iterator[str]:
+    """Yield the strings of a setting of which jsonargparse could make a class or a config."""
+    if isinstance(value, str):
+        wanted = _wanted(hint)
+        if "type" in wanted and _is_name(value) and not Path(value).exists():
+            wanted.discard("type")  # it can only be named by a string
+        if wanted & {"class", "type"} and ("text" not in wanted or not _is_mere_text(value)):
+            yield value
+    elif not (isinstance(value, Namespace | Mapping) and "class_path" in value):
+        for inner in _inner(hint, isinstance(value, Namespace | Mapping)):
+            for child in _children(value):
+                yield from _for_classes(child, inner)
+
+
+def _inner(hint: Any, of_mapping: bool) -> Iterator[Any]:
+    """Yield the types that a type has for the values of its mappings, or for its items."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType, Annotated):
+        for each in arguments:
+            yield from _inner(each, of_mapping)
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        yield from arguments[1:] if of_mapping else ()
+    elif isinstance(origin, type) and issubclass(origin, collections.abc.Iterable):
+        yield from () if of_mapping else [each for each in arguments if each is not ...]
+
+
+def _is_mere_text(text: str) -> bool:
+    try:
+        is_scalar = not isinstance(yaml.safe_load(text), dict | list)
+        return is_scalar and not _is_name(text.strip()) and not Path(text).exists()
+    except (yaml.YAMLError, OSError, ValueError):
+        return False
+
+
+def _wanted(hint: Any) -> set[str]:
+    """Return what a setting asks for: ``text``, a ``class``, a ``type``, or something ``plain``."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if accepts_any_value(hint) or hint is None or origin is Literal:
+        return {"text"}
+    if hint is type or origin is type:
+        return {"type"}
+    if collections.abc.Callable in (hint, origin):
+        return {"class"}
+    if origin is Annotated:
+        return _wanted(arguments[0])
+    if origin in (Union, UnionType):
+        return set().union(*map(_wanted, arguments))
+    if isinstance(origin, type) and issubclass(origin, collections.abc.Iterable):
+        inner = arguments[1:] if issubclass(origin, Mapping) else arguments
+        return set().union(*[_wanted(each) for each in inner if each is not ...])
+    if not isinstance(origin or hint, type):
+        return {"text", "class"}
+    if issubclass(origin or hint, str | bytes | PathLike | Enum) or get_registered_type(hint):
+        return {"text"}
+    return {"plain"} if issubclass(origin or hint, _PLAIN) else {"class"}
