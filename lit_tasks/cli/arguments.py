@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_tasks import shipped_configs
 from lit_tasks.cli import checkpoint
+from lit_tasks.plain_files import read_yaml
 
 
 class Arguments:
@@ -40,7 +39,7 @@ class Arguments:
 
     def _from_config(self, option: str) -> str | None:
         for path in reversed(self.configs):
-            if (found := yaml.safe_load(path.read_text()).get(option)) is not None:
+            if (found := read_yaml(path).get(option)) is not None:
                 return str(found)
         return None
 
