@@ -1,23 +1,35 @@
 """Files that want to do harm, or were spoilt: a sentence or a counted skip, and bounded memory."""
 
 import json
+import random
+import re
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lit_tasks.__main__ import main
+from lit_tasks.data import lines
+from lit_tasks.data.archives import unpack
+from lit_tasks.data.coco_files import read_karpathy
+from lit_tasks.data.rows import table_rows
+from lit_tasks.data.text_files import Columns, format_of, read_rows
 from lit_tasks.plain_files import MAX_DEPTH, MAX_NODES, check_yaml, parse_json, read_yaml
 from lit_tasks.printable import printable
 from lit_tasks.runs import show
 from lit_tasks.runs.comparison import compare
 from lit_tasks.runs.folder import read
+from lit_tasks.tensor_files import load_plain
+from lit_tasks.text.vectors import load_vectors
 
 ROOT = Path(__file__).parents[1]
 ESCAPE, TITLE, TURNED = "\x1b[2J", "\x1b]0;owned\x07", "\u202egnp.exe"
@@ -307,3 +319,203 @@ def test_errors_and_log_lines_obey_no_name_or_label(
     said = "\n".join(caplog.messages)
     assert r"labels l0\x1b]0;owned\x07\u202egnp.exe" in said
     assert "\x1b" not in said
+
+
+# Rows of texts.
+
+GOOD = "".join(f"a word {n},l{n % 2}\n" for n in range(30))
+
+
+def problems(path: Path, columns: Columns | None = None) -> tuple[int, dict[int, str]]:
+    """Return how many rows can be used, and what is wrong with the others by line."""
+    rows = list(read_rows(path, format_of(path, None), columns or Columns()))
+    bad = {row["line"]: row["problem"] for row in rows if row["problem"]}
+    return len(rows) - len(bad), bad
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "reason"),
+    [
+        ("a.csv", '"never closed,l0\n', "a quote is opened and never closed"),
+        ("a.csv", "x,l0,more\n", "2 columns were announced, got 3"),
+        ("a.csv", "x\n", "2 columns were announced, got 1"),
+        ("a.csv", b"caf\xe9,l0\n", "the bytes are not UTF-8"),
+        ("a.csv", "y" * (1 << 23) + ",l0\n", "a row must have at most 8,388,608 characters"),
+        ("a.csv", '"two\nlines",l0,"open\n', "a quote is opened and never closed"),
+        ("a.tsv", '"never closed\tl0\n', "a quote is opened and never closed"),
+        ("a.jsonl", '{"text": ' + "[" * 200_000 + "\n", "nested too deeply"),
+        ("a.jsonl", '{"text": oops}\n', "this is not JSON (Expecting value"),
+        ("a.jsonl", '{"text": "\n', "this is not JSON"),
+        ("a.jsonl", '{"text": 1' + "0" * 5000 + "}\n", "this is not JSON (Exceeds the limit"),
+        ("a.jsonl", "\n", "this is not JSON"),
+        ("a.jsonl", "3\n", "this is not a JSON object"),
+        ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', "the bytes are not UTF-8"),
+        ("a.jsonl", '["' + "y" * (1 << 23) + '"]\n', "a row must have at most"),
+        ("a.txt", b"l0 caf\xe9\n", "the bytes are not UTF-8"),
+        ("a.txt", "l0 " + "y" * (1 << 23) + "\n", "a row must have at most"),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True], ids=["in the middle", "at the end"])
+def test_a_row_that_cannot_be_parsed_is_one_bad_row(
+    tmp_path: Path, name: str, bad: str | bytes, reason: str, last: bool
+) -> None:
+    csv = "text,label\n", GOOD
+    good = {
+        "a.csv": csv,
+        "a.tsv": tuple(part.replace(",", "\t") for part in csv),
+        "a.txt": ("", "l0 a word\n" * 30),
+        "a.jsonl": ("", '{"text": "a", "label": 1}\n' * 30),
+    }[name]
+    parts = [*good, bad, *([] if last else [good[1]])]
+    path = tmp_path / name
+    path.write_bytes(b"".join(p if isinstance(p, bytes) else p.encode() for p in parts))
+    with at_most(150):
+        usable, found = problems(path)
+    assert usable == (30 if last else 60)
+    [(line, problem)] = found.items()
+    assert line == (32 if good[0] else 31)
+    assert reason in problem
+
+
+def test_no_file_of_one_endless_row_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        lines, "MAX_CHARACTERS", 1 << 16
+    )  # the same in small: 30 times that is 2 MB
+    for name, content, first in (
+        ("a.csv", "text,label\n" + '"' + "a line of text\n" * 30_000, 2),
+        ("b.csv", "text,label\n" + '"a\n","b\n",' * 30_000, 2),
+        ("a.txt", "l0 " + "y" * 3_000_000, 1),
+    ):
+        (tmp_path / name).write_text(content)
+        with at_most(6):
+            rows = read_rows(tmp_path / name, format_of(tmp_path / name, None), Columns())
+            row = next(rows)
+            last = max(row["line"] for row in rows) if ".csv" in name else first
+        assert row["line"] == first
+        assert row["problem"].startswith("a row must have at most")
+        assert last >= content.count("\n") - 65536 // 4  # what cannot be parsed hides no more
+
+
+def test_a_closed_quote_hides_no_line_and_a_null_byte_is_a_letter(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text,label\r\n"x\ny, ""z""",l0\r\n\r\na\0b,l1')
+    rows = list(read_rows(tmp_path / "a.csv", "csv", Columns()))
+    assert [(r["text"], r["label"], r["line"]) for r in rows] == [
+        ('x\ny, "z"', "l0", 2),
+        ("a\0b", "l1", 5),
+    ]
+
+
+def test_bytes_that_are_no_text_spoil_a_row_of_parquet_and_not_the_file(tmp_path: Path) -> None:
+    binary = pa.array([b"good", b"caf\xe9", None, b"fine"], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), 4, binary.buffers())
+    table = pa.table({"text": texts, "label": [1, 0, 1, 0]})
+    table = table.replace_schema_metadata({"huggingface": '[{"info": 3}]'})
+    pq.write_table(table, tmp_path / "a.parquet")
+    usable, found = problems(tmp_path / "a.parquet")
+    assert usable == 2
+    assert found[2].startswith("the bytes are not UTF-8")
+    assert found[3] == "the text is empty"
+
+
+def test_skipped_rows_are_counted_and_stopping_names_file_and_line(
+    tmp_path: Path,
+    refusal: Refusal,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "a.csv"
+    path.write_text(f'text,label\n{GOOD}"open,l0\n{GOOD}x\n{GOOD}')
+    words = ["fit", "--config=text_own", f"--data.train={path}", f"--run_dir={tmp_path}/run"]
+    words += ["--trainer.logger=false", "--trainer.fast_dev_run=1"]
+    said = refusal(*words)
+    assert said.startswith(f"{path}, line 32: a quote is opened and never closed (2 such rows")
+    with caplog.at_level("INFO"):
+        assert main([*words, "--data.bad_rows=skip"]) == 0
+    assert re.search(r"a\.csv: 2 of \d+ rows skipped as unusable", caplog.text)
+
+
+def test_a_table_of_files_names_the_line_that_cannot_be_parsed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('file,label\na.png,1\n"b.png,2\nc.png,1\n')
+    with pytest.raises(ValueError, match=r"a\.csv, line 3: a quote is opened and never closed"):
+        list(table_rows(tmp_path / "a.csv", ("file", "label")))
+
+
+# Captions, word vectors and archives.
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("[" * 200_000, "no JSON that can be read: lists or objects are nested too deeply"),
+        ('{"images": 1' + "0" * 5000 + "}", "no JSON that can be read: Exceeds the limit"),
+        ('{"images": [{"filename": "a", "split": "val", "sentences": [], "filepath": 3}]}', "text"),
+        (
+            '{"images": [{"filename": "a", "split": "val", "sentences": [], "cocoid": "3"}]}',
+            "a whole number 'cocoid'",
+        ),
+    ],
+)
+def test_caption_files_of_wrong_types_are_named(
+    tmp_path: Path, content: str, sentence: str
+) -> None:
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        read_karpathy(tmp_path / "dataset.json", tmp_path)
+
+
+def zipped(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "."), content)
+    return path
+
+
+def test_vectors_whose_line_never_ends_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"word 1 2 3\n" + b"1 " * 20_000_000)
+    with (
+        at_most(50),
+        pytest.raises(ValueError, match=r"a\.txt, line 2: a line must have at most 1,048,576"),
+    ):
+        load_vectors(str(tmp_path / "a.txt"), ["word"], 3)
+    path = zipped(tmp_path / "a.zip", a__txt=b"word 1 2 3\n" + b"1 " * 20_000_000)
+    with at_most(50), pytest.raises(ValueError, match=r"line 2: a line must have at most"):
+        load_vectors(str(path), ["word"], 3)
+
+
+@pytest.mark.parametrize("read", [lambda p: load_vectors(str(p), ["a"], 3), None, load_plain])
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(
+    tmp_path: Path, read: Callable[[Path], object] | None
+) -> None:
+    path = zipped(tmp_path / "a.zip", a__txt=b"word 1 2 3\n" * 7_000_000)
+    with at_most(50), pytest.raises(ValueError, match="at most 100 times its size") as caught:
+        read(path) if read else unpack(path, tmp_path)
+    assert str(path) in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("at", [40, 200, -60, -10])
+def test_an_archive_with_spoilt_bytes_is_refused(tmp_path: Path, at: int) -> None:
+    path = zipped(tmp_path / "a.zip", a__txt=random.Random(0).randbytes(500).hex().encode())
+    content = bytearray(path.read_bytes())
+    content[at : at + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.zip"):
+        load_vectors(str(path), ["a"], 3)
+    with pytest.raises(ValueError, match=r"a\.zip"):
+        unpack(path, tmp_path)
+
+
+def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", a__txt=b"word 1 2 3\n")
+    content = path.read_bytes()
+    for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        place = content.index(mark) + at
+        content = content[:place] + b"\1" + content[place + 1 :]
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.zip cannot be unpacked .*password"):
+        load_vectors(str(path), ["word"], 3)
+    with pytest.raises(ValueError, match=r"a\.zip is no whole zip file .*password"):
+        unpack(path, tmp_path)
