@@ -6,6 +6,7 @@ from torch import nn
 
 from lit_tasks.data.archives import unpack
 from lit_tasks.data.image_folder import ImageFolderDataModule
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.pictures import PictureFiles
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.splits import Part
@@ -30,6 +31,7 @@ class HymenopteraDataModule(ImageFolderDataModule):
         cache_features: Whether features of a frozen network are computed once.
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class HymenopteraDataModule(ImageFolderDataModule):
         cache_features: bool = True,
         cache_dir: Path | None = None,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__(
             root or Path(download) / "hymenoptera_data",
@@ -56,6 +59,7 @@ class HymenopteraDataModule(ImageFolderDataModule):
             cache_features=cache_features,
             cache_dir=cache_dir,
             num_workers=num_workers,
+            max_pixels=max_pixels,
         )
         self.save_hyperparameters()
         self.given, self.download = root is not None, Path(download)
