@@ -23,6 +23,7 @@ from lit_tasks.data.archives import unpack
 from lit_tasks.data.coco_files import read_karpathy
 from lit_tasks.data.rows import table_rows
 from lit_tasks.data.text_files import Columns, format_of, read_rows
+from lit_tasks.nn.pretrained import _from_hub
 from lit_tasks.plain_files import MAX_DEPTH, MAX_NODES, check_yaml, parse_json, read_yaml
 from lit_tasks.printable import printable
 from lit_tasks.runs import show
@@ -519,3 +520,19 @@ def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
         load_vectors(str(path), ["word"], 3)
     with pytest.raises(ValueError, match=r"a\.zip is no whole zip file .*password"):
         unpack(path, tmp_path)
+
+
+def test_weights_from_the_network_are_checked_and_run_no_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def fetched(url: str, **how: Any) -> dict[str, Any]:
+        asked.update(how, url=url)
+        raise OSError("no network here")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetched)
+    with pytest.raises(ValueError, match=r"could not be loaded from the hub \(no network here\)"):
+        _from_hub("resnet18", "torchvision")
+    assert re.fullmatch(r"https://.*-[0-9a-f]{8}\.pth", asked["url"])
+    assert asked["check_hash"] is asked["weights_only"] is True
