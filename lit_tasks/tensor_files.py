@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from lit_tasks.zip_files import UnpackedSizeError, check_sizes
+
 
 def load_plain(path: Path, mmap: bool = False) -> Any:
     """Return what ``torch.save`` wrote: tensors, containers, strings and numbers.
@@ -25,6 +27,8 @@ def load_plain(path: Path, mmap: bool = False) -> Any:
         damaged = _damaged(path)
         if damaged is None:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except UnpackedSizeError:
+        raise
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, KeyError) as error:
         size = f"{path.stat().st_size:,} bytes"
         raise ValueError(
@@ -43,6 +47,7 @@ def _damaged(path: Path) -> str | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
+        check_sizes(archive, path)
         return archive.testzip()
 
 

@@ -34,6 +34,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lit_tasks.plain_files import parse_yaml
+
 #: Packages whose classes a checkpoint may name, beside those of plugins and of the user's choice.
 TRUSTED = (
     "lit_tasks.tasks",
@@ -198,7 +200,8 @@ class Trust:
         module = name.rpartition(".")[0] or name
         return (
             f"{self.source} wants to import {name}, which is neither a building block of models "
-            f"nor of a plugin; if you trust this module and the file, add --trusted_modules={module}"
+            "nor of a plugin; if you trust this module and the file, add "
+            f"--trusted_modules={module}"
         )
 
     def _strictly(self, key: str, value: Any, hint: Any) -> None:
@@ -385,7 +388,7 @@ def _inner(hint: Any, of_mapping: bool) -> Iterator[Any]:
 
 def _is_mere_text(text: str) -> bool:
     try:
-        is_scalar = not isinstance(yaml.safe_load(text), dict | list)
+        is_scalar = not isinstance(parse_yaml(text), dict | list)
         return is_scalar and not _is_name(text.strip()) and not Path(text).exists()
     except (yaml.YAMLError, OSError, ValueError):
         return False

@@ -1,6 +1,7 @@
 """What the task says of the same few samples after every epoch, for people instead of metrics."""
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ class Examples(Callback):
         if not trainer.is_global_zero or not path.is_file():
             return
         with path.open(newline="", encoding="utf-8") as file:
-            head, *rows = csv.reader(file)
-        kept = [row for row in rows if int(row[1]) <= trainer.global_step]
+            head, *rows = list(csv.reader(file)) or [[]]
+        kept = [row for row in rows if _step(row) <= trainer.global_step]
         with written_whole(path) as beside:
             _append(beside, [head, *kept])
 
@@ -145,6 +146,11 @@ def _named(number: Any, names: Sequence[str] | None) -> str | None:
     if not isinstance(number, int):
         return None
     return str(names[number]) if names is not None and 0 <= number < len(names) else str(number)
+
+
+def _step(row: Sequence[str]) -> float:
+    """Return the step of a row; a spoilt row has one that never comes."""
+    return int(row[1]) if len(row) > 1 and row[1].isdecimal() else math.inf
 
 
 def _plain(value: Any) -> Any:

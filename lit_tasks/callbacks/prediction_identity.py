@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_tasks.callbacks.rank_loader import RankLoader
+from lit_tasks.plain_files import read_json
 
 _SAMPLED = 4096  # values of a tensor that are looked at
 
@@ -34,7 +35,7 @@ def identity(
 def is_told_by(path: Path, mine: Mapping[str, Any]) -> bool:
     """Return whether a file tells this identity; one that cannot be read tells none."""
     try:
-        return bool(json.loads(path.read_text()) == mine)
+        return bool(read_json(path) == mine)
     except (OSError, ValueError):
         return False
 

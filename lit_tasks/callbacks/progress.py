@@ -8,6 +8,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
+from lit_tasks.printable import printable
+
 
 class Progress(TQDMProgressBar):
     """Lightning's bar on a terminal; elsewhere lines on stderr, which a log file can hold.
@@ -92,4 +94,4 @@ class Progress(TQDMProgressBar):
     def _say(self, trainer: Trainer, text: str) -> None:
         shown = {k: float(v) for k, v in trainer.progress_bar_metrics.items()}
         values = " ".join(f"{name} {value:.4f}" for name, value in shown.items())
-        print(f"{text} {values}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201 (its purpose)
+        print(printable(f"{text} {values}".rstrip()), file=sys.stderr, flush=True)  # noqa: T201 (its purpose)

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.callbacks.result_file import add_results
+from lit_tasks.printable import printable
 
 _LOW, _HIGH, _SAMPLES = "_low", "_high", "samples"
 
@@ -57,9 +58,12 @@ def fold(metrics: dict[str, float], stage: str) -> dict[str, dict[str, Any]]:
 def _print(results: dict[str, dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("metric", "value", "95 % interval", "samples")
     for name, entry in results.items():
         interval = "{:.4f} - {:.4f}".format(*entry["interval"]) if "interval" in entry else ""
-        table.add_row(name, f"{entry['value']:.4f}", interval, str(entry.get("samples", "")))
+        table.add_row(
+            Text(printable(name)), f"{entry['value']:.4f}", interval, str(entry.get("samples", ""))
+        )
     Console().print(table)

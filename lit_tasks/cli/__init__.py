@@ -16,6 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lit_tasks.cli import run_folder
 from lit_tasks.cli.command import TaskCLI
 from lit_tasks.cli.loggers import finish_wandb
+from lit_tasks.printable import printable
 
 __all__ = ["run"]
 
@@ -32,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
-        print(f"lit-tasks: error: {_sentence(error)}", file=sys.stderr)
+        print(f"lit-tasks: error: {printable(_sentence(error))}", file=sys.stderr)
         return 1
     finally:
         finish_wandb()
@@ -42,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _exit_code(stop: SystemExit) -> int:
     if isinstance(stop.code, str):
-        print(f"lit-tasks: error: {stop.code}", file=sys.stderr)
+        print(f"lit-tasks: error: {printable(stop.code)}", file=sys.stderr)
         return 1
     return int(stop.code or 0)
 
@@ -76,14 +77,21 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not re.match(nothing_to_do, record.getMessage())
 
 
+def _make_printable(record: logging.LogRecord) -> bool:
+    """Escape what a label or a file's name may do to a terminal."""
+    record.msg, record.args = printable(record.getMessage(), lines=True), None
+    return True
+
+
 def _quieten() -> None:
-    """Remove advertisements and warnings about things that are as intended."""
+    """Remove advertisements, control characters and warnings about things that are as intended."""
     for name in (
         "lightning.pytorch.utilities.rank_zero",
         "lightning.fabric.utilities.rank_zero",
         "lightning.pytorch.trainer.connectors.checkpoint_connector",  # a line at every checkpoint
     ):
-        logging.getLogger(name).addFilter(_is_news)
+        for check in (_is_news, _make_printable):
+            logging.getLogger(name).addFilter(check)
     for message in (
         r".*isinstance\(treespec, LeafSpec\).*",  # torch 2.14 about Lightning's own code
         r".*does not have many workers.*",  # in-memory data is faster without

@@ -9,6 +9,7 @@ import yaml
 
 from lit_tasks import shipped_configs
 from lit_tasks.cli import checkpoint
+from lit_tasks.plain_files import parse_yaml, read_yaml
 from lit_tasks.trust import Trust, specs
 
 
@@ -42,7 +43,7 @@ class Arguments:
 
     def _from_config(self, option: str) -> str | None:
         for path in reversed(self.configs):
-            if (found := yaml.safe_load(path.read_text()).get(option)) is not None:
+            if (found := read_yaml(path).get(option)) is not None:
                 return str(found)
         return None
 
@@ -53,9 +54,9 @@ class Arguments:
     def trusted(self, ckpt_path: Path) -> Trust:
         """Return what a checkpoint may name: what the user says so of, or names himself."""
         modules = [
-            yaml.safe_load(value) for name, value in self._options() if name == "trusted_modules"
+            parse_yaml(value) for name, value in self._options() if name == "trusted_modules"
         ]
-        configs = [yaml.safe_load(path.read_text()) for path in self.configs]
+        configs = [read_yaml(path) for path in self.configs]
         modules += [config.get("trusted_modules") for config in configs]
         classes = [
             value
@@ -108,8 +109,8 @@ class Arguments:
         """Yield what flags say in YAML."""
         for _, value in self._options():
             if value.startswith(("{", "[")):
-                with suppress(yaml.YAMLError):  # the parser will say what is wrong
-                    yield yaml.safe_load(value)
+                with suppress(yaml.YAMLError, ValueError):  # the parser will say what is wrong
+                    yield parse_yaml(value)
 
     def named(self) -> list[str]:
         """Return everything that the user wrote, in flags and in configs."""

@@ -13,13 +13,31 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
+from jsonargparse import _loaders_dumpers
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks import shipped_configs
-from lit_tasks.runs.settings import read_yaml
+from lit_tasks.plain_files import check_yaml, read_yaml
+from lit_tasks.printable import printable
 from lit_tasks.trust import CheckedParser
+
+
+class _CheckedLoader(_loaders_dumpers.get_yaml_default_loader()):  # type: ignore[misc]
+    """The loader of jsonargparse, which reads configs, files they name and texts within them."""
+
+    def __init__(self, stream: str) -> None:
+        if "&" in stream:  # without an anchor nothing stands for more than is written
+            try:
+                check_yaml(stream, aliases_only=True)
+            except ValueError as error:
+                raise yaml.YAMLError(str(error)) from error
+        super().__init__(stream)
+
+
+_loaders_dumpers.yaml_default_loader = _CheckedLoader  # type: ignore[assignment]
 
 
 class SentenceParser(CheckedParser):
@@ -40,7 +58,7 @@ class SentenceParser(CheckedParser):
         """Print one sentence to stderr and exit with code 2."""
         if not self.exit_on_error:  # nested parsers and load_from_checkpoint want the exception
             super().error(message, ex)
-        print(f"lit-tasks: error: {self._sentence(str(message))}", file=sys.stderr)
+        print(f"lit-tasks: error: {printable(self._sentence(str(message)))}", file=sys.stderr)
         raise SystemExit(2)
 
     def _sentence(self, message: str) -> str:

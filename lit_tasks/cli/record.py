@@ -12,6 +12,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks.cli.loggers import RunCSVLogger, RunWandbLogger
+from lit_tasks.printable import printable
 from lit_tasks.runs.settings import flat
 from lit_tasks.whole_files import written_whole
 
@@ -70,9 +71,9 @@ def print_end(
         loggers: Those of the run; one of W&B may have something to send.
     """
     folder = Path(_shorter(run_dir))
-    print(f"run folder: {folder}", file=sys.stderr)
+    print(printable(f"run folder: {folder}"), file=sys.stderr)
     for path in sorted(folder.glob("predictions/*")) if command == "predict" else ():
-        print(f"predictions: {path}", file=sys.stderr)
+        print(printable(f"predictions: {path}"), file=sys.stderr)
     lines = []
     if command == "fit" and (best := folder / "checkpoints" / "best.ckpt").is_file():
         for task, example in examples.items():
@@ -82,7 +83,7 @@ def print_end(
     unsent = [logger.unsent for logger in loggers if isinstance(logger, RunWandbLogger)]
     lines += [f"wandb sync {shlex.quote(str(_shorter(path)))}" for path in unsent if path]
     if lines:
-        print("next:", *lines, sep="\n  ", file=sys.stderr)
+        print("next:", *map(printable, lines), sep="\n  ", file=sys.stderr)
 
 
 def _shorter(path: Path) -> Any:

@@ -4,16 +4,19 @@ import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from lit_tasks.zip_files import DAMAGED, check_sizes
+
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip file into a folder; what it holds appears there only when all is unpacked.
 
     Raises:
-        ValueError: The file is damaged, holds a name that leads out of the folder, or something
-            that is there already.
+        ValueError: The file is damaged, would unpack to far more than its size, holds a name that
+            leads out of the folder, or something that is there already.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
+            check_sizes(opened, archive)
             for name in opened.namelist():
                 parts = PurePosixPath(name.replace("\\", "/"))
                 if parts.is_absolute() or ".." in parts.parts or ":" in name:
@@ -27,7 +30,7 @@ def unpack(archive: Path, folder: Path) -> None:
                     if (folder / path.name).exists():
                         raise ValueError(f"{folder / path.name} is there already; move it away")
                     path.rename(folder / path.name)
-    except zipfile.BadZipFile as error:
+    except DAMAGED as error:
         raise ValueError(
             f"{archive} is no whole zip file ({error}); delete it and download it again"
         ) from error

@@ -8,6 +8,7 @@ from torch import nn
 
 from lit_tasks.data.captioned import Captioned, CaptionedFile
 from lit_tasks.data.captions import CaptionDataModule
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.rows import BadRows, table_rows
 from lit_tasks.data.splits import SPLITS, Split, held_out_fractions, stratified_parts
 
@@ -47,6 +48,7 @@ class CaptionFilesDataModule(CaptionDataModule):
             ``{part}`` in its name stands for train, val, test or predict.
         seed: Decides which pictures are held out, and what ``captions`` chooses.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -73,11 +75,12 @@ class CaptionFilesDataModule(CaptionDataModule):
         features: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__(
             batch_size, captions, min_count, max_tokens, predict, validate_on, train_references,
             crop, augment, cache_features, cache_dir, features, bad_pictures, seed,
-            num_workers,
+            num_workers, max_pixels,
         )  # fmt: skip
         self.save_hyperparameters()
         self.table = None if table is None else Path(table)

@@ -6,6 +6,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.captioned import Captioned
 from lit_tasks.data.captions import CaptionDataModule
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.scene_sentences import kinds, sentences, told_scene
 from lit_tasks.data.scenes import DrawnScenes
 from lit_tasks.data.splits import Split
@@ -40,6 +41,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         seed: Stands for all scenes, and decides what ``captions`` chooses.
         num_workers: Processes that draw.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class CaptionScenesDataModule(CaptionDataModule):
         cache_dir: Path | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__(
             batch_size, captions, min_count, max_tokens, predict, validate_on, train_references,
             None, None, cache_features, cache_dir, None, "stop", seed, num_workers,
+            max_pixels,
         )  # fmt: skip
         self.save_hyperparameters()
         if min(train, val, test) < 1 or size < 16:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_tasks.batch import CaptionBatch
-from lit_tasks.data.pictures import PictureFiles, Pictures, readable
+from lit_tasks.data.opened_pictures import MAX_PIXELS
+from lit_tasks.data.pictures import PictureFiles, Pictures, reasons
 from lit_tasks.data.transformed import TransformedPictures
 from lit_tasks.text.captions import CaptionVocabulary
 
@@ -76,18 +77,24 @@ class CaptionedFile(NamedTuple):
     sentences: list[str]
 
 
-def usable(images: Sequence[CaptionedFile], skip: bool, pictures: bool = True) -> Captioned:
+def usable(
+    images: Sequence[CaptionedFile],
+    skip: bool,
+    pictures: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> Captioned:
     """Return what has a picture and a caption; the rest stops the run or is counted.
 
     Args:
         images: What a reader found.
         skip: Whether to leave out what is bad; this decodes every picture.
         pictures: Whether pictures have to be there.
+        max_pixels: How large a picture may be.
 
     Raises:
         ValueError: Something is bad, or nothing is good.
     """
-    problems = [_problem(image, skip, pictures) for image in images]
+    problems = [_problem(image, skip, pictures, max_pixels) for image in images]
     bad = [problem for problem in problems if problem]
     others = f"; {len(bad) - 1:,} others are bad too" if len(bad) > 1 else ""
     if bad and not skip:
@@ -100,25 +107,26 @@ def usable(images: Sequence[CaptionedFile], skip: bool, pictures: bool = True) -
         raise ValueError(f"there is no usable image among {len(images):,}{others}: {bad[:1]}")
     if bad:
         rank_zero_info(f"{len(bad):,} of {len(images):,} images left out, first {bad[0]}")
-    files = PictureFiles([image.path for image in kept])
+    files = PictureFiles([image.path for image in kept], max_pixels=max_pixels)
     return Captioned(files, [image.id for image in kept], [image.sentences for image in kept])
 
 
-def _problem(image: CaptionedFile, skip: bool, pictures: bool) -> str:
+def _problem(image: CaptionedFile, skip: bool, pictures: bool, max_pixels: int) -> str:
     if not image.sentences:
         return f"image {image.id} ({image.path.name}) has no caption"
     if not pictures:
         return ""
     if not image.path.is_file():
         return f"image {image.id} is not there, no file {image.path}"
-    good = readable([image.path], whole=skip)[0]
-    return "" if good else f"image {image.id} is no picture that can be read, {image.path}"
+    [reason] = reasons([image.path], skip, max_pixels)
+    return f"image {image.id} {reason}, {image.path}" if reason else ""
 
 
 def chosen(pictures: Pictures, rows: Sequence[int]) -> Pictures:
     """Return some of the pictures."""
     if isinstance(pictures, PictureFiles):
-        return PictureFiles([pictures.paths[row] for row in rows])
+        paths = [pictures.paths[row] for row in rows]
+        return PictureFiles(paths, max_pixels=pictures.max_pixels)
     return _Chosen(pictures, rows)
 
 

@@ -25,6 +25,7 @@ from lit_tasks.data.captioned import (
 )
 from lit_tasks.data.feature_cache import FeatureCache
 from lit_tasks.data.feature_files import read_features
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.pictures import PictureFiles, files_below
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.splits import PARTS_OF, Part, Split
@@ -65,6 +66,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
             or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
         seed: Decides what ``captions`` chooses and what is held out.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     predict_example = "my_images"  #: What the end of a fit proposes.
@@ -86,6 +88,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         bad_pictures: BadRows,
         seed: int,
         num_workers: int,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -93,6 +96,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
             ("captions", 1 if captions is None else captions, 1),
             ("min_count", min_count, 1),
             ("max_tokens", max_tokens, 3),
+            ("max_pixels", max_pixels, 1),
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -106,7 +110,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         self.crop, self.augment = crop, list(augment or ())
         self.cache_features, self.cache_dir = cache_features, cache_dir
         self.feature_file, self.bad_pictures = features, bad_pictures
-        self.seed, self.num_workers = seed, num_workers
+        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
         self._vocabulary: CaptionVocabulary | None = None
         self._parts: dict[Part, Captioned] = {}
         self._given: dict[Part, np.ndarray] = {}
@@ -229,7 +233,8 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
 
     def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
         """Return what has a picture, where one is needed, and a caption."""
-        return usable(images, self.bad_pictures == "skip", self.feature_file is None)
+        skip, pictures = self.bad_pictures == "skip", self.feature_file is None
+        return usable(images, skip, pictures, self.max_pixels)
 
     def _to_predict(self) -> Captioned:
         if self.predict is None:
@@ -241,7 +246,8 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
             found = self.captioned(self.predict)
             return Captioned(found.pictures, found.ids, [])
         paths = files_below(Path(self.predict))
-        return Captioned(PictureFiles(paths), _names(paths), [])
+        pictures = PictureFiles(paths, max_pixels=self.max_pixels)
+        return Captioned(pictures, _names(paths), [])
 
     def _loader(self, part: Part, train: bool = False) -> Loader:
         captioned, vocabulary = self.captioned(part), self._vocabulary

@@ -8,6 +8,7 @@ from torch import nn
 from lit_tasks.data.captioned import Captioned, CaptionedFile
 from lit_tasks.data.captions import CaptionDataModule
 from lit_tasks.data.coco_files import read_coco, read_karpathy
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.splits import Split
 
@@ -44,6 +45,7 @@ class CocoCaptionsDataModule(CaptionDataModule):
             ``{part}`` in its name stands for train, val, test or predict.
         seed: Decides what ``captions`` chooses.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -66,11 +68,12 @@ class CocoCaptionsDataModule(CaptionDataModule):
         features: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__(
             batch_size, captions, min_count, max_tokens, predict, validate_on, train_references,
             crop, augment, cache_features, cache_dir, features, bad_pictures, seed,
-            num_workers,
+            num_workers, max_pixels,
         )  # fmt: skip
         self.save_hyperparameters()
         self.root = None if root is None else Path(root)

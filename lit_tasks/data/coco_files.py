@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_tasks.data.captioned import CaptionedFile
+from lit_tasks.plain_files import parse_json
 
 
 def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
@@ -77,7 +78,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; give the path of a caption file")
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{path}, line {error.lineno}, column {error.colno}: this is no JSON ({error.msg});"
@@ -85,6 +86,8 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no JSON, byte {error.start} is no UTF-8") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON that can be read: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} should be a JSON object, it is a {type(content).__name__}")
     return content
@@ -120,7 +123,12 @@ def _one_line(where: str, sentence: str) -> str:
 
 
 def _place(root: Path, image: dict[str, Any], there: dict[str, bool]) -> Path:
-    folder: str = image.get("filepath", "")
+    folder = image.get("filepath", "")
+    if not isinstance(folder, str) or not isinstance(image.get("cocoid", 0), int):
+        raise ValueError(
+            f"image {image['filename']} should have a text 'filepath' and a whole number 'cocoid',"
+            f" got {folder!r:.60} and {image.get('cocoid')!r:.60}"
+        )
     if folder not in there:
         there[folder] = (root / folder).is_dir()
     named: Path = root / folder / image["filename"]

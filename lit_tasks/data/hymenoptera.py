@@ -5,16 +5,23 @@ from pathlib import Path
 from torch import nn
 
 from lit_tasks.data.archives import unpack
+from lit_tasks.data.download import check_sha256, download
 from lit_tasks.data.image_folder import ImageFolderDataModule
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.pictures import PictureFiles
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.splits import Part
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
+MAX_BYTES = 200_000_000
+"""Four times what the archive has."""
 
 
 class HymenopteraDataModule(ImageFolderDataModule):
     """Ants and bees, 244 images to train, 153 to validate; there are no others to test on.
+
+    The archive comes over HTTPS, has at most 200 MB, and appears when all of it is there. Its
+    publisher names no checksum: without ``sha256`` the numbers of images are what is checked.
 
     Args:
         root: Folder with ``train/`` and ``val/``; downloaded to ``download`` when left out.
@@ -30,6 +37,8 @@ class HymenopteraDataModule(ImageFolderDataModule):
         cache_features: Whether features of a frozen network are computed once.
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        sha256: Checksum of the archive, where you know it; another one is refused.
     """
 
     def __init__(
@@ -45,6 +54,8 @@ class HymenopteraDataModule(ImageFolderDataModule):
         cache_features: bool = True,
         cache_dir: Path | None = None,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
+        sha256: str | None = None,
     ) -> None:
         super().__init__(
             root or Path(download) / "hymenoptera_data",
@@ -56,9 +67,11 @@ class HymenopteraDataModule(ImageFolderDataModule):
             cache_features=cache_features,
             cache_dir=cache_dir,
             num_workers=num_workers,
+            max_pixels=max_pixels,
         )
         self.save_hyperparameters()
         self.given, self.download = root is not None, Path(download)
+        self.sha256 = sha256
         self.counts = None if counts is None else tuple(counts)
 
     def prepare_data(self) -> None:
@@ -66,18 +79,16 @@ class HymenopteraDataModule(ImageFolderDataModule):
         assert self.root is not None
         if self.given or self.root.is_dir():
             return
-        from torchvision.datasets.utils import (  # type: ignore[import-untyped, unused-ignore]
-            download_url,
-        )
-
         archive = self.download / URL.rpartition("/")[2]
-        try:
-            download_url(URL, str(self.download))
-        except (OSError, RuntimeError) as error:
-            raise ConnectionError(
-                f"{URL} could not be downloaded ({error}); set data.root to a folder with the "
-                "tutorial's train/ and val/"
-            ) from error
+        if not archive.is_file():
+            try:
+                download(URL, archive, MAX_BYTES, self.sha256)
+            except ConnectionError as error:
+                raise ConnectionError(
+                    f"{error}; set data.root to a folder with the tutorial's train/ and val/"
+                ) from error
+        elif self.sha256 is not None:
+            check_sha256(archive, self.sha256, str(archive))
         unpack(archive, self.download)
 
     def pictures(self, part: Part) -> PictureFiles:

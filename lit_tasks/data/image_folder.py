@@ -8,7 +8,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from lit_tasks.data.images import ImageDataModule
-from lit_tasks.data.pictures import PictureFiles, file_digests, files_below, readable
+from lit_tasks.data.opened_pictures import MAX_PIXELS
+from lit_tasks.data.pictures import PictureFiles, file_digests, files_below, reasons
 from lit_tasks.data.rows import BadRows, table_rows
 from lit_tasks.data.splits import SPLITS, Part, held_out_fractions, stratified_parts
 
@@ -40,6 +41,7 @@ class ImageFolderDataModule(ImageDataModule):
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         seed: Decides which images are held out.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -60,8 +62,11 @@ class ImageFolderDataModule(ImageDataModule):
         cache_dir: Path | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        super().__init__(batch_size, crop, augment, cache_features, cache_dir, seed, num_workers)
+        super().__init__(
+            batch_size, crop, augment, cache_features, cache_dir, seed, num_workers, max_pixels
+        )
         self.save_hyperparameters()
         self.root, self.table, self.predict = _path(root), _path(table), _path(predict)
         self.columns = (file_column, label_column, split_column)
@@ -96,8 +101,8 @@ class ImageFolderDataModule(ImageDataModule):
         parts = {name: self._usable(*read_classes(self.root / name)) for name in found}
         if "val" not in parts:
             held_out = self._held_out(*parts.pop("train"))
-            return {**held_out, **{name: PictureFiles(*rest) for name, rest in parts.items()}}
-        return {name: PictureFiles(*rest) for name, rest in parts.items()}
+            return {**held_out, **{name: self._files(*rest) for name, rest in parts.items()}}
+        return {name: self._files(*rest) for name, rest in parts.items()}
 
     def _named(
         self, files: list[Path], labels: list[str], splits: list[str]
@@ -108,7 +113,7 @@ class ImageFolderDataModule(ImageDataModule):
             rows = [i for i, split in enumerate(splits) if split == name]
             if rows:
                 pairs = self._usable([files[i] for i in rows], [labels[i] for i in rows])
-                parts[name] = PictureFiles(*pairs)
+                parts[name] = self._files(*pairs)
         for name in ("train", "val"):
             if name not in parts:
                 raise ValueError(f"{self.table}: column {self.columns[2]} says {name} nowhere")
@@ -121,24 +126,26 @@ class ImageFolderDataModule(ImageDataModule):
         fractions = [share for share in self.fractions if share > 0]
         rows = stratified_parts(numbers, repeats, fractions, self.seed)
         return {
-            name: PictureFiles([files[i] for i in part], [labels[i] for i in part])
+            name: self._files([files[i] for i in part], [labels[i] for i in part])
             for name, part in zip(SPLITS, rows, strict=False)
         }
 
     def _usable(self, files: Sequence[Path], labels: Sequence[str]) -> tuple[list[Path], list[str]]:
         """Return what begins like a picture; the rest stops the run or is counted."""
-        good = readable(files, whole=self.bad_pictures == "skip")
-        bad = [file for file, fine in zip(files, good, strict=True) if not fine]
+        found = reasons(files, self.bad_pictures == "skip", self.max_pixels)
+        bad = [f"{file} {why}" for file, why in zip(files, found, strict=True) if why]
         if bad and self.bad_pictures == "stop":
+            others = f" (as well as {len(bad) - 1:,} others)" if len(bad) > 1 else ""
             raise ValueError(
-                f"{bad[0]} is no picture that can be read"
-                f"{f', nor are {len(bad) - 1} others' if len(bad) > 1 else ''}; remove it, or "
-                "leave it out with bad_pictures: skip"
+                f"{bad[0]}{others}; remove it, or leave it out with bad_pictures: skip"
             )
         if bad:
             rank_zero_info(f"{len(bad):,} of {len(files):,} files left out, first {bad[0]}")
-        rows = [i for i, fine in enumerate(good) if fine]
+        rows = [i for i, why in enumerate(found) if not why]
         return [files[i] for i in rows], [labels[i] for i in rows] if labels else []
+
+    def _files(self, files: Sequence[Path], labels: Sequence[str] | None = None) -> PictureFiles:
+        return PictureFiles(files, labels, self.max_pixels)
 
     def _to_predict(self) -> PictureFiles:
         if self.predict is None:
@@ -150,7 +157,7 @@ class ImageFolderDataModule(ImageDataModule):
             files, _, _ = read_table(self.predict, None, self.columns[0], None, None)
         else:
             files = files_below(self.predict)
-        return PictureFiles(self._usable(files, [])[0])
+        return self._files(self._usable(files, [])[0])
 
 
 def read_classes(folder: Path) -> tuple[list[Path], list[str]]:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.feature_cache import FeatureCache
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.pictures import Pictures
 from lit_tasks.data.splits import PARTS_OF, Part
 from lit_tasks.data.transformed import Features, TransformedPictures, as_it_is
@@ -38,6 +39,7 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         seed: Decides what is held out.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     predict_example = "my_images"  #: What the end of a fit proposes.
@@ -51,15 +53,18 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
         cache_dir: Path | None,
         seed: int,
         num_workers: int,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if max_pixels < 1:
+            raise ValueError(f"max_pixels must be at least 1, got {max_pixels}")
         if crop is not None and not 0 < crop <= 1:
             raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
         self.batch_size, self.crop, self.augment = batch_size, crop, list(augment or ())
         self.cache_features, self.cache_dir = cache_features, cache_dir
-        self.seed, self.num_workers = seed, num_workers
+        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
         self._labels: list[str] = []
         self._pictures: dict[Part, Pictures] = {}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.labelled_lines import texts_to_predict
+from lit_tasks.data.lines import MAX_CHARACTERS
 from lit_tasks.data.row_cache import cached_rows, digest, fingerprint
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.splits import Part
@@ -106,7 +107,7 @@ def _installed() -> Path:
 
 def _imdb_rows(path: Path) -> Iterator[Row]:
     """Yield the rows whose source is ``imdb``; the package adds another data set after them."""
-    csv.field_size_limit(1 << 30)
+    csv.field_size_limit(MAX_CHARACTERS)
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         for record in reader:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lit_tasks.batch import StyleBatch
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.pictures import in_colour, read_picture
 from lit_tasks.data.strokes import draw_strokes
 
@@ -52,6 +53,7 @@ class StylePairs(Dataset[Any]):
         image_size: Pixels of a photograph's shorter side.
         style_size: Pixels of a painting's shorter side.
         batch_size: Pairs that are worked on at the same time.
+        max_pixels: Pixels that a picture may have.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class StylePairs(Dataset[Any]):
         image_size: int,
         style_size: int,
         batch_size: int,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self.max_pixels = max_pixels
         self.root, self.pairs, self.names = root, pairs, names
         self.image_size, self.style_size, self.batch_size = image_size, style_size, batch_size
         # Every step asks for the same few pictures again.
@@ -89,7 +93,7 @@ class StylePairs(Dataset[Any]):
         elif name == STROKES and not path.is_file():
             picture = draw_strokes()
         else:
-            picture = read_picture(path, name=str(path))
+            picture = read_picture(path, name=str(path), max_pixels=self.max_pixels)
         return torch.from_numpy(np.array(resized(picture, size, name))).permute(2, 0, 1)
 
 

@@ -1,10 +1,11 @@
 """Rows of Parquet files, here or at an address."""
 
-import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from lit_tasks.data.rows import column_place
+from lit_tasks.plain_files import parse_json
 
 _ROWS = 256  # read at once: pictures are large
 
@@ -34,8 +35,8 @@ def parquet_records(
                 column_place(address, name, file.schema_arrow.names)
             classes = _class_names(file.schema_arrow.metadata, label)
             for batch in file.iter_batches(batch_size=_ROWS, columns=wanted):
-                yield from ((record, classes) for record in batch.to_pylist())
-        except (pa.ArrowException, OSError) as error:
+                yield from ((record, classes) for record in _records(batch))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise ValueError(
                 f"{address} is no Parquet file that can be read ({reason}); replace it"
@@ -44,6 +45,29 @@ def parquet_records(
 
 def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> list[str]:
     """Return the names that ``datasets`` wrote beside a column of class numbers, if it did."""
-    described: Any = json.loads((metadata or {}).get(b"huggingface", b"{}"))
-    feature = described.get("info", {}).get("features", {}).get(label, {})
-    return list(feature.get("names", []))
+    names: Any = None
+    with suppress(ValueError):  # somebody else's words under that key
+        names = parse_json((metadata or {}).get(b"huggingface", b"{}"))
+    for key in ("info", "features", label, "names"):
+        names = names.get(key) if isinstance(names, dict) else None
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _records(batch: Any) -> list[dict[str, Any]]:
+    """Return rows as dicts; bytes that are not UTF-8 become what no text has, as in text files."""
+    import pyarrow as pa
+
+    try:
+        return batch.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        columns = {
+            name: column.cast(pa.large_binary()) if pa.types.is_string(column.type) else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        }
+        texts = {name for name in columns if pa.types.is_string(batch.column(name).type)}
+        records = pa.record_batch(columns).to_pylist()
+        return [{n: _decoded(v) if n in texts else v for n, v in r.items()} for r in records]
+
+
+def _decoded(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="surrogateescape")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from lit_tasks.data.pictures import read_picture, readable
+from lit_tasks.data.opened_pictures import MAX_PIXELS
+from lit_tasks.data.pictures import read_picture, reasons
 from lit_tasks.data.row_cache import cached_rows, fingerprint
 from lit_tasks.data.rows import BadRows
 from lit_tasks.data.streams import Read, Record, rows_of, usable, versions
@@ -27,9 +28,11 @@ class PictureRows:
 
     Attributes:
         rows: Columns ``image`` (the bytes of a file), ``label`` and ``name``.
+        max_pixels: How large a picture may be.
     """
 
     rows: "datasets.Dataset"
+    max_pixels: int = MAX_PIXELS
 
     @cached_property
     def names(self) -> Sequence[str]:
@@ -45,7 +48,8 @@ class PictureRows:
 
     def read(self, number: int, least: int | None = None) -> Image.Image:
         """Return a picture in red, green and blue; ``least`` pixels a side will do."""
-        return read_picture(BytesIO(self.rows[number]["image"]), least, self.names[number])
+        content = BytesIO(self.rows[number]["image"])
+        return read_picture(content, least, self.names[number], self.max_pixels)
 
     def digest(self) -> str:
         """Return a fingerprint of all pictures in their order."""
@@ -63,6 +67,7 @@ def kept_pictures(
     most: int | None,
     bad_rows: BadRows,
     cache_dir: Path | None,
+    max_pixels: int = MAX_PIXELS,
 ) -> PictureRows:
     """Return the pictures of shards, made once; about ``most``, from the beginning of each.
 
@@ -74,12 +79,14 @@ def kept_pictures(
         most: How many pictures; all if none.
         bad_rows: What happens to a row whose picture cannot be read to its end.
         cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        max_pixels: How large a picture may be.
     """
-    key = fingerprint("pictures", label.__name__, versions(shards), columns, most, bad_rows)
+    what = "pictures", label.__name__, versions(shards), columns, most, bad_rows, max_pixels
+    key = fingerprint(*what)
     rows = partial(rows_of, shards, read, most)
-    make = partial(_usable_rows, rows, bad_rows, label)
+    make = partial(_usable_rows, rows, bad_rows, label, max_pixels)
     name = f"{shards[0]}{' and the other shards' if len(shards) > 1 else ''}"
-    return PictureRows(cached_rows(make, key, cache_dir, name, _COLUMNS))
+    return PictureRows(cached_rows(make, key, cache_dir, name, _COLUMNS), max_pixels)
 
 
 def image_bytes(value: Any) -> tuple[bytes, str]:
@@ -91,13 +98,17 @@ def image_bytes(value: Any) -> tuple[bytes, str]:
 
 
 def _usable_rows(
-    make: Callable[[], Iterator[Record]], bad_rows: BadRows, label: Callable[[Record], str]
+    make: Callable[[], Iterator[Record]],
+    bad_rows: BadRows,
+    label: Callable[[Record], str],
+    max_pixels: int,
 ) -> Iterator[Record]:
-    return usable(make(), bad_rows, partial(_kept, label=label))
+    return usable(make(), bad_rows, partial(_kept, label=label, max_pixels=max_pixels))
 
 
-def _kept(row: Record, label: Callable[[Record], str]) -> Record:
-    if not readable([BytesIO(row["image"])], whole=True)[0]:
-        raise ValueError("the image is no picture that can be read")
+def _kept(row: Record, label: Callable[[Record], str], max_pixels: int) -> Record:
+    [reason] = reasons([BytesIO(row["image"])], whole=True, max_pixels=max_pixels)
+    if reason:
+        raise ValueError(f"the image {reason}")
     name = f"{row['shard']}, row {row['line']}"
     return {"image": row["image"], "label": label(row), "name": name}

@@ -9,8 +9,12 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lit_tasks.data.opened_pictures import MAX_PIXELS, TooManyPixelsError, opened_picture
+
 #: Endings of the files that a folder is searched for.
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+_UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError)
+_STRIP = 256  # rows that are converted at once
 
 
 class Pictures(Protocol):
@@ -38,10 +42,12 @@ class PictureFiles:
     Attributes:
         paths: The files.
         labels: The class of each.
+        max_pixels: How large a picture may be.
     """
 
     paths: Sequence[Path]
     labels: Sequence[str] | None = None
+    max_pixels: int = MAX_PIXELS
 
     @property
     def names(self) -> Sequence[str]:
@@ -57,9 +63,9 @@ class PictureFiles:
                 is several times faster.
 
         Raises:
-            ValueError: The file cannot be read; names it.
+            ValueError: The file cannot be read, or the picture is too large; names it.
         """
-        return read_picture(self.paths[number], least)
+        return read_picture(self.paths[number], least, max_pixels=self.max_pixels)
 
     def digest(self) -> str:
         """Return a fingerprint of the files' bytes."""
@@ -67,35 +73,56 @@ class PictureFiles:
 
 
 def read_picture(
-    file: Path | BinaryIO, least: int | None = None, name: str | None = None
+    file: Path | BinaryIO,
+    least: int | None = None,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
     """Return the picture of a file, see :meth:`PictureFiles.read`; ``name`` stands in errors."""
     remedy = "" if name else "; remove it, or leave it out with bad_pictures: skip"
     name = name or str(file)
     try:
-        with Image.open(file) as picture:
-            if least is not None:
-                picture.draft("RGB", (2 * least, 2 * least))
+        with opened_picture(file, least, max_pixels) as picture:
             picture.load()
-            return in_colour(ImageOps.exif_transpose(picture))
+            ImageOps.exif_transpose(picture, in_place=True)
+            return in_colour(picture)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no picture {name}") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except TooManyPixelsError as error:
+        raise ValueError(f"{name} {error}{remedy}") from None
+    except _UNREADABLE as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
         raise ValueError(f"{name} is no picture that can be read ({reason}){remedy}") from error
 
 
 def in_colour(picture: Image.Image) -> Image.Image:
     """Return red, green and blue in 8 bits; what is transparent becomes white."""
+    picture.load()  # it may be returned itself, and its file be closed
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        values = np.asarray(picture, dtype=np.float64)
-        scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
-        picture = Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8))
+        picture = _in_eight_bits(picture)
     if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        ground = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(ground, picture)
-    return picture.convert("RGB")
+        return _on_white(picture)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture)
+    scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
+    found = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _STRIP):  # eight bytes a value for a few rows at a time only
+        strip = values[top : top + _STRIP].astype(np.float64)
+        found[top : top + _STRIP] = (strip * scale).round().clip(0, 255)
+    return Image.fromarray(found)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    found = Image.new("RGB", picture.size)
+    for top in range(0, picture.height, _STRIP):
+        box = 0, top, picture.width, min(top + _STRIP, picture.height)
+        strip = picture.crop(box).convert("RGBA")
+        ground = Image.new("RGBA", strip.size, "white")
+        found.paste(Image.alpha_composite(ground, strip).convert("RGB"), box)
+    return found
 
 
 def file_digests(paths: Sequence[Path]) -> list[str]:
@@ -128,20 +155,29 @@ def files_below(folder: Path) -> list[Path]:
     return files
 
 
-def readable(files: Sequence[Path | BinaryIO], whole: bool = False) -> list[bool]:
-    """Return whether each file begins like a picture, or is one to its end (``whole``).
+def reasons(
+    files: Sequence[Path | BinaryIO], whole: bool = False, max_pixels: int = MAX_PIXELS
+) -> list[str]:
+    """Return why each file cannot be used: what follows its name in a sentence, or nothing.
 
     Beginnings take a thousandth of a second each; a whole JPEG is decoded at an eighth of its size.
+
+    Args:
+        files: The files.
+        whole: Whether to read them to their end.
+        max_pixels: How large a picture may be.
     """
-    return [_is_picture(file, whole) for file in files]
+    return [_reason(file, whole, max_pixels) for file in files]
 
 
-def _is_picture(file: Path | BinaryIO, whole: bool) -> bool:
+def _reason(file: Path | BinaryIO, whole: bool, max_pixels: int) -> str:
     try:
-        with Image.open(file) as picture:
+        with opened_picture(file, 1, max_pixels) as picture:
             if whole:
-                picture.draft("RGB", (picture.width // 8, picture.height // 8))
                 picture.load()
-            return min(picture.size) > 0
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False
+            good = min(picture.size) > 0
+    except TooManyPixelsError as error:
+        return str(error)
+    except _UNREADABLE:
+        good = False
+    return "" if good else "is no picture that can be read"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_VERSION = 1
+_VERSION = 2
 """Raised when the same input and settings give other rows than before."""
 _COLUMNS = dict.fromkeys(("text", "label", "id", "problem"), "string") | {"line": "int64"}
 

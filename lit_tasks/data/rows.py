@@ -1,10 +1,11 @@
 """Rows of tables: where a column stands, and what happens to a row that cannot be used."""
 
-import csv
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
+
+from lit_tasks.data.lines import ParsedRow, csv_rows
 
 BadRows = Literal["stop", "skip"]
 """``stop`` ends the run at the first row that cannot be used and names it; ``skip`` counts them."""
@@ -32,18 +33,21 @@ def table_rows(table: Path, columns: Sequence[str | None]) -> Iterator[tuple[str
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A column is missing, or empty in a row.
+        ValueError: A column is missing, or empty in a row, or a row cannot be parsed.
     """
     if not table.is_file():
         raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
     wanted = [name for name in columns if name is not None]
-    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.DictReader(file)
-        for name in wanted:
-            column_place(table, name, reader.fieldnames or ())
-        for row in reader:
-            where = f"{table}, line {reader.line_num}"
-            empty = [name for name in wanted if not (row[name] or "").strip()]
-            if empty:
-                raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
-            yield where, row
+    rows = csv_rows(table)
+    header = next(rows, ParsedRow(1, []))
+    for name in wanted:
+        column_place(table, name, header.fields)
+    for line, fields, problem in rows:
+        where = f"{table}, line {line}"
+        if problem:
+            raise ValueError(f"{where}: {problem}; correct it, or remove the row")
+        row = dict(zip(header.fields, fields, strict=False))
+        empty = [name for name in wanted if not row.get(name, "").strip()]
+        if empty:
+            raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
+        yield where, row

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from lit_tasks.data.images import ImageDataModule
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.pictures import PictureFiles, Pictures, files_below
 from lit_tasks.data.splits import Part
 from lit_tasks.scenes import SHAPES, Scene, draw_scene, random_scene
@@ -75,6 +76,7 @@ class SceneDataModule(ImageDataModule):
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         seed: Stands for all scenes.
         num_workers: Processes that draw.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -92,8 +94,11 @@ class SceneDataModule(ImageDataModule):
         cache_dir: Path | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        super().__init__(batch_size, crop, augment, cache_features, cache_dir, seed, num_workers)
+        super().__init__(
+            batch_size, crop, augment, cache_features, cache_dir, seed, num_workers, max_pixels
+        )
         self.save_hyperparameters()
         self.shapes = list(shapes or SHAPES)
         if unknown := set(self.shapes) - set(SHAPES):
@@ -110,7 +115,7 @@ class SceneDataModule(ImageDataModule):
         """Return the scenes of a part, no scene in two parts; or images of the user's own."""
         count = self.counts[part]
         if not isinstance(count, int):
-            return PictureFiles(files_below(Path(count)))
+            return PictureFiles(files_below(Path(count)), max_pixels=self.max_pixels)
         seed = len(_PLACE) * self.seed + _PLACE[part]
         scenes = [random_scene(seed, number, self.shapes) for number in range(count)]
         return DrawnScenes(scenes, self.size, f"{part}_")

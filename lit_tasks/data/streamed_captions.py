@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.captioned import Captioned
 from lit_tasks.data.captions import CaptionDataModule
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.parquet import parquet_records
 from lit_tasks.data.picture_rows import image_bytes, kept_pictures
 from lit_tasks.data.pictures import read_picture
@@ -58,6 +59,7 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         seed: Decides the order, and which sentence of a picture comes in an epoch.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -82,10 +84,12 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         cache_dir: Path | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__(
             batch_size, None, min_count, max_tokens, predict, "val", train_references, crop,
             augment, cache_features, cache_dir, None, "stop", seed, num_workers,
+            max_pixels,
         )  # fmt: skip
         self.save_hyperparameters()
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
@@ -100,7 +104,14 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         shards, read = self._shards(part), partial(read_shard, columns=self.columns)
         most = self.first_rows if part == "train" else None
         pictures = kept_pictures(
-            shards, read, self.columns, _told, most, self.bad_rows, self.cache_dir
+            shards,
+            read,
+            self.columns,
+            _told,
+            most,
+            self.bad_rows,
+            self.cache_dir,
+            self.max_pixels,
         )
         told = [json.loads(label) for label in pictures.labels]
         ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
@@ -112,7 +123,11 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         read = partial(read_shard, columns=self.columns)
         vocabulary = CaptionVocabulary(self.vocabulary)
         sample = _Sample(
-            pictures.transform, pictures.preprocessing.resize, vocabulary, self.max_tokens
+            pictures.transform,
+            pictures.preprocessing.resize,
+            vocabulary,
+            self.max_tokens,
+            self.max_pixels,
         )
         shards = self._shards("train")
         return DataLoader(
@@ -144,13 +159,19 @@ class _Sample:
     """Makes tensors of a row: its picture, and one of its sentences drawn at random."""
 
     def __init__(
-        self, transform: Any, least: int, vocabulary: CaptionVocabulary, most: int
+        self,
+        transform: Any,
+        least: int,
+        vocabulary: CaptionVocabulary,
+        most: int,
+        max_pixels: int,
     ) -> None:
         self.transform, self.least = transform, least
-        self.vocabulary, self.most = vocabulary, most
+        self.vocabulary, self.most, self.max_pixels = vocabulary, most, max_pixels
 
     def __call__(self, row: Record) -> tuple[Tensor, list[int], list[str], int]:
-        picture = read_picture(BytesIO(row["image"]), self.least, "the image")
+        content = BytesIO(row["image"])
+        picture = read_picture(content, self.least, "the image", self.max_pixels)
         several: list[str] = row["captions"]
         said = several[int(torch.randint(len(several), ()))]
         numbers = self.vocabulary.encode(said, self.most)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
 from lit_tasks.data.images import ImageDataModule
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.parquet import parquet_records
 from lit_tasks.data.picture_rows import image_bytes, kept_pictures
 from lit_tasks.data.pictures import PictureFiles, Pictures, files_below, read_picture
@@ -50,6 +51,7 @@ class StreamedImagesDataModule(ImageDataModule):
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         seed: Decides the order.
         num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -70,8 +72,11 @@ class StreamedImagesDataModule(ImageDataModule):
         cache_dir: Path | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        super().__init__(batch_size, crop, augment, cache_features, cache_dir, seed, num_workers)
+        super().__init__(
+            batch_size, crop, augment, cache_features, cache_dir, seed, num_workers, max_pixels
+        )
         self.save_hyperparameters()
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
             if value < 1:
@@ -89,11 +94,18 @@ class StreamedImagesDataModule(ImageDataModule):
                     "this needs images to predict: set data.predict to an image or a folder, for "
                     "example --data.predict=my_images"
                 )
-            return PictureFiles(files_below(self.predict))
+            return PictureFiles(files_below(self.predict), max_pixels=self.max_pixels)
         shards, read = self._shards(part), partial(read_shard, columns=self.columns)
         most = self.first_rows if part == "train" else None
         return kept_pictures(
-            shards, read, self.columns, _label, most, self.bad_rows, self.cache_dir
+            shards,
+            read,
+            self.columns,
+            _label,
+            most,
+            self.bad_rows,
+            self.cache_dir,
+            self.max_pixels,
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -101,7 +113,8 @@ class StreamedImagesDataModule(ImageDataModule):
         pictures = self._transformed("train", augmented=True)
         numbers = {label: number for number, label in enumerate(self.labels)}
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
-        sample = _Sample(pictures.transform, pictures.preprocessing.resize, numbers)
+        least = pictures.preprocessing.resize
+        sample = _Sample(pictures.transform, least, numbers, self.max_pixels)
         rows = StreamedRows(
             self._shards("train"), read, self.buffer, self.seed, self.bad_rows, sample
         )
@@ -141,11 +154,15 @@ def read_shard(
 class _Sample:
     """Makes a tensor of a row's image."""
 
-    def __init__(self, transform: Any, least: int, numbers: dict[str, int]) -> None:
+    def __init__(
+        self, transform: Any, least: int, numbers: dict[str, int], max_pixels: int
+    ) -> None:
         self.transform, self.least, self.numbers = transform, least, numbers
+        self.max_pixels = max_pixels
 
     def __call__(self, row: Record) -> tuple[Tensor, int, int]:
-        picture = read_picture(BytesIO(row["image"]), self.least, "the image")
+        content = BytesIO(row["image"])
+        picture = read_picture(content, self.least, "the image", self.max_pixels)
         return self.transform(picture), self.numbers[row["label"]], row["line"] - 1
 
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.data.opened_pictures import MAX_PIXELS
 from lit_tasks.data.paired_pictures import (
     PHOTOGRAPH,
     STROKES,
@@ -40,6 +41,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         style_scale: Multiplies the painting's size: larger makes larger strokes.
         batch_size: Pairs that are worked on at the same time, over all processes: at least as many
             as there are processes, if none is to wait.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
     """
 
     def __init__(
@@ -52,10 +54,12 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         style_size: int | None = None,
         style_scale: float = 1.0,
         batch_size: int = 1,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         sizes = {"image_size": image_size, "batch_size": batch_size, "style_size": style_size or 1}
+        sizes["max_pixels"] = max_pixels
         for option, value in sizes.items():
             if value < 1:
                 raise ValueError(f"{option} must be at least 1, got {value}")
@@ -66,7 +70,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
             raise ValueError(f"{given} are given without {other}: give both, or pairs")
         self.root, self.contents, self.styles = Path(root), contents or [], styles or []
         self.pairs, self.batch_size = pairs or [], batch_size
-        self.image_size = image_size
+        self.image_size, self.max_pixels = image_size, max_pixels
         self.style_size = max(1, round((style_size or image_size) * style_scale))
         self.names: list[str] = []
         self._dataset: StylePairs | None = None
@@ -93,7 +97,13 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
                 )
             self.names = names
             self._dataset = StylePairs(
-                self.root, pairs, names, self.image_size, self.style_size, self.batch_size
+                self.root,
+                pairs,
+                names,
+                self.image_size,
+                self.style_size,
+                self.batch_size,
+                self.max_pixels,
             )
 
     def train_dataloader(self) -> DataLoader[StyleBatch]:

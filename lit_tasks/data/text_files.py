@@ -4,15 +4,15 @@ Every row carries its line and, where something is wrong with it, the reason; wh
 the run or skips the row is decided later, so both choices share one cache.
 """
 
-import csv
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from lit_tasks.data.lines import MAX_CHARACTERS, ParsedRow, csv_rows, lines_of, opened
 from lit_tasks.data.parquet import parquet_records
 from lit_tasks.data.rows import column_place
+from lit_tasks.plain_files import parse_json
 
 Format = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
 
@@ -78,8 +78,8 @@ def read_rows(path: Path | str, format: Format, columns: Columns) -> Iterator[Ro
         if not row["problem"]:
             row["problem"] = _problem(row, columns.label is not None)
         if row["problem"]:  # what cannot be written as UTF-8 does not go into the cache
-            row["text"] = row["text"].encode(errors="replace").decode()
-            row["label"] = row["label"].encode(errors="replace").decode()
+            for cell in ("text", "label", "id"):
+                row[cell] = row[cell].encode(errors="replace").decode()
         yield row
 
 
@@ -91,8 +91,12 @@ def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
     for label in labels:
         files = sorted((folder / label).glob("*.txt"), key=_number_in_name)
         for line, file in enumerate(files, start=1):
-            text = file.read_text("utf-8", errors="surrogateescape")
-            yield labelled_row(text, label, f"{label}/{file.name}", line)
+            with file.open(encoding="utf-8", errors="surrogateescape") as read:
+                text = read.read(MAX_CHARACTERS + 1)
+            row = labelled_row(text[:MAX_CHARACTERS], label, f"{label}/{file.name}", line)
+            if len(text) > MAX_CHARACTERS:
+                row["problem"] = f"a text must have at most {MAX_CHARACTERS:,} characters"
+            yield row
 
 
 def labelled_row(text: str, label: str, id: str, line: int) -> Row:
@@ -113,7 +117,7 @@ def _row(text: str, label: str, id: str, line: int, problem: str = "") -> Row:
 def _problem(row: Row, labelled: bool) -> str:
     """Return what is wrong with a row, or nothing."""
     try:
-        (row["text"] + row["label"]).encode()
+        (row["text"] + row["label"] + row["id"]).encode()
     except UnicodeEncodeError as error:
         byte = ord(error.object[error.start]) - 0xDC00
         return f"the bytes are not UTF-8 (0x{byte & 0xFF:02x} at character {error.start})"
@@ -125,13 +129,13 @@ def _problem(row: Row, labelled: bool) -> str:
 
 
 def _lines(path: Path, columns: Columns) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-        for number, line in enumerate(file, start=1):
+    with opened(path) as file:
+        for number, line, problem in lines_of(file):
             if columns.label is None:
-                yield _row(line.strip(), "", "", number)
+                yield _row(line.strip(), "", "", number, problem)
                 continue
             label, _, text = line.strip().partition(" ")
-            yield _row(text, label, "", number)
+            yield _row(text, label, "", number, problem)
 
 
 def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
@@ -139,39 +143,43 @@ def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        header = next(reader, [])
-        if any("\udc80" <= letter <= "\udcff" for name in header for letter in name):
-            raise ValueError(f"{path}, line 1: the bytes are not UTF-8; convert the file")
-        places = [None if n is None else column_place(path, n, header) for n in _names(columns)]
-        line = reader.line_num + 1
-        for fields in reader:
-            if fields and len(fields) != len(header):
-                problem = f"{len(header)} columns were announced, got {len(fields)}"
-                yield _row("", "", "", line, problem)
-            elif fields:  # a line without anything is no row in a CSV file
-                text, label, name = ("" if p is None else fields[p] for p in places)
-                yield _row(text, label.strip(), name, line)
-            line = reader.line_num + 1
+    rows = csv_rows(path, delimiter)
+    first, header, problem = next(rows, ParsedRow(1, []))
+    if any("\udc80" <= letter <= "\udcff" for name in header for letter in name):
+        problem = "the bytes are not UTF-8; convert the file"
+    if problem:
+        raise ValueError(f"{path}, line {first}: {problem}")
+    places = [None if n is None else column_place(path, n, header) for n in _names(columns)]
+    for line, fields, problem in rows:
+        if not problem and len(fields) != len(header):
+            problem = f"{len(header)} columns were announced, got {len(fields)}"
+        if problem:
+            yield _row("", "", "", line, problem)
+        else:
+            text, label, name = ("" if p is None else fields[p] for p in places)
+            yield _row(text, label.strip(), name, line)
 
 
 def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-        for number, line in enumerate(file, start=1):
+    known: list[str] = []
+    with opened(path) as file:
+        for number, line, problem in lines_of(file):
+            record: Any = {}
             try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                yield _row("", "", "", number, f"this is not JSON ({error})")
+                record = {} if problem else parse_json(line)
+                cells = [_string(record.get(n)) if n else "" for n in _names(columns)]
+            except (ValueError, RecursionError) as error:  # a number of 5,000 digits is one
+                problem = f"this is not JSON ({error})"
+            except AttributeError:
+                problem = "this is not a JSON object on a line of its own"
+            if problem:
+                yield _row("", "", "", number, problem)
                 continue
-            if not isinstance(record, dict):
-                yield _row("", "", "", number, "this is not a JSON object on a line of its own")
-                continue
-            if number == 1:
+            if not known:
+                known = list(record)
                 for name in filter(None, _names(columns)):
-                    column_place(path, name, list(record))
-            text, label, name = (_string(record.get(n)) if n else "" for n in _names(columns))
+                    column_place(path, name, known)
+            text, label, name = cells
             yield _row(text, label, name, number)
 
 

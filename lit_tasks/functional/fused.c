@@ -7,9 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* e^x to about 1 unit in the last place (coefficients: Cephes, Moshier 1992); NaN stays NaN. */
+/* e^x to about 1 unit in the last place (coefficients: Cephes, Moshier 1992); NaN stays NaN, and
+ * from 88.4 on it is infinite, which makes the sigmoid 0 there. */
 static inline float exponential(float x) {
-  x = x > 88.0f ? 88.0f : x;
+  x = x > 89.0f ? 89.0f : x;
   x = x < -87.0f ? -87.0f : x;
   const float n = __builtin_rintf(x * 1.44269504088896341f);
   float r = x - n * 0.693359375f;

@@ -1,85 +1,54 @@
 """The element-wise part of an LSTM step as one compiled loop, where the machine has a C compiler.
 
 Eight element-wise calls of torch read and write the rows of a step eight times; ``fused.c`` does it
-once. It is compiled at first use (a second), kept in the user's cache, and called through `ctypes`,
-so no header of torch is needed. Without a compiler, and for anything but float32 on the CPU, the
-plain tensor formulas run. ``LIT_TASKS_FUSED=0`` switches it off.
+once. It is compiled at first use (a second), kept in the user's cache (``lit_tasks/fused``), and
+called through `ctypes`, so no header of torch is needed. Without a compiler, and for anything but
+float32 on the CPU, the plain tensor formulas run. ``LIT_TASKS_FUSED=0`` switches it off.
 """
 
 import ctypes
-import hashlib
+import logging
 import os
-import platform
-import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from . import compiled_library
+
 SOURCE = Path(__file__).with_name("fused.c")
 # without errno and traps a compiler may vectorise the loops; NaN and infinity keep their meaning
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-WIDE = "-mprefer-vector-width=512"
+WIDE = ("-mprefer-vector-width=512",)
+
+_log = logging.getLogger(__name__)
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled library, or ``None`` where there is no compiler that can make it."""
+    """Return the compiled library, or ``None`` where it is off, which is logged once."""
     if os.environ.get("LIT_TASKS_FUSED") == "0":
-        return None
-    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
-    if compiler is None:
+        _log.info("The compiled LSTM step is off: LIT_TASKS_FUSED is 0.")
         return None
     try:
-        return _load(_compiled(compiler))
-    except (OSError, subprocess.SubprocessError):
+        return compiled_library.load(SOURCE, FLAGS, WIDE, _declare)
+    except (OSError, ValueError, AttributeError, subprocess.SubprocessError) as error:
+        reason = " ".join(str(error).split())
+        _log.warning(
+            "The compiled LSTM step is off (%s): LSTMs compute the same, but slower; install a C "
+            "compiler or name one in CC, or set LIT_TASKS_FUSED=0 if this is meant.",
+            reason,
+        )
         return None
 
 
-def _compiled(compiler: str) -> Path:
-    """Return the library's file, made for this very source, compiler and processor."""
-    key = hashlib.sha256()
-    for part in (SOURCE.read_text(), compiler, " ".join(FLAGS), _processor()):
-        key.update(part.encode())
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_tasks"
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if home.stat().st_uid != os.getuid() or not os.access(home, os.W_OK):
-            raise PermissionError(f"the cache must be this user's own and writable, got {home}")
-    except OSError:
-        home = Path(tempfile.mkdtemp(prefix="lit_tasks"))
-    target = home / f"fused-{key.hexdigest()[:24]}.so"
-    if not target.exists():
-        # made under another name and moved, since several processes may start at once
-        handle, made = tempfile.mkstemp(dir=home, suffix=".so")
-        os.close(handle)
-        command = [compiler, *FLAGS, "-o", made, str(SOURCE)]
-        wide = subprocess.run([*command, WIDE], capture_output=True, timeout=60, check=False)
-        if wide.returncode:  # not every compiler knows it
-            subprocess.run(command, capture_output=True, timeout=60, check=True)
-        Path(made).replace(target)
-    return target
-
-
-def _processor() -> str:
-    """Return what tells one kind of processor from another; a home may be shared by machines."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() + platform.machine()
-    return "".join(sorted({line for line in lines if line.startswith(("flags", "model name"))}))
-
-
-def _load(path: Path) -> ctypes.CDLL:
-    found = ctypes.CDLL(str(path))
+def _declare(found: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     found.lstm_forward_step.argtypes = [*[pointer] * 5, number, number]
     found.lstm_backward_step.argtypes = [*[pointer] * 8, number, number]
     found.lstm_forward_step.restype = found.lstm_backward_step.restype = None
-    return found
 
 
 def usable(*tensors: Tensor | None) -> bool:

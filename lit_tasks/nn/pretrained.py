@@ -220,7 +220,9 @@ def _from_hub(name: str, library: Library) -> dict[str, Tensor]:
     try:
         if library == "torchvision":
             models = _import("torchvision").models
-            found = models.get_model_weights(name).DEFAULT.get_state_dict(progress=True)
+            weights = models.get_model_weights(name).DEFAULT
+            # the file's name ends with the beginning of its SHA-256 checksum
+            found = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
         else:
             found = _import("timm").create_model(name, pretrained=True).state_dict()
     except (OSError, RuntimeError) as error:

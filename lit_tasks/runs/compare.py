@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lit_tasks.printable import printable
 from lit_tasks.runs import show
 from lit_tasks.runs.comparison import Comparison, compare
 from lit_tasks.runs.folder import find, read
@@ -51,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
         print_table(comparison)
     if options.plot is not None:
         plot(comparison, options.plot)
-        print(f"curves: {options.plot}", file=sys.stderr)
+        print(printable(f"curves: {options.plot}"), file=sys.stderr)
     return 0
 
 
@@ -92,4 +93,4 @@ def _label(comparison: Comparison, number: int) -> str:
     """Return a run's number with its settings, or with its name where they are many or none."""
     said = [f"{key}={values[number]}" for key, values in comparison.settings.items()]
     told = ", ".join(said) if 0 < len(said) <= _TOLD else comparison.names[number]
-    return f"{number + 1}: {told}"
+    return printable(f"{number + 1}: {told}")

@@ -1,7 +1,7 @@
 """What ``metrics.csv`` tells: curves of metrics, their best and their last values."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,8 @@ from typing import Any, Literal
 _LESS_IS_BETTER = ("loss", "error", "perplexity", "brier", "nll", "mae", "mse", "distance")
 #: Names that belong to another metric or count something: no curves of their own.
 _ASIDE = ("_low", "_high", "/samples")
+
+_WHOLE = ("epoch", "step")
 
 Row = dict[str, float]
 
@@ -26,20 +28,39 @@ def read_rows(path: Path) -> list[Row]:
         ValueError: A value is no number; the sentence names file and line.
     """
     rows = []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        for record in reader:
-            row = {}
-            for name, value in record.items():
-                if value in ("", None) or name is None:
-                    continue
-                try:
-                    row[name] = float(value)
-                except (ValueError, TypeError) as error:
-                    place = f"{path}, line {reader.line_num}"
-                    raise ValueError(f"{place}: {name} must be a number, got {value!r}") from error
-            rows.append(row)
+    for place, record in csv_records(path):
+        row = {}
+        for name, value in record.items():
+            if value == "":
+                continue
+            try:
+                row[name] = float(value)
+                whole = name not in _WHOLE or row[name].is_integer()
+            except ValueError:
+                whole = False
+            if not whole:
+                kind = "whole number" if name in _WHOLE else "number"
+                raise ValueError(f"{place}: {name} must be a {kind}, got {value!r:.60}")
+        rows.append(row)
     return rows
+
+
+def csv_records(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the rows of a CSV file of a run folder, each behind its place as errors name it.
+
+    What stands beyond the columns of the header is left out, and what is missing is empty.
+
+    Raises:
+        ValueError: The file is no CSV; the sentence names file and line.
+    """
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file, restval="")
+        try:
+            for record in reader:
+                named = {name: value for name, value in record.items() if name is not None}
+                yield f"{path}, line {reader.line_num}", named
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}, is not CSV: {error}") from error
 
 
 def of_training(rows: Iterable[Row]) -> list[Row]:

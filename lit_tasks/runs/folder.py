@@ -1,15 +1,16 @@
 """A run folder as numbers: its settings, its results, and how it did on each sample."""
 
-import csv
 import glob
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lit_tasks.plain_files import read_yaml
 from lit_tasks.runs.curves import Row, best_and_last, read_rows
-from lit_tasks.runs.settings import flat, read_yaml
+from lit_tasks.runs.result_entries import read_results
+from lit_tasks.runs.sample_tables import read_samples
+from lit_tasks.runs.settings import flat
 
 _FILES = ("config.yaml", "metrics.csv", "results.json")
 
@@ -37,10 +38,7 @@ class Run:
     def samples(self, stage: str) -> dict[str, dict[str, str]]:
         """Return what was written of each sample of ``val`` or ``test``, by id."""
         path = self.path / f"samples_{stage}.csv"
-        if not path.is_file():
-            return {}
-        with path.open(newline="", encoding="utf-8") as file:
-            return {row.pop("id", ""): row for row in csv.DictReader(file)}
+        return read_samples(path) if path.is_file() else {}
 
 
 def find(words: Sequence[str]) -> list[Path]:
@@ -90,7 +88,7 @@ def read(path: Path) -> Run:
         ValueError: A file cannot be understood; the sentence names file and line.
         OSError: A file cannot be read.
     """
-    results = _json(path / "results.json")
+    results = read_results(path / "results.json")
     if not any("last" in entry for entry in results.values()):
         for name, points in _from_curves(path).items():
             results[name] = {**points, **results.get(name, {})}
@@ -101,17 +99,3 @@ def read(path: Path) -> Run:
 def _from_curves(path: Path) -> dict[str, dict[str, Any]]:
     metrics = path / "metrics.csv"
     return best_and_last(read_rows(metrics)) if metrics.is_file() else {}
-
-
-def _json(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}, is not JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not JSON: it is no UTF-8 text") from error
-    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise ValueError(f"{path} must hold a mapping of metrics to values")
-    return content

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from lit_tasks.printable import printable
+
 
 class OptionParser(argparse.ArgumentParser):
     """Python's own parser, which raises what is wrong instead of printing its usage."""
@@ -21,5 +23,5 @@ def answered(run: Callable[[], int]) -> int:
     except (ValueError, OSError) as error:
         named = isinstance(error, OSError) and error.strerror
         text = f"{error.strerror}: {error.filename}" if named else error  # type: ignore[union-attr]
-        print(f"lit-tasks: error: {text}", file=sys.stderr)
+        print(f"lit-tasks: error: {printable(str(text))}", file=sys.stderr)
         return 2

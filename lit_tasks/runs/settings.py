@@ -1,12 +1,8 @@
-"""Configurations: read from YAML, as one flat mapping, and what a setting is called for short."""
+"""Configurations as one flat mapping, and what a setting is called for short."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-import yaml
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # six times faster where libyaml is there
 
 #: Settings that say where a run lies and what is shown of it, not what it is.
 ASIDE = (
@@ -14,28 +10,6 @@ ASIDE = (
     *("progress", "figures", "predictions", "results", "curves", "samples", "examples"),
     *("monitor", "last_checkpoint"),
 )
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
-
-    Raises:
-        ValueError: It holds something else; the sentence names file and line.
-    """
-    text = ""
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, _LOADER)
-    except yaml.MarkedYAMLError as error:
-        place = error.problem_mark.line if error.problem_mark else 0
-        line = min(place, text.strip().count("\n")) + 1  # the end of a file is no line of its own
-        raise ValueError(f"{path}, line {line}, is not YAML: {error.problem}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is not YAML: it is no UTF-8 text") from error
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise ValueError(f"{path} must hold a mapping of settings to values, got {kind}")
-    return content
 
 
 def flat(config: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
@@ -91,22 +65,22 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
 
     ``init_args`` says nothing and is left out; a class is called by what it is an argument of.
     """
-    keys = list(keys)
     parts = {key: _parts(key) for key in keys}
-    names = {}
-    for key in keys:
-        others = [parts[other] for other in keys if other != key]
-        for length in range(1, len(parts[key]) + 1):
-            end = parts[key][-length:]
-            if all(other[-length:] != end for other in others):
-                break
-        names[key] = ".".join(end)
-    return names
+    ends = Counter(end for found in parts.values() for end in _ends(found))
+    return {
+        key: ".".join(next((end for end in _ends(found) if ends[end] == 1), found))
+        for key, found in parts.items()
+    }
+
+
+def _ends(parts: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the last part, the last two parts and so on."""
+    return (tuple(parts[-length:]) for length in range(1, len(parts) + 1))
 
 
 def _parts(key: str) -> list[str]:
     parts = [part for part in key.split(".") if part != "init_args"]
-    return parts[:-1] if parts[-1] == "class_path" and len(parts) > 1 else parts
+    return parts[:-1] if parts[-1:] == ["class_path"] and len(parts) > 1 else parts or [key]
 
 
 def short_value(value: Any) -> str:

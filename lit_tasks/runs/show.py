@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lit_tasks.printable import printable
 from lit_tasks.runs.comparison import Comparison
 from lit_tasks.runs.tables import tables
 
@@ -21,7 +22,7 @@ def as_markdown(comparison: Comparison) -> str:
         lines = [columns, ["---"] * len(columns), *rows]
         escaped = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
         parts.append("\n".join([f"**{title}**", "", *(f"| {line} |" for line in escaped)]))
-    return "\n\n".join([*parts, *comparison.notes]) + "\n"
+    return "\n\n".join([*parts, *map(printable, comparison.notes)]) + "\n"
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -30,12 +31,17 @@ def as_csv(comparison: Comparison) -> str:
     fields = list(dict.fromkeys(key for entries in results for key in _flat(entries)))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["run", *comparison.settings, *fields])
+    writer.writerow(map(_cell, ["run", *comparison.settings, *fields]))
     for number, name in enumerate(comparison.names):
         values = _flat(results[number])
         settings = [column[number] for column in comparison.settings.values()]
-        writer.writerow([name, *settings, *(values.get(key, "") for key in fields)])
+        cells = [name, *settings, *(values.get(key, "") for key in fields)]
+        writer.writerow(map(_cell, cells))
     return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _flat(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def print_to(comparison: Comparison, console: "Console") -> None:
     for title, columns, rows in tables(comparison, console.width):
         console.print(_rich(escape(title), columns, rows, console.width))
     for note in comparison.notes:
-        console.print(note, markup=False, highlight=False)
+        console.print(printable(note), markup=False, highlight=False)
 
 
 def _rich(title: str, columns: list[str], rows: list[list[str]], width: int) -> "Table":

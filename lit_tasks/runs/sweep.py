@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lit_tasks import shipped_configs
+from lit_tasks.plain_files import read_json, read_yaml
+from lit_tasks.printable import printable
 from lit_tasks.runs import compare
 from lit_tasks.runs.options import OptionParser, answered
 from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
-from lit_tasks.runs.settings import read_yaml
 from lit_tasks.whole_files import written_whole
 
 _INTERRUPTED = 130  # the exit code of a shell for SIGINT
@@ -132,7 +133,7 @@ def _run(options: argparse.Namespace, more: list[str]) -> int:
     failed = []
     for number, trial in enumerate(trials, start=1):
         place = folder / f"{number:03}"
-        said = ", ".join(f"{name}={value}" for name, value in trial.items())
+        said = printable(", ".join(f"{name}={value}" for name, value in trial.items()))
         if _is_done(place, trial):
             print(f"trial {number} of {len(trials)} is done: {said}", file=sys.stderr)
             continue
@@ -163,7 +164,9 @@ def _is_done(place: Path, trial: Trial) -> bool:
     record = place / "trial.json"
     if not record.is_file():
         return False
-    known = json.loads(record.read_text())
+    known = read_json(record)
+    if not isinstance(known, dict) or not {"values", "exit_code"} <= known.keys():
+        raise ValueError(f"{record} must hold values and exit_code; remove it to try once more")
     if known["values"] != json.loads(json.dumps(trial)):
         raise ValueError(
             f"{place} holds a trial with other values, {known['values']}: the sweep file has"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lit_tasks.printable import printable
 from lit_tasks.runs.comparison import Comparison, Pair, final
 from lit_tasks.runs.curves import goal
 from lit_tasks.runs.statistics import Spread
@@ -27,7 +28,13 @@ def tables(comparison: Comparison, width: int | None = None) -> list[Cells]:
             _pairs(comparison, metric)
             for metric in dict.fromkeys(p.metric for p in comparison.pairs)
         ]
-    return found
+    return [_printable(cells) for cells in found]
+
+
+def _printable(cells: Cells) -> Cells:
+    title, columns, rows = cells
+    shown = [[printable(cell) for cell in row] for row in rows]
+    return printable(title), [printable(column) for column in columns], shown
 
 
 def _settings(comparison: Comparison, width: int | None) -> Cells:

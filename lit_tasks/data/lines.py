@@ -1,0 +1,125 @@
+"""Lines and rows of text files, none longer than memory allows; what cannot be parsed is told.
+
+A quote that is never closed makes one row of all that follows, and a file without line ends is one
+line. Such a row is given up, and reading goes on behind the line in which the quote was opened.
+"""
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+MAX_CHARACTERS = 1 << 23
+"""Of a row, a line or a text: a million words. Short lines, or lists in JSON, take 30 times it."""
+_TOO_LONG = f"a row must have at most {MAX_CHARACTERS:,} characters"
+_END = "the end of the file"  # comes as a line of its own, unless a quote is open there
+
+
+class ParsedRow(NamedTuple):
+    """A row of a CSV file.
+
+    Attributes:
+        line: The line that it begins in, counted from 1.
+        fields: Its cells.
+        problem: Empty, or why there are none.
+    """
+
+    line: int
+    fields: list[str]
+    problem: str = ""
+
+
+def opened(path: Path, newline: str | None = None) -> TextIO:
+    """Open a text file; bytes that are not UTF-8 become what no text has, so that all is read."""
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+
+
+def lines_of(file: TextIO) -> Iterator[tuple[int, str, str]]:
+    """Yield number, content and problem of each line; one that is too long has a problem."""
+    number = 0
+    while line := file.readline(MAX_CHARACTERS + 1):
+        number += 1
+        if len(line) <= MAX_CHARACTERS:
+            yield number, line, ""
+        else:
+            _skip_line(file, line)
+            yield number, "", _TOO_LONG
+
+
+def csv_rows(path: Path, delimiter: str = ",") -> Iterator[ParsedRow]:
+    """Yield the rows of a CSV file, that of the header too; lines without anything are no rows."""
+    csv.field_size_limit(MAX_CHARACTERS)
+    with opened(path, newline="") as file:
+        lines = _RowLines(file)
+        while not lines.ended:
+            yield from _rows(lines, delimiter)
+
+
+def _rows(lines: "_RowLines", delimiter: str) -> Iterator[ParsedRow]:
+    """Yield rows up to the end, or up to one that cannot be parsed."""
+    begins = lines.begin_row()
+    try:
+        for fields in csv.reader(lines, delimiter=delimiter):
+            if lines.ended and len(lines.row) == 1:
+                return
+            if lines.ended:
+                problem = "a quote is opened and never closed"
+                break
+            if fields:
+                yield ParsedRow(begins, fields)
+            begins = lines.begin_row()
+    except (csv.Error, _TooLongError) as error:
+        problem = _TOO_LONG if "field larger" in str(error) else str(error)
+    yield ParsedRow(begins, [], problem)
+    lines.give_up()
+
+
+class _TooLongError(ValueError):
+    pass
+
+
+class _RowLines:
+    """Lines of a file; those of the row that is being read are kept, to go back to them.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self.file, self.again, self.row = file, deque[str](), list[str]()
+        self.taken, self.size, self.ended = 0, 0, False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.ended:
+            raise StopIteration
+        line = self.again.popleft() if self.again else self.file.readline(MAX_CHARACTERS + 1)
+        self.ended = not line
+        self.row.append(line or _END)
+        self.size += len(line)
+        if self.size > MAX_CHARACTERS:
+            _skip_line(self.file, line) if len(line) > MAX_CHARACTERS else None
+            raise _TooLongError(_TOO_LONG)
+        return self.row[-1]
+
+    def begin_row(self) -> int:
+        """Forget the lines of the last row; return the number of the next line."""
+        self.taken += len(self.row)
+        self.row, self.size = [], 0
+        return self.taken + 1
+
+    def give_up(self) -> None:
+        """Go back behind the last quote of this row: no line that follows can begin another one."""
+        lines = self.row[:-1] if self.ended else self.row
+        quotes = (n for n in reversed(range(len(lines))) if '"' in lines[n].replace('""', ""))
+        kept = 1 + next(quotes, 0)
+        self.again.extendleft(reversed(lines[kept:]))
+        self.row, self.ended = lines[:kept], False
+
+
+def _skip_line(file: TextIO, line: str) -> None:
+    while line and not line.endswith(("\n", "\r")):
+        line = file.readline(MAX_CHARACTERS)
