@@ -198,7 +198,8 @@ class Trust:
         module = name.rpartition(".")[0] or name
         return (
             f"{self.source} wants to import {name}, which is neither a building block of models "
-            f"nor of a plugin; if you trust this module and the file, add --trusted_modules={module}"
+            "nor of a plugin; if you trust this module and the file, add "
+            f"--trusted_modules={module}"
         )
 
     def _strictly(self, key: str, value: Any, hint: Any) -> None:

@@ -55,7 +55,7 @@ class Arguments:
         modules = [
             yaml.safe_load(value) for name, value in self._options() if name == "trusted_modules"
         ]
-        configs = [yaml.safe_load(path.read_text()) for path in self.configs]
+        configs = [yaml.safe_load(path.read_text()) or {} for path in self.configs]
         modules += [config.get("trusted_modules") for config in configs]
         classes = [
             value
