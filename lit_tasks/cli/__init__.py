@@ -15,7 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lit_tasks.cli import run_folder
 from lit_tasks.cli.command import TaskCLI
-from lit_tasks.cli.loggers import finish_wandb
+from lit_tasks.loggers.wandb import finish_wandb
 
 __all__ = ["run"]
 

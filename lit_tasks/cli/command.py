@@ -56,8 +56,8 @@ ONLY_FIT |= {"monitor", "examples", "curves"}
 ONLY_EVALUATION = {"results", "samples", "figures"}
 TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": [
-        {"class_path": "lit_tasks.cli.loggers.RunCSVLogger"},
-        {"class_path": "lit_tasks.cli.loggers.RunWandbLogger"},
+        {"class_path": "lit_tasks.loggers.csv.RunCSVLogger"},
+        {"class_path": "lit_tasks.loggers.wandb.RunWandbLogger"},
     ],
     "enable_autolog_hparams": False,  # RecordConfig logs the whole configuration instead
     "use_distributed_sampler": False,  # it repeats samples; ExactBatches does not
