@@ -20,23 +20,38 @@ from lit_tasks.loggers.wandb import finish_wandb
 __all__ = ["run"]
 
 _TRACEBACK = "LIT_TASKS_TRACEBACK"
+_INTERRUPTED = 130  # the exit code of a shell for SIGINT
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; return the exit code, after one sentence on stderr if it failed."""
     _quieten()
+    code = 1
     try:
-        TaskCLI(list(argv))
+        code = _run(list(argv))
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+        raise
+    finally:  # W&B may take its time: the error has been printed by now
+        finish_wandb(code)
+        run_folder.forget()
+    return code
+
+
+def _run(words: list[str]) -> int:
+    try:
+        TaskCLI(words)
     except SystemExit as stop:
         return _exit_code(stop)
     except (ValueError, OSError, MisconfigurationException, RuntimeError) as error:
         if os.environ.get(_TRACEBACK):
-            raise
-        print(f"lit-tasks: error: {_sentence(error)}", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            print(f"lit-tasks: error: {_sentence(error)}", file=sys.stderr)
         return 1
-    finally:
-        finish_wandb()
-        run_folder.forget()
+    except Exception:  # nobody expected it
+        traceback.print_exc()
+        return 1
     return 0
 
 
