@@ -40,8 +40,12 @@ class ArrivedRun:
     sweep: str | None = None
 
     def rows(self, name: str) -> list[Any]:
-        """Return what was logged under a name, in its order."""
-        return [row[name] for _, row in sorted(self.history.items()) if name in row]
+        """Return what was logged under a name, by step.
+
+        ``wandb sync`` sends rows again that had arrived, after the others, with their old steps.
+        """
+        by_step = {row["_step"]: row for _, row in sorted(self.history.items())}
+        return [row[name] for _, row in sorted(by_step.items()) if name in row]
 
 
 class WandbServer(ThreadingHTTPServer):

@@ -262,7 +262,5 @@ def finish_wandb(exit_code: int) -> None:
     except Exception:  # TimeoutError, or what W&B's own process says when it is gone
         is_sent = False
     if not is_local and (not is_sent or wandb_internals.has_given_up(folder)):
-        print(
-            f"W&B: not everything was sent; later:\n  wandb sync {shlex.quote(str(folder))}",
-            file=sys.stderr,
-        )
+        command = f"wandb sync --include-online {shlex.quote(str(folder))}"
+        print(f"W&B: not everything was sent; later:\n  {command}", file=sys.stderr)

@@ -14,25 +14,25 @@ def chosen_mode(chosen: str | None) -> tuple[str, str]:
     """Return the mode of a run and its reason.
 
     Args:
-        chosen: The mode that the configuration asks for; by ``WANDB_MODE``, then by credentials,
-            where it asks for none. A mode that needs a server is ``offline`` where there is none.
+        chosen: The mode that the configuration asks for. ``WANDB_MODE`` beats it; by credentials
+            where neither asks for any. A mode that needs a server is ``offline`` without one.
     """
     import wandb
 
     why = "as configured"
-    if chosen is None and (said := os.environ.get("WANDB_MODE")):
+    if said := os.environ.get("WANDB_MODE"):
         chosen, why = {"dryrun": "offline", "run": "online"}.get(said, said), f"WANDB_MODE={said}"
     if chosen not in (None, *ASKING):
         return str(chosen), why
+    # Where it may speak, a login asks the server what the user is called.
+    settings = wandb.setup(wandb.Settings(silent=True)).settings
     try:
         if not wandb.login(prompt=False, verify=False):
             return "offline", "not logged in"
     except Exception as error:  # a broken netrc or key must not stop a training run
         return "offline", short(error)
-    settings = wandb.setup().settings
-    if not (settings.http_proxy or settings.https_proxy) and (
-        trouble := _closed(settings.base_url)
-    ):
+    by_proxy = settings.http_proxy or settings.https_proxy
+    if not by_proxy and (trouble := _closed(settings.base_url)):
         return "offline", trouble
     return (chosen, why) if chosen else ("online", "credentials found")
 
