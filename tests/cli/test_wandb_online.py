@@ -196,6 +196,17 @@ def test_what_was_not_sent_can_be_sent_later(
     assert server.run.exit_code == 0
 
 
+def test_an_answer_that_wandb_does_not_understand_ends_no_training(
+    server: WandbServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The stand-in knows nothing of artifacts, which checkpoints are."""
+    logger = "--trainer.logger=lit_tasks.loggers.wandb.RunWandbLogger"
+    with pytest.warns(UserWarning, match="W&B does not get everything"):
+        fit(*TOY, logger, "--trainer.logger.log_model=true")
+    assert server.run.exit_code == 0
+    assert len(server.run.rows("val/loss")) == 2
+
+
 def _fail() -> None:
     raise RuntimeError("the task fell over")
 
