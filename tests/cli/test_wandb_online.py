@@ -34,7 +34,23 @@ SENT = "W&B: not everything was sent; later:\n  wandb sync --include-online "
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+def deadline() -> Iterator[None]:
+    """End a test in which W&B is waited for, which by itself would never end."""
+
+    def fail(*_: Any) -> None:
+        pytest.fail("W&B was waited for")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(300)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadline: None
+) -> Iterator[WandbServer]:
     """A server, and the environment of a user who is logged in to it."""
     import wandb
 
