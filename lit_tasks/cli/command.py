@@ -220,9 +220,11 @@ class TaskCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, on the test data as well when asked to."""
+        if self.trainer.interrupted:
+            return self.after_predict()
         # Under torchrun each process has a run folder of its own in mind: rank 0's is the one.
         best = Path(str(self.trainer.log_dir)) / "checkpoints" / "best.ckpt"
-        if self.trainer.interrupted or not best.is_file():
+        if not best.is_file():
             return self.after_predict()
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         callbacks.extend(self._named_callbacks(sorted(ONLY_EVALUATION)))
