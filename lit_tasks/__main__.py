@@ -70,24 +70,16 @@ def _run_with_framework(args: list[str]) -> int:
     # Importing torch and Lightning makes half a million objects that live for ever: collecting
     # while they are made, and walking them at exit, costs a quarter of the start-up.
     gc.disable()
-    if not any(word.endswith(("logger=false", "logger=False", "help", "-h")) for word in args):
-        _import_wandb()
+    left_out = ("logger=false", "logger=False", "help", "-h")
+    if args[0] == "fit" and not any(word.endswith(left_out) for word in args):
+        from lit_tasks.loggers.wandb_internals import import_early
+
+        import_early()
     from lit_tasks.cli import run
 
     gc.enable()
     gc.freeze()
     return run(args)
-
-
-def _import_wandb() -> None:
-    """Import what W&B needs to start a run: before torch it costs half as much as after.
-
-    Its data classes look for their source in every module that is loaded by then.
-    """
-    from contextlib import suppress
-
-    with suppress(ImportError):  # the launch part is W&B's own, and may move
-        import wandb.sdk.launch.inputs.internal  # noqa: F401
 
 
 if __name__ == "__main__":

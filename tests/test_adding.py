@@ -54,7 +54,7 @@ def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
     assert len(commands) == 3
     for words in commands:
         more = ["--trainer.max_epochs=3", "--test=false"] if words[0] == "fit" else []
-        more += ["--trainer.logger=lit_tasks.cli.loggers.RunCSVLogger"]
+        more += ["--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"]
         assert main([*words, *SMALL[config], *more]) == 0, words
     run = Path("runs") / Path(config).stem
     results = json.loads(Path(f"{run}-test/results.json").read_text())

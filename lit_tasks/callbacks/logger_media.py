@@ -4,7 +4,8 @@ Weights & Biases has ``log_image`` and ``log_table``. TensorBoard shows pictures
 Markdown tables. MLflow keeps both as artifacts. Files in the run folder hold everything anyway.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,8 @@ def show_image(trainer: Trainer, key: str, path: Path, step: int) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             continue  # the file itself lies beside its table
-        experiment: Any = getattr(logger, "experiment", None)
-        if hasattr(logger, "log_image"):
-            logger.log_image(key, [str(path)], step=step)
-        elif hasattr(experiment, "add_image"):
-            experiment.add_image(key, _pixels(path), step, dataformats="HWC")
-        elif hasattr(experiment, "log_artifact"):
-            experiment.log_artifact(logger.version, str(path), "figures")
-        else:
-            _excuse(logger, "pictures", path.parent)
+        with _going_on(logger, "pictures", path.parent):
+            _show_image(logger, key, path, step)
 
 
 def show_table(
@@ -56,16 +50,44 @@ def show_table(
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             continue
-        experiment: Any = getattr(logger, "experiment", None)
-        if hasattr(logger, "log_table"):
-            logger.log_table(key, columns=list(columns), data=[list(r) for r in rows], step=step)
-        elif hasattr(experiment, "add_text"):
-            experiment.add_text(key, markdown(columns, rows), step)
-        elif hasattr(experiment, "log_text"):
-            name = f"tables/{key.replace('/', '_')}_{step}.md"
-            experiment.log_text(logger.version, markdown(columns, rows), name)
-        else:
-            _excuse(logger, "tables", path)
+        with _going_on(logger, "tables", path):
+            _show_table(logger, key, columns, rows, path, step)
+
+
+def _show_image(logger: Any, key: str, path: Path, step: int) -> None:
+    experiment: Any = getattr(logger, "experiment", None)
+    if hasattr(logger, "log_image"):
+        logger.log_image(key, [str(path)], step=step)
+    elif hasattr(experiment, "add_image"):
+        experiment.add_image(key, _pixels(path), step, dataformats="HWC")
+    elif hasattr(experiment, "log_artifact"):
+        experiment.log_artifact(logger.version, str(path), "figures")
+    else:
+        _excuse(logger, "pictures", path.parent)
+
+
+def _show_table(
+    logger: Any, key: str, columns: Sequence[str], rows: Rows, path: Path, step: int
+) -> None:
+    experiment: Any = getattr(logger, "experiment", None)
+    if hasattr(logger, "log_table"):
+        logger.log_table(key, columns=list(columns), data=[list(r) for r in rows], step=step)
+    elif hasattr(experiment, "add_text"):
+        experiment.add_text(key, markdown(columns, rows), step)
+    elif hasattr(experiment, "log_text"):
+        name = f"tables/{key.replace('/', '_')}_{step}.md"
+        experiment.log_text(logger.version, markdown(columns, rows), name)
+    else:
+        _excuse(logger, "tables", path)
+
+
+@contextmanager
+def _going_on(logger: Logger, what: str, where: Path) -> Iterator[None]:
+    """Let no logger that fails at showing something end a training run."""
+    try:
+        yield
+    except Exception as error:  # whatever a server, or a disk that is not ours, came up with
+        _excuse(logger, what, where, error)
 
 
 def markdown(columns: Sequence[str], rows: Rows) -> str:
@@ -86,8 +108,9 @@ def _pixels(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def _excuse(logger: Logger, what: str, where: Path) -> None:
+def _excuse(logger: Logger, what: str, where: Path, error: Exception | None = None) -> None:
     said: set[str] = getattr(logger, _SAID, set())
     if what not in said:
         setattr(logger, _SAID, said | {what})
-        rank_zero_warn(f"{type(logger).__name__} cannot show {what}: they are in {where}")
+        why = "" if error is None else f" ({error!r})"
+        rank_zero_warn(f"{type(logger).__name__} cannot show {what}{why}: they are in {where}")

@@ -15,29 +15,41 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lit_tasks.cli import run_folder
 from lit_tasks.cli.command import TaskCLI
-from lit_tasks.cli.loggers import finish_wandb
+from lit_tasks.loggers.wandb import finish_wandb
 from lit_tasks.printable import printable
 
 __all__ = ["run"]
 
 _TRACEBACK = "LIT_TASKS_TRACEBACK"
+_INTERRUPTED = 130  # the exit code of a shell for SIGINT
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; return the exit code, after one sentence on stderr if it failed."""
     _quieten()
+    code = 1
     try:
-        TaskCLI(list(argv))
+        code = _run(list(argv))
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+        raise
+    finally:  # W&B may take its time: the error has been printed by now
+        finish_wandb(code)
+        run_folder.forget()
+    return code
+
+
+def _run(words: list[str]) -> int:
+    try:
+        TaskCLI(words)
     except SystemExit as stop:
         return _exit_code(stop)
     except Exception as error:
         if os.environ.get(_TRACEBACK):
-            raise
-        print(f"lit-tasks: error: {printable(_sentence(error))}", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            print(f"lit-tasks: error: {printable(_sentence(error))}", file=sys.stderr)
         return 1
-    finally:
-        finish_wandb()
-        run_folder.forget()
     return 0
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from lit_tasks import shipped_configs
 from lit_tasks.cli import checkpoint
+from lit_tasks.cli.agent_words import understood
 from lit_tasks.plain_files import parse_yaml, read_yaml
 from lit_tasks.trust import Trust, specs
 
@@ -27,7 +28,7 @@ class Arguments:
 
     def __init__(self, words: Sequence[str]) -> None:
         self.command = words[0]
-        self.configs, self.flags = _split(words[1:])
+        self.configs, self.flags = _split(understood(words[1:]))
 
     def value(self, option: str) -> str | None:
         """Return the last value given to a top-level option, by flag or else by config."""

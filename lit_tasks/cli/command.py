@@ -24,6 +24,7 @@ from lit_tasks.cli.loggers import after_training, with_csv
 from lit_tasks.cli.parser import SentenceParser, check_config_files
 from lit_tasks.cli.record import RecordConfig, print_end
 from lit_tasks.cli.trainer import RunTrainer
+from lit_tasks.loggers.wandb import has_run
 
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
 #: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
@@ -55,11 +56,8 @@ CALLBACKS: dict[str, dict[str, Any]] = {
 ONLY_FIT = {"early_stopping", "checkpoint", "resume_state", "non_finite"}
 ONLY_FIT |= {"monitor", "examples", "curves"}
 ONLY_EVALUATION = {"results", "samples", "figures"}
+CSV, WANDB = "lit_tasks.loggers.csv.RunCSVLogger", "lit_tasks.loggers.wandb.RunWandbLogger"
 TRAINER_DEFAULTS: dict[str, Any] = {
-    "logger": [
-        {"class_path": "lit_tasks.cli.loggers.RunCSVLogger"},
-        {"class_path": "lit_tasks.cli.loggers.RunWandbLogger"},
-    ],
     "enable_autolog_hparams": False,  # RecordConfig logs the whole configuration instead
     "use_distributed_sampler": False,  # it repeats samples; ExactBatches does not
 }
@@ -82,12 +80,19 @@ class TaskCLI(LightningCLI):
                 parser_class=SentenceParser,
                 parser_kwargs={"allow_abbrev": False},
                 trainer_class=RunTrainer,
-                trainer_defaults=dict(TRAINER_DEFAULTS),
+                trainer_defaults={**TRAINER_DEFAULTS, "logger": self._loggers()},
                 save_config_callback=RecordConfig,
                 save_config_kwargs={"save_to_log_dir": False},
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
             )
+
+    def _loggers(self) -> list[dict[str, str]]:
+        """Return the loggers of a run; an evaluation only goes on in the W&B run of its folder."""
+        run_dir = self.arguments.value("run_dir")
+        goes_on = run_dir is not None and has_run(Path(run_dir))
+        names = [CSV, WANDB] if self.arguments.command == "fit" or goes_on else [CSV]
+        return [{"class_path": name} for name in names]
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Build the parser of the one command that is asked for: each costs 0.1 s."""
@@ -228,8 +233,11 @@ class TaskCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, on the test data as well when asked to."""
-        best = self.run_dir / "checkpoints" / "best.ckpt"
-        if self.trainer.interrupted or not best.is_file():
+        if self.trainer.interrupted:
+            return self.after_predict()
+        # Under torchrun each process has a run folder of its own in mind: rank 0's is the one.
+        best = Path(str(self.trainer.log_dir)) / "checkpoints" / "best.ckpt"
+        if not best.is_file():
             return self.after_predict()
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         callbacks.extend(self._named_callbacks(sorted(ONLY_EVALUATION)))

@@ -11,7 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 
-from lit_tasks.cli.loggers import RunCSVLogger, RunWandbLogger
+from lit_tasks.loggers.csv import RunCSVLogger
+from lit_tasks.loggers.wandb import RunWandbLogger
 from lit_tasks.printable import printable
 from lit_tasks.runs.settings import flat
 from lit_tasks.whole_files import written_whole

@@ -137,7 +137,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "a command line of lightning": {
         "optimizer": {"class_path": "lightning.pytorch.cli.LightningCLI"}
     },
-    "a logger of ours": {"encoder": {"class_path": "lit_tasks.cli.loggers.RunCSVLogger"}},
+    "a logger of ours": {"encoder": {"class_path": "lit_tasks.loggers.csv.RunCSVLogger"}},
     "a logger where anything goes": {
         "preprocessing": {
             "class_path": "lightning.fabric.loggers.csv_logs._ExperimentWriter",

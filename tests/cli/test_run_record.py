@@ -97,7 +97,7 @@ def test_curves_are_drawn_without_any_logger() -> None:
 
 def test_an_interrupted_fit_leaves_its_curves() -> None:
     words = ["fit", "--config", "toy.yaml", "--trainer.max_epochs=100000", "--run_dir=cut"]
-    words += ["--trainer.logger=lit_tasks.cli.loggers.RunCSVLogger"]
+    words += ["--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     process = subprocess.Popen(
         [sys.executable, "-m", "lit_tasks", *words],
@@ -171,11 +171,11 @@ def test_each_test_sample_is_written_with_its_own_id_and_score() -> None:
 
 
 def test_gradient_norms_and_processes_are_measured_on_request() -> None:
-    plain = fit("--config", "toy.yaml", "--trainer.logger=lit_tasks.cli.loggers.RunCSVLogger")
+    plain = fit("--config", "toy.yaml", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger")
     assert "gradient/norm" not in table(plain / "metrics.csv")[0]
     assert table(plain / "monitor.csv")[0].keys() == {"epoch", "step", "speed/samples_per_second"}
     words = ["--monitor.gradient_norm=true", "--monitor.processes=true"]
-    run = fit("--config", "toy.yaml", "--trainer.logger=lit_tasks.cli.loggers.RunCSVLogger", *words)
+    run = fit("--config", "toy.yaml", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger", *words)
     norms = [row["gradient/norm"] for row in table(run / "metrics.csv") if row["gradient/norm"]]
     assert len(norms) == 12
     assert all(float(norm) > 0 for norm in norms)

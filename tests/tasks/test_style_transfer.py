@@ -140,7 +140,7 @@ def test_a_checkpoint_has_pictures_and_no_network_and_needs_no_files(finished: P
 
 
 def test_pictures_do_not_depend_on_the_number_of_processes(folder: Path, finished: Path) -> None:
-    words = "--run_dir=run-3", "--trainer.logger=lit_tasks.cli.loggers.RunCSVLogger"
+    words = "--run_dir=run-3", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"
     assert run(3, in_folder, str(folder), *words) == [0] * 3  # the third has nothing to do
     for name in [*(f"{name}.png" for name in NAMES), *(f"{name}.json" for name in NAMES)]:
         files = [Path(f"{run}/pictures/{name}").read_bytes() for run in ("run", "run-3")]

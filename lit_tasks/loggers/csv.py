@@ -1,0 +1,89 @@
+"""``metrics.csv`` in the run folder, which survives a resume."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities import rank_zero_only
+
+from lit_tasks.loggers.run_dir import announced
+from lit_tasks.whole_files import written_whole
+
+
+class _KeptRows(ExperimentWriter):
+    """Lightning's writer, which deletes an old ``metrics.csv``; this one goes on in it."""
+
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.metrics_keys = list(csv.DictReader(file).fieldnames or [])
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        self._replace(self._rows(), fieldnames)
+
+    def drop_after(self, step: int) -> None:
+        """Forget rows written after the checkpoint that training goes on from."""
+        self.save()
+        if Path(self.metrics_file_path).is_file():
+            rows = [row for row in self._rows() if int(row["step"]) < step]
+            self._replace(rows, self.metrics_keys)
+
+    def _rows(self) -> list[dict[str, str]]:
+        with Path(self.metrics_file_path).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _replace(self, rows: list[dict[str, str]], fieldnames: list[str]) -> None:
+        whole = written_whole(Path(self.metrics_file_path))
+        with whole as beside, beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=fieldnames)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+class RunCSVLogger(CSVLogger):
+    """``metrics.csv`` in the run folder; a resumed run continues it without gap or repetition.
+
+    Args:
+        flush_logs_every_n_steps: Rows that are kept in memory before they are written. They are
+            also written whenever a checkpoint is.
+        run_dir: The folder; that of this run when not given.
+    """
+
+    def __init__(self, flush_logs_every_n_steps: int = 100, run_dir: Path | None = None) -> None:
+        super().__init__(
+            save_dir=run_dir or announced(),
+            name="",
+            version="",
+            flush_logs_every_n_steps=flush_logs_every_n_steps,
+        )
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> FabricWriter:
+        """The writer of rows."""
+        if self._experiment is None:
+            self._experiment = _KeptRows(log_dir=self.log_dir)
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Keep a row, without what depends on the clock: ``monitor.csv`` has it."""
+        kept = {k: v for k, v in metrics.items() if not k.startswith(("speed/", "system/"))}
+        if kept.keys() - {"epoch"}:
+            super().log_metrics(kept, step)
+
+    @rank_zero_only
+    def drop_after(self, step: int) -> None:
+        """Forget rows of ``step`` and later: training goes on from a checkpoint before them."""
+        self.experiment.drop_after(step)
+
+    @rank_zero_only
+    def after_save_checkpoint(self, checkpoint_callback: Checkpoint) -> None:
+        """Write rows before a checkpoint counts on them."""
+        self.save()
