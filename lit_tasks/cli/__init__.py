@@ -13,7 +13,7 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning 2
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from lit_tasks.cli import run_folder
+from lit_tasks.cli import ending, run_folder
 from lit_tasks.cli.command import TaskCLI
 from lit_tasks.cli.loggers import finish_wandb
 
@@ -25,26 +25,30 @@ _TRACEBACK = "LIT_TASKS_TRACEBACK"
 def run(argv: Sequence[str]) -> int:
     """Run one command; return the exit code, after one sentence on stderr if it failed."""
     _quieten()
+    with ending.signals():
+        try:
+            code = _run(list(argv))
+            ending.print_stopped(argv, code)
+        finally:
+            finish_wandb()
+            run_folder.forget()
+    return code
+
+
+def _run(words: list[str]) -> int:
     try:
-        TaskCLI(list(argv))
+        TaskCLI(words)
+    except KeyboardInterrupt:
+        return ending.INTERRUPTED
     except SystemExit as stop:
-        return _exit_code(stop)
-    except (ValueError, OSError, MisconfigurationException, RuntimeError) as error:
+        return ending.code_of(stop)
+    except (ValueError, OSError, MisconfigurationException, RuntimeError, ImportError) as error:
         if os.environ.get(_TRACEBACK):
             raise
-        print(f"lit-tasks: error: {_sentence(error)}", file=sys.stderr)
+        sentence = ending.shared(error, _sentence(error), words)
+        print(f"lit-tasks: error: {sentence}", file=sys.stderr)
         return 1
-    finally:
-        finish_wandb()
-        run_folder.forget()
     return 0
-
-
-def _exit_code(stop: SystemExit) -> int:
-    if isinstance(stop.code, str):
-        print(f"lit-tasks: error: {stop.code}", file=sys.stderr)
-        return 1
-    return int(stop.code or 0)
 
 
 def _sentence(error: BaseException) -> str:

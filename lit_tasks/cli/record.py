@@ -103,7 +103,7 @@ def print_end(
             ``test`` on, where it has nothing yet.
         loggers: Those of the run; one of W&B may have something to send.
     """
-    folder = Path(_shorter(run_dir))
+    folder = shorter(run_dir)
     print(f"run folder: {folder}", file=sys.stderr)
     for path in sorted(folder.glob("predictions/*")) if command == "predict" else ():
         print(f"predictions: {path}", file=sys.stderr)
@@ -114,10 +114,11 @@ def print_end(
                 words = f"lit-tasks {task} --ckpt_path {shlex.quote(str(best))}"
                 lines.append(f"{words} --data.{task}={example}" if example else words)
     unsent = [logger.unsent for logger in loggers if isinstance(logger, RunWandbLogger)]
-    lines += [f"wandb sync {shlex.quote(str(_shorter(path)))}" for path in unsent if path]
+    lines += [f"wandb sync {shlex.quote(str(shorter(path)))}" for path in unsent if path]
     if lines:
         print("next:", *lines, sep="\n  ", file=sys.stderr)
 
 
-def _shorter(path: Path) -> Any:
+def shorter(path: Path) -> Path:
+    """Return a path as seen from the working directory, if it lies below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -18,6 +18,9 @@ from lit_tasks.runs.lock import FolderLock
 
 VARIABLE = "LIT_TASKS_RUN_DIR"
 LATEST = "latest"
+#: Where launchers say which process this is; Lightning's own says the node of a main process only.
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK")
+_RANKS += ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
 _held: list[FolderLock] = []
 
 
@@ -37,17 +40,22 @@ def choose(runs: Path, experiment: str, run_dir: Path | None, resume: bool) -> P
         return Path(announced)
     _check_name(experiment)
     chosen = run_dir or (newest_unfinished(runs / experiment) if resume else None)
-    is_first = getattr(rank_zero_only, "rank", 0) == 0
     if chosen is not None:
         chosen = resolved(chosen).absolute()
-        if is_first:
+        if is_first():
             _make(chosen)
     else:
-        chosen = (_new_folder if is_first else _new_name)((runs / experiment).absolute())
-    if is_first:
+        chosen = (_new_folder if is_first() else _new_name)((runs / experiment).absolute())
+    if is_first():
         _held.append(FolderLock(chosen))
     os.environ[VARIABLE] = str(chosen)
     return chosen
+
+
+def is_first() -> bool:
+    """Return whether this is the process that writes, also before the processes have met."""
+    said = [os.environ[name] for name in _RANKS if name in os.environ]
+    return all(rank == "0" for rank in said) and getattr(rank_zero_only, "rank", 0) == 0
 
 
 def resolved(path: Path) -> Path:
@@ -58,7 +66,12 @@ def resolved(path: Path) -> Path:
 
 def current() -> Path:
     """Return the folder of this run; outside of a run, the working directory."""
-    return Path(os.environ.get(VARIABLE, "."))
+    return announced() or Path(".")
+
+
+def announced() -> Path | None:
+    """Return the folder of this run, once there is one."""
+    return Path(folder) if (folder := os.environ.get(VARIABLE)) else None
 
 
 def forget() -> None:
