@@ -18,9 +18,12 @@ from lit_tasks.runs.lock import FolderLock
 
 VARIABLE = "LIT_TASKS_RUN_DIR"
 LATEST = "latest"
-#: Where launchers say which process this is; Lightning's own says the node of a main process only.
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK")
-_RANKS += ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
+#: Where launchers other than torchrun, which sets RANK, say which process this is. Of a machine's
+#: main process Lightning's own says the machine only.
+_RANKS = (
+    *("LOCAL_RANK", "NODE_RANK", "GROUP_RANK"),
+    *("SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"),
+)
 _held: list[FolderLock] = []
 
 
@@ -54,6 +57,8 @@ def choose(runs: Path, experiment: str, run_dir: Path | None, resume: bool) -> P
 
 def is_first() -> bool:
     """Return whether this is the process that writes, also before the processes have met."""
+    if rank := os.environ.get("RANK"):
+        return rank == "0"
     said = [os.environ[name] for name in _RANKS if name in os.environ]
     return all(rank == "0" for rank in said) and getattr(rank_zero_only, "rank", 0) == 0
 

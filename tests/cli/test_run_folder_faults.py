@@ -256,3 +256,29 @@ def test_an_experiment_is_a_folder_in_runs(name: str, refusal: Refusal) -> None:
     words = ("fit", "--config", "toy.yaml", f"--experiment={name}")
     assert "experiment must be the name of a folder in --runs" in refusal(*words)
     assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    "ranks",
+    [
+        {"RANK": "1", "LOCAL_RANK": "0"},  # torchrun, second machine
+        {"SLURM_PROCID": "3"},
+        {"NODE_RANK": "1"},  # Lightning's main process of a second machine
+        {"OMPI_COMM_WORLD_RANK": "1"},
+    ],
+)
+def test_the_other_processes_of_a_run_are_not_refused(
+    ranks: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = write_lock("mine", machine="another")
+    for name, value in ranks.items():
+        monkeypatch.setenv(name, value)
+    assert run_folder.choose(Path("runs"), "toy", Path("mine"), False) == Path("mine").absolute()
+    run_folder.forget()
+    assert held.is_file()
+
+
+def test_rank_0_is_first_whatever_the_node_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("NODE_RANK", "1")  # torchrun deals out ranks in the order of arrival
+    assert run_folder.is_first()

@@ -103,7 +103,7 @@ def fit(*words: str) -> None:
 def test_an_error_of_one_process_ends_both_with_its_sentence(rank: int) -> None:
     """Not even the process that keeps the store may leave before the other has heard it."""
     words = ("--trainer.devices=2", f"--trainer.callbacks.rank={rank}")
-    _, failures = outcomes(2, fit, *words, seconds=150)
+    _, failures = outcomes(2, fit, *words, seconds=60)
     sentence = "own.csv, line 4, has no label; give it one"
     assert f"lit-tasks: error: {sentence}\n" in failures[rank]
     assert f"lit-tasks: error: process {rank}: {sentence}\n" in failures[1 - rank]
@@ -112,7 +112,7 @@ def test_an_error_of_one_process_ends_both_with_its_sentence(rank: int) -> None:
 
 def test_who_survives_a_killed_process_says_how_to_go_on() -> None:
     words = ("--trainer.devices=2", "--trainer.callbacks.rank=1", "--trainer.callbacks.number=9")
-    _, failures = outcomes(2, fit, *words, seconds=150)
+    _, failures = outcomes(2, fit, *words, seconds=60)
     assert failures[1].startswith("died without a word")
     said = next(line for line in failures[0].splitlines() if "lit-tasks: error" in line)
     assert "another process of this run ended" in said
