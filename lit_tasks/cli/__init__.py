@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import requires
 
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning 2.6 calls old names
 
@@ -62,6 +63,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(root, OSError) and root.strerror:
         return f"{root.strerror}: {root.filename}" if root.filename else root.strerror
     text = " ".join(str(root).split()) or type(root).__name__
+    if isinstance(root, ImportError):
+        return f"{text}{_extra_with(root.name)}"
     if found := re.search(r"(\w+)\(monitor='(.*?)'\).* metrics: (\[.*?\])", text):
         name, monitor, logged = found.groups()
         return f"{name} monitors {monitor!r}, which nothing logs; logged are {logged}"
@@ -72,6 +75,19 @@ def _sentence(error: BaseException) -> str:
     frame = traceback.extract_tb(root.__traceback__)[-1]
     place = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}"
     return f"{type(root).__name__}: {text} ({place}; {_TRACEBACK}=1 shows the whole trace)"
+
+
+def _extra_with(module: str | None) -> str:
+    """Return how to install a module that one of our extras brings, or nothing."""
+    package = (module or "").split(".")[0].replace("_", "-")
+    for requirement in requires("lit-tasks") or ():
+        name, _, marker = requirement.partition(";")
+        extra = re.search(r"extra == '(\w+)'", marker.replace('"', "'"))
+        if extra is None or extra[1] in ("dev", "docs"):
+            continue
+        if package and re.match(rf"{re.escape(package)}(?![\w-])", name):
+            return f"; install it with: pip install 'lit-tasks[{extra[1]}]'"
+    return ""
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -23,6 +23,7 @@ from lit_tasks.cli.loggers import after_training, with_csv
 from lit_tasks.cli.parser import SentenceParser, check_config_files
 from lit_tasks.cli.record import RecordConfig, forget_rows_after, print_end
 from lit_tasks.cli.trainer import RunTrainer
+from lit_tasks.cli.unfit_callbacks import check_callbacks
 
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
 #: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
@@ -171,11 +172,12 @@ class TaskCLI(LightningCLI):
             "predict": ONLY_FIT | ONLY_EVALUATION,
         }.get(str(self.subcommand), ONLY_FIT | {"predictions", "pictures"})
         names = [name for name in ("early_stopping", *CALLBACKS) if name not in left_out]
-        callbacks = self._named_callbacks(names)
+        chosen = self._get(self.config_init, "trainer")
+        # Barebones keeps and shows nothing: Lightning measures the bare speed of a step with it.
+        callbacks = self._named_callbacks(["exact_batches"] if chosen["barebones"] else names)
         for callback in callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(self.run_dir / "checkpoints")
-        chosen = self._get(self.config_init, "trainer")
         own = chosen["callbacks"] or ()
         if chosen["enable_progress_bar"] is False or any(isinstance(c, ProgressBar) for c in own):
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
@@ -184,7 +186,7 @@ class TaskCLI(LightningCLI):
         if not any(isinstance(c, Checkpoint) for c in (*callbacks, *own)):
             kwargs["enable_checkpointing"] = False  # Lightning would add one of its own
         folder = {"default_root_dir": str(self.run_dir)}
-        loggers = {"logger": with_csv(chosen["logger"])}
+        loggers = {"logger": None if chosen["barebones"] else with_csv(chosen["logger"])}
         return self._instantiate_trainer({**chosen, **loggers, **folder, **kwargs}, callbacks)
 
     def _named_callbacks(self, names: Iterable[str]) -> list[Callback]:
@@ -193,6 +195,7 @@ class TaskCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Give the data module what the checkpoint knows about reading inputs, before its setup."""
+        check_callbacks(self.trainer.callbacks, self.model)  # type: ignore[attr-defined]
         if not self.content:
             return
         path = self._get(self.config, "ckpt_path")
