@@ -181,7 +181,8 @@ def fingerprint(
     total.update(repr(network).encode())
     for name, tensor in network.state_dict().items():
         total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)  # also bfloat16
+        total.update(values.numpy().tobytes())
     return total.hexdigest()[:32]
 
 

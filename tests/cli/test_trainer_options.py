@@ -11,6 +11,7 @@ from lit_tasks import cli
 from lit_tasks.__main__ import main
 from lit_tasks.metrics.calibration import CalibrationError
 
+ROOT = Path(__file__).parents[2]
 Refusal = Callable[..., str]
 FIT = ("fit", "--config", "toy.yaml", "--trainer.logger=false", "--run_dir=a")
 MORE = "--trainer.callbacks+=lightning.pytorch.callbacks."
@@ -91,3 +92,17 @@ def test_calibration_counts_in_double_whatever_the_module_is_cast_to() -> None:
     for metric in (exact, cast):
         metric.update(probability, target)  # type: ignore[operator]
     assert cast.compute() == exact.compute()  # type: ignore[operator]
+
+
+@pytest.mark.slow  # a fit each
+@pytest.mark.parametrize(
+    "name", ["quickstart", "image_hymenoptera_frozen", "image_hymenoptera_finetune", "caption_own"]
+)
+def test_tasks_train_in_bfloat16(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = ["--config", f"configs/{name}.yaml", "--config", f"tests/configs/{name}.yaml"]
+    more = ["--trainer.accelerator=cpu", "--trainer.precision=bf16-true", f"--run_dir={tmp_path}"]
+    assert main(["fit", *words, *more, "--trainer.logger=false"]) == 0
+    assert (tmp_path / "results.json").is_file()
