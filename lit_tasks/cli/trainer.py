@@ -72,11 +72,11 @@ def _check_strategy(strategy: Strategy, processes: int) -> None:
         ValueError: The strategy cannot work here.
     """
     name = getattr(strategy, "strategy_name", None) or type(strategy).__name__
-    remedy = "set --trainer.strategy=ddp, or start the processes with torchrun"
+    remedy = "set --trainer.strategy=ddp"
     if isinstance(strategy.launcher, _MultiProcessingLauncher):
         raise ValueError(
             f"strategy must start processes that read the command line again, and {name} copies"
-            f" this one, which cannot hand its loggers on: {remedy}"
+            f" this one, which cannot hand its loggers on: {remedy}, or use torchrun"
         )
     shards = isinstance(strategy, FSDPStrategy | DeepSpeedStrategy | ModelParallelStrategy)
     if shards and processes > 1:

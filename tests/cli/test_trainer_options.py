@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
 from lit_tasks import cli
 from lit_tasks.__main__ import main
+from lit_tasks.cli.trainer import _check_strategy
 from lit_tasks.metrics.calibration import CalibrationError
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,13 @@ def test_a_strategy_that_copies_the_process_is_refused(strategy: str, refusal: R
     assert sentence.startswith("strategy must start processes that read the command line again")
     assert "set --trainer.strategy=ddp" in sentence
     assert not list(Path("a").iterdir())
+
+
+def test_a_strategy_that_shares_weights_is_refused_on_several_processes() -> None:
+    with pytest.raises(ValueError, match="fsdp would wait for ever: set --trainer.strategy=ddp"):
+        _check_strategy(FSDPStrategy(), 2)
+    _check_strategy(FSDPStrategy(), 1)
+    _check_strategy(DDPStrategy(), 2)
 
 
 def test_barebones_trains_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
