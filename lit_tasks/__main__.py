@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from lit_tasks import __version__
+from lit_tasks.terminal import open_streams
 
 COMMANDS = {
     "fit": "train, then evaluate the best checkpoint (with `--test true` on the test data too)",
@@ -41,7 +42,15 @@ more:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Answer what needs no framework, hand the rest to ``lit_tasks.cli``; return the exit code."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        open_streams()
+    try:
+        return _answer(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        return 130  # the exit code of a shell for Ctrl-C
+
+
+def _answer(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0

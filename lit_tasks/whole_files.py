@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside their place, then renamed."""
+"""Files that are there whole or not at all, and whether a file is still the one it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,3 +17,13 @@ def written_whole(path: Path) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """Return numbers that change when a file's content is replaced, without reading it.
+
+    Size and date may stay (``cp -p``, ``rsync -t``, ``mv``); then the inode is another, or the time
+    of the last change to it, which no program can set.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -37,7 +37,8 @@ def attached(module: Any, network: nn.Module | None = None, stage: str = "fit") 
         lightning_module=task,
         local_rank=0,
         num_devices=1,
-        strategy=SimpleNamespace(barrier=lambda: None),
+        node_rank=0,
+        strategy=SimpleNamespace(broadcast=lambda value: value, reduce_boolean_decision=bool),
     )
     module.setup(stage)
     return module

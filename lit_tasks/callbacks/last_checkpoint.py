@@ -50,7 +50,11 @@ class LastCheckpoint(Checkpoint):
         self._due_after, self._saved_at = 0, 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Choose the folder; every process asks for it."""
+        """Choose the folder, for which every process asks, and end at once on SIGTERM from now on.
+
+        Lightning's own answer to it broadcasts within the signal handler.
+        """
+        self._catch_sigterm(_leave)
         folder = self.dirpath or Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
         self.path = Path(folder) / "last.ckpt"
 

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lit_tasks.callbacks.rank_loader import RankLoader
 from lit_tasks.plain_files import read_json
+from lit_tasks.whole_files import stamp
 
 _SAMPLED = 4096  # values of a tensor that are looked at
 
@@ -56,13 +57,12 @@ def _digest(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value as JSON, a file's with its size and time, an object's type alone."""
+    """Return the value as JSON, a file's with its stamp, an object's type alone."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, str | Path):
         if os.path.isfile(value):
-            status = os.stat(value)
-            return [str(value), status.st_size, status.st_mtime_ns]
+            return [str(value), *stamp(Path(value))]
         return str(value)
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]

@@ -8,12 +8,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import requires
 
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning 2.6 calls old names
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from lit_tasks.cli import run_folder
+from lit_tasks.cli import ending, run_folder
 from lit_tasks.cli.command import TaskCLI
 from lit_tasks.loggers.wandb import finish_wandb
 from lit_tasks.printable import printable
@@ -28,36 +29,31 @@ def run(argv: Sequence[str]) -> int:
     """Run one command; return the exit code, after one sentence on stderr if it failed."""
     _quieten()
     code = 1
-    try:
-        code = _run(list(argv))
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
-        raise
-    finally:  # W&B may take its time: the error has been printed by now
-        finish_wandb(code)
-        run_folder.forget()
+    with ending.signals():
+        try:
+            code = _run(list(argv))
+            ending.print_stopped(argv, code)
+        finally:  # W&B may take its time: the error has been printed by now
+            finish_wandb(code)
+            run_folder.forget()
     return code
 
 
 def _run(words: list[str]) -> int:
     try:
         TaskCLI(words)
+    except KeyboardInterrupt:
+        return ending.INTERRUPTED
     except SystemExit as stop:
-        return _exit_code(stop)
+        return ending.code_of(stop)
     except Exception as error:
+        sentence = ending.shared(error, _sentence(error), words)
         if os.environ.get(_TRACEBACK):
             traceback.print_exc()
         else:
-            print(f"lit-tasks: error: {printable(_sentence(error))}", file=sys.stderr)
+            print(f"lit-tasks: error: {printable(sentence)}", file=sys.stderr)
         return 1
     return 0
-
-
-def _exit_code(stop: SystemExit) -> int:
-    if isinstance(stop.code, str):
-        print(f"lit-tasks: error: {printable(stop.code)}", file=sys.stderr)
-        return 1
-    return int(stop.code or 0)
 
 
 def _sentence(error: BaseException) -> str:
@@ -71,6 +67,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(root, OSError) and root.strerror:
         return f"{root.strerror}: {root.filename}" if root.filename else root.strerror
     text = " ".join(str(root).split()) or type(root).__name__
+    if isinstance(root, ImportError):
+        return f"{text}{_extra_with(root.name)}"
     if found := re.search(r"(\w+)\(monitor='(.*?)'\).* metrics: (\[.*?\])", text):
         name, monitor, logged = found.groups()
         return f"{name} monitors {monitor!r}, which nothing logs; logged are {logged}"
@@ -82,6 +80,19 @@ def _sentence(error: BaseException) -> str:
     frame = frames[-1]
     place = f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}"
     return f"{type(root).__name__}: {text} ({place}; {_TRACEBACK}=1 shows the whole trace)"
+
+
+def _extra_with(module: str | None) -> str:
+    """Return how to install a module that one of our extras brings, or nothing."""
+    package = (module or "").split(".")[0].replace("_", "-")
+    for requirement in requires("lit-tasks") or ():
+        name, _, marker = requirement.partition(";")
+        extra = re.search(r"extra == '(\w+)'", marker.replace('"', "'"))
+        if extra is None or extra[1] in ("dev", "docs"):
+            continue
+        if package and re.match(rf"{re.escape(package)}(?![\w-])", name):
+            return f"; install it with: pip install 'lit-tasks[{extra[1]}]'"
+    return ""
 
 
 def _is_news(record: logging.LogRecord) -> bool:

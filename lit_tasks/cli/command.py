@@ -18,12 +18,13 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lit_tasks import trust
-from lit_tasks.cli import checkpoint, run_folder
+from lit_tasks.cli import checkpoint, finished, run_folder
 from lit_tasks.cli.arguments import Arguments
 from lit_tasks.cli.loggers import after_training, with_csv
 from lit_tasks.cli.parser import SentenceParser, check_config_files
-from lit_tasks.cli.record import RecordConfig, print_end
+from lit_tasks.cli.record import RecordConfig, forget_rows_after, print_end
 from lit_tasks.cli.trainer import RunTrainer
+from lit_tasks.cli.unfit_callbacks import check_callbacks
 from lit_tasks.loggers.wandb import has_run
 
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
@@ -121,7 +122,7 @@ class TaskCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse configs, then the checkpoint, then flags; a checkpoint alone is enough."""
-        path = self._checkpoint_file()
+        path = self.checkpoint_path = self._checkpoint_file()
         self.content = checkpoint.load(path) if path else None
         evaluates = self.arguments.command != "fit" or not self.arguments.configs
         original = sys.argv
@@ -143,12 +144,13 @@ class TaskCLI(LightningCLI):
     def _checkpoint_file(self) -> Path | None:
         given = self.arguments.value("ckpt_path")
         if given in ("best", "last") and (run_dir := self.arguments.value("run_dir")):
-            return Path(run_dir) / "checkpoints" / f"{given}.ckpt"
-        if self.arguments.command == "fit":
-            return Path(given) if given and given not in ("null", "last", "hpc") else None
-        if given is None and "--print_config" not in self.arguments.flags and not self._asks_help():
+            given = str(Path(run_dir) / "checkpoints" / f"{given}.ckpt")
+        elif self.arguments.command == "fit" and given in ("last", "hpc"):
+            return None
+        asks = "--print_config" in self.arguments.flags or self._asks_help()
+        if given is None and self.arguments.command != "fit" and not asks:
             raise ValueError(f"{self.arguments.command} needs a trained model: --ckpt_path FILE")
-        return None if given in (None, "null") else Path(given)
+        return None if given in (None, "null") else run_folder.resolved(Path(given))
 
     def _asks_help(self) -> bool:
         return any(flag.split("=")[0].endswith(("help", "-h")) for flag in self.arguments.flags)
@@ -160,21 +162,26 @@ class TaskCLI(LightningCLI):
         """Choose the run's folder, and the checkpoint when the run is to be resumed."""
         config = self.config[self.subcommand]
         config["experiment"] = config["experiment"] or self.arguments.experiment()
-        fits = self.subcommand == "fit"
+        resumes = self.subcommand == "fit" and config["resume"]
         self.run_dir = run_folder.choose(
-            config["runs"], config["experiment"], config["run_dir"], fits and config["resume"]
+            config["runs"], config["experiment"], config["run_dir"], resumes
         )
-        if fits and config["resume"] and (last := run_folder.last_checkpoint(self.run_dir)):
-            config["ckpt_path"], self.content = str(last), checkpoint.load(last)
-        elif (
-            fits
-            and run_folder.is_used(self.run_dir)
-            and not (config["ckpt_path"] or config["resume"])  # or killed before a checkpoint
-        ):
-            raise ValueError(
-                f"run_dir {self.run_dir} already holds a run; "
-                "go on in it with --resume=true or choose another folder"
-            )
+        if self.checkpoint_path is not None:
+            config["ckpt_path"] = str(self.checkpoint_path)
+        if resumes:
+            self._go_on(config)
+        elif self.subcommand == "fit" and not run_folder.holds(self.run_dir, self.checkpoint_path):
+            run_folder.check_unused(self.run_dir)
+
+    def _go_on(self, config: Any) -> None:
+        """Continue from the last checkpoint, begin where there is none, end where all is done."""
+        content = None
+        if last := run_folder.last_checkpoint(self.run_dir):
+            content = checkpoint.load(last)
+            config["ckpt_path"], self.content = str(last), content
+        if done := finished.sentence(self.run_dir, content, config):
+            print(done, file=sys.stderr)
+            raise SystemExit(0)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the run's folder and the callbacks that have names."""
@@ -183,11 +190,12 @@ class TaskCLI(LightningCLI):
             "predict": ONLY_FIT | ONLY_EVALUATION,
         }.get(str(self.subcommand), ONLY_FIT | {"predictions", "pictures"})
         names = [name for name in ("early_stopping", *CALLBACKS) if name not in left_out]
-        callbacks = self._named_callbacks(names)
+        chosen = self._get(self.config_init, "trainer")
+        # Barebones keeps and shows nothing: Lightning measures the bare speed of a step with it.
+        callbacks = self._named_callbacks(["exact_batches"] if chosen["barebones"] else names)
         for callback in callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(self.run_dir / "checkpoints")
-        chosen = self._get(self.config_init, "trainer")
         own = chosen["callbacks"] or ()
         if chosen["enable_progress_bar"] is False or any(isinstance(c, ProgressBar) for c in own):
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
@@ -196,7 +204,7 @@ class TaskCLI(LightningCLI):
         if not any(isinstance(c, Checkpoint) for c in (*callbacks, *own)):
             kwargs["enable_checkpointing"] = False  # Lightning would add one of its own
         folder = {"default_root_dir": str(self.run_dir)}
-        loggers = {"logger": with_csv(chosen["logger"])}
+        loggers = {"logger": None if chosen["barebones"] else with_csv(chosen["logger"])}
         return self._instantiate_trainer({**chosen, **loggers, **folder, **kwargs}, callbacks)
 
     def _named_callbacks(self, names: Iterable[str]) -> list[Callback]:
@@ -205,6 +213,7 @@ class TaskCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Give the data module what the checkpoint knows about reading inputs, before its setup."""
+        check_callbacks(self.trainer.callbacks, self.model)  # type: ignore[attr-defined]
         if not self.content:
             return
         path = self._get(self.config, "ckpt_path")
@@ -242,11 +251,20 @@ class TaskCLI(LightningCLI):
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         callbacks.extend(self._named_callbacks(sorted(ONLY_EVALUATION)))
         how: dict[str, Any] = {"ckpt_path": str(best), "verbose": False, "weights_only": True}
-        with after_training(self.trainer.loggers):
-            self.trainer.validate(self.model, datamodule=self.datamodule, **how)
-        if self._get(self.config, "test"):
+        if self._is_to_do("val"):
+            forget_rows_after(self.trainer.loggers, self.trainer.global_step)
+            with after_training(self.trainer.loggers):
+                self.trainer.validate(self.model, datamodule=self.datamodule, **how)
+        if self._get(self.config, "test") and self._is_to_do("test"):
             self.trainer.test(self.model, datamodule=self.datamodule, **how)
         return self.after_predict()
+
+    def _is_to_do(self, split: str) -> bool:
+        """Return whether an evaluation is missing; all are when something was trained."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        trained = any(isinstance(c, RecordConfig) and c.began for c in callbacks)
+        done = not trained and finished.is_evaluated(self.run_dir, split)
+        return not self.trainer.strategy.broadcast(done)
 
     def after_predict(self) -> None:
         """Say where everything is and what can be done next."""

@@ -6,6 +6,13 @@ from typing import Any
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
+from lightning.pytorch.strategies import (
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+    Strategy,
+)
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from lit_tasks.cli.checkpoint_io import WholeCheckpoints
 
@@ -29,9 +36,12 @@ class RunTrainer(Trainer):
         log_every_n_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self._log_every = 0 if kwargs.get("barebones") else log_every_n_steps
+        bare = kwargs.get("barebones")
+        self._log_every = 0 if bare else log_every_n_steps
         kwargs["log_every_n_steps"] = log_every_n_steps
-        super().__init__(profiler=NoProfiler() if profiler is None else profiler, **kwargs)
+        profiler = NoProfiler() if profiler is None and not bare else profiler
+        super().__init__(profiler=profiler, **kwargs)
+        _check_strategy(self.strategy, self.world_size)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpoints()
         for callback in self.callbacks:  # type: ignore[attr-defined]
@@ -53,6 +63,27 @@ class RunTrainer(Trainer):
         """The run folder of rank 0; all processes must ask together."""
         folder: str = self.strategy.broadcast(self.default_root_dir)
         return folder
+
+
+def _check_strategy(strategy: Strategy, processes: int) -> None:
+    """Refuse what would fail after the training, or wait for ever.
+
+    Raises:
+        ValueError: The strategy cannot work here.
+    """
+    name = getattr(strategy, "strategy_name", None) or type(strategy).__name__
+    remedy = "set --trainer.strategy=ddp"
+    if isinstance(strategy.launcher, _MultiProcessingLauncher):
+        raise ValueError(
+            f"strategy must start processes that read the command line again, and {name} copies"
+            f" this one, which cannot hand its loggers on: {remedy}, or use torchrun"
+        )
+    shards = isinstance(strategy, FSDPStrategy | DeepSpeedStrategy | ModelParallelStrategy)
+    if shards and processes > 1:
+        raise ValueError(
+            f"strategy must not share weights between processes, since each evaluates a number of"
+            f" batches of its own and {name} would wait for ever: {remedy}"
+        )
 
 
 class NoProfiler(PassThroughProfiler):

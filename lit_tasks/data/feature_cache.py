@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,10 +18,12 @@ from torch.utils.data import DataLoader, Subset
 
 from lit_tasks.data.pictures import Pictures
 from lit_tasks.data.transformed import TransformedPictures
+from lit_tasks.whole_files import stamp
 
 _VERSION = 1
 """Raised when the same pictures, weights and preprocessing give other features than before."""
-_TRUSTED = 2.0  # seconds; the coarsest clock of a file system
+_TRUSTED = 2 * 10**9  # nanoseconds; the coarsest clock of a file system
+_ABANDONED = 24 * 3600  # seconds without a write, after which nobody computes a file any more
 _BATCH = 32  # fixed, so that the last bits do not depend on the batch size of the training
 
 
@@ -32,7 +36,8 @@ class FeatureCache:
         folder: Where the files are; ``lit_tasks`` in the user's cache when left out.
         process: Number of this process on its machine.
         processes: How many the machine has.
-        barrier: Waits for all processes of the run.
+        agree: Waits for all processes of the run; returns whether all of them say yes.
+        run: What this run's processes on this machine call themselves, and no others.
         num_workers: Processes that read pictures.
     """
 
@@ -41,19 +46,23 @@ class FeatureCache:
         folder: Path | None = None,
         process: int = 0,
         processes: int = 1,
-        barrier: Callable[[], object] = lambda: None,
+        agree: Callable[[bool], bool] = bool,
+        run: str | None = None,
         num_workers: int = 0,
     ) -> None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         self.folder = folder or Path(home) / "lit_tasks" / "features"
-        self.process, self.processes, self.barrier = process, processes, barrier
+        self.process, self.processes, self.agree = process, processes, agree
+        self.run = run or secrets.token_hex(8)
         self.num_workers = num_workers
 
     @classmethod
     def of_run(cls, trainer: Trainer, folder: Path | None, num_workers: int) -> Self:
-        """Return a cache that the processes of a run on this machine share."""
+        """Return a cache that the processes of a run on this machine share; all must ask."""
+        strategy = trainer.strategy
+        run = f"{strategy.broadcast(secrets.token_hex(8))}-{trainer.node_rank}"
         processes = trainer.local_rank, trainer.num_devices
-        return cls(folder, *processes, trainer.strategy.barrier, num_workers)
+        return cls(folder, *processes, strategy.reduce_boolean_decision, run, num_workers)
 
     def features(self, network: nn.Module, pictures: TransformedPictures) -> np.ndarray:
         """Return the features of all pictures, ``(N, F)`` or ``(N, P, F)``; computed if not there.
@@ -63,9 +72,7 @@ class FeatureCache:
         """
         content = self._content(pictures.pictures)
         path = self.folder / f"{fingerprint(network, pictures, content)}.npy"
-        known = path.is_file()
-        self.barrier()  # nobody may look after somebody has written
-        if not known:
+        if not self.agree(path.is_file()):  # another run may write it between two looks
             self._compute(network, pictures, path)
         values: np.ndarray = np.load(path, mmap_mode="c")  # copy on write: torch wants it writable
         return values
@@ -73,39 +80,44 @@ class FeatureCache:
     def _content(self, pictures: Pictures) -> str:
         """Return the pictures' digest; files that look unchanged are not read again.
 
-        A hundred thousand photographs take minutes to read, and seconds to look up their size and
-        date. A date of the last seconds is not trusted: the file may change once more within it.
+        A hundred thousand photographs take minutes to read, and seconds to look up their stamps. A
+        date of the last seconds is not trusted: the file may change once more within it.
         """
         paths: Sequence[Path] | None = getattr(pictures, "paths", None)
         if paths is None:
             return pictures.digest()
-        stats = [(str(path.absolute()), path.stat()) for path in paths]
-        looks = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-        note = self.folder / f"{hashlib.sha256(looks.encode()).hexdigest()[:32]}.digest"
+        stamps = [(str(path.absolute()), stamp(path)) for path in paths]
+        note = self.folder / f"{hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]}.digest"
         if note.is_file():
             return note.read_text()
         content = pictures.digest()
-        if max(stat.st_mtime for _, stat in stats) < time.time() - _TRUSTED:
+        if max(written for _, (_, written, *_) in stamps) < time.time_ns() - _TRUSTED:
             self.folder.mkdir(parents=True, exist_ok=True)
-            beside = note.with_name(f".{note.name}.{os.getpid()}")
+            beside = note.with_name(f".{note.name}.{self.run}-{self.process}")
             beside.write_text(content)
             beside.replace(note)
         return content
 
     def _compute(self, network: nn.Module, pictures: TransformedPictures, path: Path) -> None:
+        """Write the file beside its place; where another run was faster, its file stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.stem}.{os.environ.get('MASTER_PORT', os.getpid())}.npy")
+        beside = path.with_name(f".{path.stem}.{self.run}.npy")
         shape = (len(pictures), *_shape(network))
-        if self.process == 0:
-            np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape).flush()
-        self.barrier()
-        values = np.lib.format.open_memmap(beside, mode="r+")
-        self._fill(values, network, pictures)
-        values.flush()
-        self.barrier()
-        if self.process == 0:
-            beside.replace(path)
-        self.barrier()
+        try:
+            if self.process == 0:
+                _remove_leftovers(path)
+                np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape).flush()
+            self.agree(True)
+            values = np.lib.format.open_memmap(beside, mode="r+")
+            self._fill(values, network, pictures)
+            values.flush()
+            self.agree(True)
+            if self.process == 0:
+                _put(beside, path)
+            self.agree(True)
+        finally:
+            if self.process == 0:
+                beside.unlink(missing_ok=True)
 
     def _fill(self, values: np.ndarray, network: nn.Module, pictures: TransformedPictures) -> None:
         from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
@@ -135,6 +147,24 @@ class FeatureCache:
             rank_zero_info(f"Features of {count:,} pictures computed in {seconds:.1f} s")
 
 
+def _put(beside: Path, path: Path) -> None:
+    """Give a file its name, unless another has it: on another machine that may be mapped."""
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        beside.replace(path)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed runs have left of a file."""
+    for left in path.parent.glob(f".{path.stem}.*.npy"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
+
+
 def fingerprint(
     network: nn.Module, pictures: TransformedPictures, content: str | None = None
 ) -> str:
@@ -151,7 +181,8 @@ def fingerprint(
     total.update(repr(network).encode())
     for name, tensor in network.state_dict().items():
         total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)  # also bfloat16
+        total.update(values.numpy().tobytes())
     return total.hexdigest()[:32]
 
 

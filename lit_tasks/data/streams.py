@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset
 
 from lit_tasks.data.rows import BadRows
 from lit_tasks.sampling import derived_seed, seeded
+from lit_tasks.whole_files import stamp
 
 if TYPE_CHECKING:
     import datasets
@@ -64,10 +65,9 @@ def find_shards(pattern: str | None, argument: str, what: str) -> list[str]:
 
 
 def versions(shards: Sequence[str]) -> list[tuple[object, ...]]:
-    """Return name, size and date of each shard: to hash them would read what is to be streamed."""
+    """Return name and stamp of each shard: to hash them would read what is to be streamed."""
     paths = [(shard, Path(shard)) for shard in shards]
-    stats = [(shard, path.stat() if path.is_file() else None) for shard, path in paths]
-    return [(shard, stat and (stat.st_size, stat.st_mtime_ns)) for shard, stat in stats]
+    return [(shard, stamp(path) if path.is_file() else None) for shard, path in paths]
 
 
 def rows_of(shards: Sequence[str], read: Read, most: int | None = None) -> Iterator[Record]:

@@ -1,8 +1,8 @@
 """Pairs of a photograph and a painting, in files or carried by packages."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +179,18 @@ def _name(pair: Pair) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Return the names, a number added where one comes again: they become names of files."""
-    seen: Counter[str] = Counter()
+    """Return the names, a number added where their files would be those of an earlier one."""
+    taken: set[str] = set()
     result = []
     for name in names:
         name = name.replace("/", "_")
-        seen[name] += 1
-        result.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+        candidates = (name if number == 1 else f"{name}-{number}" for number in count(1))
+        free = next(candidate for candidate in candidates if not taken & _files_of(candidate))
+        taken |= _files_of(free)
+        result.append(free)
     return result
+
+
+def _files_of(name: str) -> set[str]:
+    """Return what files of a pair are called, as file systems compare that ignore the case."""
+    return {name.casefold(), f"{name}_loss".casefold()}

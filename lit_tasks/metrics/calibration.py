@@ -32,6 +32,8 @@ class CalibrationError(Metric):
 
     def update(self, probability: Float[Tensor, "B C"], target: Int[Tensor, " B"]) -> None:
         """Count a batch of class probabilities."""
+        for name in ("count", "correct", "confidence"):  # precision=bf16-true casts metrics as well
+            setattr(self, name, getattr(self, name).double())
         confidence, predicted = probability.double().max(dim=1)
         # A bin holds its upper edge, as in the paper: (0, 1/15], (1/15, 2/15], ...
         bin_of = ((confidence * self.bins).ceil().long() - 1).clamp(0, self.bins - 1)

@@ -99,7 +99,8 @@ class Backbone(nn.Module):
         """Return the features of images of whole numbers up to 255, or of fractions up to 1."""
         if not image.is_floating_point():
             image = image / 255
-        image = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        image = ((image - self.mean) / self.std).to(self.mean.dtype)  # whole numbers give float32
+        image = image.contiguous(memory_format=torch.channels_last)
         if self.output == "map":
             return pretrained.feature_map(self.network, image, self.level)
         features: Tensor = self.network(image)

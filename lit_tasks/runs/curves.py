@@ -11,6 +11,7 @@ _LESS_IS_BETTER = ("loss", "error", "perplexity", "brier", "nll", "mae", "mse", 
 _ASIDE = ("_low", "_high", "/samples")
 
 _WHOLE = ("epoch", "step")
+_MAX_FIELD = 131_072  # characters: the limit of the csv module
 
 Row = dict[str, float]
 
@@ -53,6 +54,7 @@ def csv_records(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     Raises:
         ValueError: The file is no CSV; the sentence names file and line.
     """
+    csv.field_size_limit(_MAX_FIELD)  # texts of others have a larger one, in the same process
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file, restval="")
         try:

@@ -1,12 +1,14 @@
 """A run folder as numbers: its settings, its results, and how it did on each sample."""
 
 import glob
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lit_tasks.plain_files import read_yaml
+from lit_tasks.printable import printable
 from lit_tasks.runs.curves import Row, best_and_last, read_rows
 from lit_tasks.runs.result_entries import read_results
 from lit_tasks.runs.sample_tables import read_samples
@@ -44,37 +46,49 @@ class Run:
 def find(words: Sequence[str]) -> list[Path]:
     """Return the run folders that folders or globs name, each once, in the order given.
 
-    A folder that is no run itself stands for the runs in it, also two levels below.
+    A folder that is no run itself stands for the runs in it, also two levels below. What is no run
+    and holds none is skipped, with one line on stderr.
 
     Raises:
-        ValueError: A word names no run.
+        ValueError: A word names nothing, or none names a run.
     """
     found: dict[Path, Path] = {}
+    skipped: list[Path] = []
     for word in words:
         given = [Path(word)] if Path(word).exists() else [Path(p) for p in sorted(glob.glob(word))]
-        runs = [run for path in given for run in _runs_at(path)]
         if not given:
             raise ValueError(f"there is no folder {word}; give run folders, such as runs/latest")
-        if not runs:
-            raise ValueError(
-                f"{word} is no run folder and holds none: a run has {', '.join(_FILES[:-1])} or"
-                f" {_FILES[-1]}"
-            )
-        for run in runs:
-            found.setdefault(run.resolve(), run)
+        for path in given:
+            runs = _runs_at(path)
+            skipped += [] if runs else [path]
+            for run in runs:
+                found.setdefault(run.resolve(), run)
+    if not found:
+        raise ValueError(
+            f"{words[0]} is no run folder and holds none: a run has {', '.join(_FILES[:-1])} or"
+            f" {_FILES[-1]}"
+        )
+    if skipped:
+        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+        print(printable(f"skipped, since it is no run: {skipped[0]}{more}"), file=sys.stderr)
     return list(found.values())
 
 
 def _runs_at(path: Path) -> list[Path]:
     if _is_run(path):
         return [path]
-    if not path.is_dir():
+    if not path.is_dir() or _is_of_run(path):
         return []
     levels: Iterable[str] = ("*", "*/*")
     for level in levels:
         if runs := sorted(p for p in path.glob(level) if not p.is_symlink() and _is_run(p)):
             return runs
     return []
+
+
+def _is_of_run(path: Path) -> bool:
+    """Return whether a run made a folder: W&B keeps a config.yaml of its own two levels below."""
+    return path.name == "wandb" and _is_run(path.absolute().parent)
 
 
 def _is_run(path: Path) -> bool:

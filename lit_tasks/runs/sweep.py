@@ -11,19 +11,24 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lit_tasks import shipped_configs
 from lit_tasks.plain_files import read_json, read_yaml
 from lit_tasks.printable import printable
 from lit_tasks.runs import compare
+from lit_tasks.runs.lock import FolderLock
 from lit_tasks.runs.options import OptionParser, answered
 from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
 from lit_tasks.whole_files import written_whole
 
-_INTERRUPTED = 130  # the exit code of a shell for SIGINT
+_INTERRUPTED, _TERMINATED = 130, 143  # the exit codes of a shell for SIGINT and SIGTERM
+_RECORD = "trial.json"
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,18 @@ def read(path: Path) -> Sweep:
         raise ValueError(
             f"{path} needs a command that runs `lit_tasks fit` and ends with ${{args}}"
         )
-    name = str(said.get("name", path.stem))
+    name = _checked(str(said.get("name", path.stem)), path)
     parameters = space(said["parameters"], str(path))
     return Sweep(path, name, method, command, parameters, said.get("run_cap"))
+
+
+def _checked(name: str, path: Path) -> str:
+    if name in ("", ".", "..", "latest") or {"/", os.sep, "\0"} & set(name):
+        raise ValueError(
+            f"{path}: name must be the name of a folder in --runs, other than 'latest', and have no"
+            f" separator, got {name!r}"
+        )
+    return name
 
 
 def command_of(sweep: Sweep, trial: Trial) -> list[str]:
@@ -130,21 +144,15 @@ def _run(options: argparse.Namespace, more: list[str]) -> int:
         for trial in trials:
             print(*command_of(sweep, trial), *more)
         return 0
-    failed = []
-    for number, trial in enumerate(trials, start=1):
-        place = folder / f"{number:03}"
-        said = printable(", ".join(f"{name}={value}" for name, value in trial.items()))
-        if _is_done(place, trial):
-            print(f"trial {number} of {len(trials)} is done: {said}", file=sys.stderr)
-            continue
-        print(f"trial {number} of {len(trials)}: {said}", file=sys.stderr)
-        code = _try(sweep, trial, place, more)
-        if code in (_INTERRUPTED, -signal.SIGINT):
-            print(f"interrupted in trial {number}; the same command goes on there", file=sys.stderr)
-            return _INTERRUPTED
-        if code and number == 1:
-            raise ValueError(f"the first trial failed with exit code {code}: see what it printed")
-        failed += [number] if code else []
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder)
+    try:
+        failed = _try_all(sweep, trials, folder, more)
+    except _StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.code
+    finally:
+        lock.release()
     compare.main([str(folder)])
     if failed:
         print(
@@ -155,18 +163,48 @@ def _run(options: argparse.Namespace, more: list[str]) -> int:
     return 1 if failed else 0
 
 
+class _StoppedError(Exception):
+    """A signal ended a trial, and the sweep with it."""
+
+    def __init__(self, number: int, code: int) -> None:
+        what = "interrupted" if code == _INTERRUPTED else "terminated"
+        super().__init__(f"{what} in trial {number}; the same command goes on there")
+        self.code = code
+
+
+def _try_all(sweep: Sweep, trials: Sequence[Trial], folder: Path, more: list[str]) -> list[int]:
+    """Run the trials that are not done; return the numbers of those that failed."""
+    failed = []
+    for number, trial in enumerate(trials, start=1):
+        place = folder / f"{number:03}"
+        said = printable(", ".join(f"{name}={value}" for name, value in trial.items()))
+        if _is_done(place, trial):
+            print(f"trial {number} of {len(trials)} is done: {said}", file=sys.stderr)
+            continue
+        print(f"trial {number} of {len(trials)}: {said}", file=sys.stderr)
+        code = _try(sweep, trial, place, more)
+        if code in (_INTERRUPTED, _TERMINATED):
+            raise _StoppedError(number, code)
+        if code and number == 1:
+            raise ValueError(f"the first trial failed with exit code {code}: see what it printed")
+        failed += [number] if code else []
+    return failed
+
+
 def _is_done(place: Path, trial: Trial) -> bool:
     """Return whether a trial is done.
 
     Raises:
-        ValueError: Its folder holds a trial with other values.
+        ValueError: Its folder holds a trial with other values, or anything else.
     """
-    record = place / "trial.json"
-    if not record.is_file():
+    if not place.exists() or not any(place.iterdir()):
         return False
-    known = read_json(record)
-    if not isinstance(known, dict) or not {"values", "exit_code"} <= known.keys():
-        raise ValueError(f"{record} must hold values and exit_code; remove it to try once more")
+    known = _recorded(place / _RECORD)
+    if known is None:
+        raise ValueError(
+            f"{place} is not a trial of this sweep, for it has no {_RECORD} of one: give the sweep"
+            " another name, or choose another --runs"
+        )
     if known["values"] != json.loads(json.dumps(trial)):
         raise ValueError(
             f"{place} holds a trial with other values, {known['values']}: the sweep file has"
@@ -175,24 +213,51 @@ def _is_done(place: Path, trial: Trial) -> bool:
     return bool(known["exit_code"] == 0)
 
 
+def _recorded(path: Path) -> dict[str, Any] | None:
+    """Return what a trial's record says, if it is one."""
+    try:
+        known = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return known if isinstance(known, dict) and {"values", "exit_code"} <= set(known) else None
+
+
 def _try(sweep: Sweep, trial: Trial, place: Path, more: list[str]) -> int:
     """Run a trial, from its last checkpoint where it was interrupted; return its exit code."""
-    if place.exists() and not (place / "checkpoints" / "last.ckpt").is_file():
+    if (place / _RECORD).exists() and not (place / "checkpoints" / "last.ckpt").is_file():
+        FolderLock(place).release()  # refuses the folder of a trial that still runs
         shutil.rmtree(place)  # interrupted before anything could be continued
     place.mkdir(parents=True, exist_ok=True)
     _note(place, trial, None)
     words = [*command_of(sweep, trial), *more, f"--run_dir={place}", "--resume=true"]
     surroundings = {k: v for k, v in os.environ.items() if k != "LIT_TASKS_RUN_DIR"}
     process = subprocess.Popen(words, env={**surroundings, "WANDB_RUN_GROUP": sweep.name})
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:  # the trial gets it too, and saves what it has
-        process.wait()
-        return _INTERRUPTED
-    _note(place, trial, code)
+    with _passed_on(process):
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # the trial gets it too, and saves what it has
+            process.wait()
+            return _INTERRUPTED
+    if code in (-signal.SIGINT, -signal.SIGTERM):
+        code = 128 - code
+    if code not in (_INTERRUPTED, _TERMINATED):
+        _note(place, trial, code)
     return code
 
 
+@contextmanager
+def _passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass SIGTERM on to a process, which saves what it has, and go on waiting for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _note(place: Path, trial: Trial, code: int | None) -> None:
-    with written_whole(place / "trial.json") as beside:
+    with written_whole(place / _RECORD) as beside:
         beside.write_text(json.dumps({"values": trial, "exit_code": code}, indent=2) + "\n")

@@ -215,10 +215,15 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
 
         classes = len(self.hparams["labels"])
         kinds = ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix))
-        mixes = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
-        mix = mixes[int(torch.randint(len(mixes), ()))]
-        mixed, shares = mix(image.float() / 255, label)
-        return mixed, shares
+        default = torch.get_default_dtype()  # bfloat16 with precision=bf16-true: draws no shares
+        torch.set_default_dtype(torch.promote_types(default, torch.float32))
+        try:
+            mixes = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
+            mix = mixes[int(torch.randint(len(mixes), ()))]
+            mixed, shares = mix(image.float() / 255, label)
+        finally:
+            torch.set_default_dtype(default)
+        return mixed, shares.to(default)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Keep the scores of a batch; return accuracy and loss of each image."""

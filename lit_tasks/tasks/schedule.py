@@ -4,7 +4,8 @@ from collections.abc import Callable
 from math import cos, isfinite, pi
 from typing import Literal
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer
@@ -78,8 +79,15 @@ def scheduled(
         rate: Its course.
 
     Raises:
-        ValueError: The run has no known length, and the course needs one.
+        ValueError: The run has no known length, and the course needs one; or weights are to be
+            averaged that were copied before the task built its model.
     """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+        raise ValueError(
+            "StochasticWeightAveraging averages a copy made before the model is built, which is"
+            " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
+        )
     if lr_scheduler is not None:
         return {"optimizer": optimizer, "lr_scheduler": lr_scheduler(optimizer)}
     if decay == "constant" and not warm_up and rate is learning_rate:

