@@ -22,9 +22,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from lit_tasks.__main__ import main as lit_tasks
-from lit_tasks.data.encoded_texts import collate
-from lit_tasks.data.labelled_lines import LabelledLinesDataModule
-from lit_tasks.nn.text_encoders import BagOfWords
+from lit_tasks.data.base.encoded_texts import collate
+from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.nn.text.encoders import BagOfWords
 from lit_tasks.text.encoding import TextOptions
 
 CONFIG = Path(__file__).parents[1] / "configs" / "text_sentences_bow.yaml"

@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lit_tasks.data.captioned import Captioned
+from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.base.feature_cache import FeatureCache
+from lit_tasks.data.base.image_dataset import TransformedPictures
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
-from lit_tasks.data.feature_cache import FeatureCache
-from lit_tasks.data.transformed import TransformedPictures
-from lit_tasks.functional.cider import Frequencies, cider_d, weighted
+from lit_tasks.functional.caption.cider import Frequencies, cider_d, weighted
 from lit_tasks.metrics.caption_scores import caption_scores
-from lit_tasks.nn.backbone import Backbone
+from lit_tasks.nn.image.backbone import Backbone
 from lit_tasks.text.captions import caption_words
 
 SETS = ("flickr8k_captions", "coco_captions")

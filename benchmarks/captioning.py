@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lit_tasks.nn.beam_search import beam_search
-from lit_tasks.nn.decoding import Rules
-from lit_tasks.nn.recurrent_captioner import RecurrentCaptioner
+from lit_tasks.nn.caption.beam_search import beam_search
+from lit_tasks.nn.caption.decoding import Rules
+from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 
 FEATURES, WORDS, BATCH, LENGTHS = 1280, 2000, 64, (8, 17)
 

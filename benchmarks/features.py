@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 
-from lit_tasks.callbacks.exact_batches import ExactBatches
 from lit_tasks.data.hymenoptera import HymenopteraDataModule
 from lit_tasks.data.scenes import SceneDataModule
-from lit_tasks.nn.backbone import Backbone
+from lit_tasks.distributed.exact_batches import ExactBatches
+from lit_tasks.nn.image.backbone import Backbone
 from lit_tasks.tasks.image_classification import ImageClassificationTask
 
 

@@ -72,7 +72,7 @@ class Kill(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Look into the merging of predictions, too."""
-        from lit_tasks.callbacks import prediction_parts
+        from lit_tasks.callbacks.predictions import parts as prediction_parts
 
         if hasattr(prediction_parts, "plain_ordered"):
             return

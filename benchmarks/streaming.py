@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-from lit_tasks.callbacks.stream_loader import StreamLoader
 from lit_tasks.data.streamed_texts import StreamedTextsDataModule
+from lit_tasks.distributed.stream_loader import StreamLoader
 
 WORDS = [f"word{i}" for i in range(5000)]
 SHARDS, BATCH = 4, 64

@@ -21,9 +21,9 @@ import yaml
 from PIL import Image
 
 from lit_tasks.data.style_pairs import StylePairsDataModule
-from lit_tasks.nn.style_features import StyleFeatures
-from lit_tasks.nn.style_objective import StyleObjective
-from lit_tasks.nn.stylization import Phase, Start, Stylization
+from lit_tasks.nn.style.features import StyleFeatures
+from lit_tasks.nn.style.objective import StyleObjective
+from lit_tasks.nn.style.stylization import Phase, Start, Stylization
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PAINTINGS = ["composition_vii", "the_scream", "starry_night"]

@@ -20,9 +20,9 @@ def gradient(side: int, tile: int, weights: Path, sender: Connection) -> None:
     """Send the seconds of one gradient and the peak of memory in GB."""
     import torch
 
-    from lit_tasks.nn.style_features import StyleFeatures
-    from lit_tasks.nn.style_objective import StyleObjective
-    from lit_tasks.nn.style_tiles import TiledStyleObjective
+    from lit_tasks.nn.style.features import StyleFeatures
+    from lit_tasks.nn.style.objective import StyleObjective
+    from lit_tasks.nn.style.tiles import TiledStyleObjective
 
     torch.set_num_threads(1)
     features = StyleFeatures(["3", *STYLE], "squeezenet1_1", weights)

@@ -18,7 +18,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one core for all
 import pyarrow as pa
 
 from lit_tasks.data.movie_reviews import MovieReviewsDataModule
-from lit_tasks.data.text_files import Columns, read_rows
+from lit_tasks.data.readers.text_files import Columns, read_rows
 from lit_tasks.text.tokenizer import Tokenizer
 from lit_tasks.text.vocabulary import Vocabulary
 

@@ -34,7 +34,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lit_tasks.plain_files import parse_yaml
+from lit_tasks.files import parse_yaml
 
 #: Packages whose classes a checkpoint may name, beside those of plugins and of the user's choice.
 TRUSTED = (

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.nn.image.preprocessing import Preprocessing
 
 SMALL = Preprocessing(size=8, resize=9)
 

@@ -79,6 +79,7 @@ def _collect(ends: dict[Connection, int], deadline: float) -> tuple[dict[int, An
         if not ready:
             return results, failures | dict.fromkeys(ends.values(), "no end in time")
         for end in ready:
+            assert isinstance(end, Connection)
             rank = ends.pop(end)
             try:
                 good, value = end.recv()

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lit_tasks.__main__ import main
-from lit_tasks.data.archives import unpack
-from lit_tasks.data.text_files import Columns, read_rows
+from lit_tasks.data.readers.archives import unpack
+from lit_tasks.data.readers.text_files import Columns, read_rows
 from lit_tasks.tensor_files import load_plain
 
 ROOT = Path(__file__).parents[1]
@@ -119,7 +119,7 @@ def test_word_vectors_that_are_wrong_are_named(
     vectors.write_text(content)
     encoder = "--model.encoder"
     words = [
-        f"{encoder}=lit_tasks.nn.text_encoders.MeanOfWordVectors",
+        f"{encoder}=lit_tasks.nn.text.MeanOfWordVectors",
         f"{encoder}.embedding_dim=3",
     ]
     words += [f"{encoder}.vectors={vectors}", f"--data.train={texts}"]
@@ -191,7 +191,7 @@ def test_a_checkpoint_of_another_task_is_refused(
     sentence = refusal("fit", *TEXTS, f"--ckpt_path={trained['image']}")
     assert "is a checkpoint of lit_tasks.tasks.image_classification.ImageClass" in sentence
     assert "the model here is lit_tasks.tasks.text_classification.TextClass" in sentence
-    data = "--data=lit_tasks.data.labelled_lines.LabelledLinesDataModule"
+    data = "--data=lit_tasks.data.text_files.LabelledLinesDataModule"
     sentence = refusal("test", f"--ckpt_path={trained['image']}", data)
     assert "was trained with lit_tasks.data.hymenoptera.HymenopteraDataModule" in sentence
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_tasks.data.captioned import Captioned
-from lit_tasks.data.pictures import PictureFiles
-from lit_tasks.functional.bleu import unigram_bleu
-from lit_tasks.functional.cider import Frequencies
+from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.readers.images import PictureFiles
+from lit_tasks.functional.caption.bleu import unigram_bleu
+from lit_tasks.functional.caption.cider import Frequencies
 from lit_tasks.metrics.caption_scores import caption_scores
 
 PATH = Path(__file__).parents[1] / "benchmarks/caption_baselines.py"

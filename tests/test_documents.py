@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from documents import PAGES, ROOT, Command, anchors, commands, flags, links, programs
 
-from lit_tasks import shipped_configs
+from lit_tasks import bundled_configs as shipped_configs
 from lit_tasks.__main__ import main
 from lit_tasks.runs import compare
 

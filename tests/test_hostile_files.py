@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lit_tasks.__main__ import main
-from lit_tasks.data import lines
-from lit_tasks.data.archives import unpack
-from lit_tasks.data.coco_files import read_karpathy
-from lit_tasks.data.rows import table_rows
-from lit_tasks.data.text_files import Columns, format_of, read_rows
-from lit_tasks.nn.pretrained import _from_hub
-from lit_tasks.plain_files import MAX_DEPTH, MAX_NODES, check_yaml, parse_json, read_yaml
+from lit_tasks.data.readers import lines
+from lit_tasks.data.readers.archives import unpack
+from lit_tasks.data.readers.coco import read_karpathy
+from lit_tasks.data.readers.tables import table_rows
+from lit_tasks.data.readers.text_files import Columns, format_of, read_rows
+from lit_tasks.files import MAX_DEPTH, MAX_NODES, check_yaml, parse_json, read_yaml
+from lit_tasks.nn.image.pretrained import _from_hub
 from lit_tasks.printable import printable
 from lit_tasks.runs import show
 from lit_tasks.runs.comparison import compare

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lit_tasks.scenes import COLOURS, SHAPES, draw_scene, random_scene
+from lit_tasks.data.synthetic.scenes import COLOURS, SHAPES, draw_scene, random_scene
 
 
 def test_a_seed_and_a_number_stand_for_one_picture() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_tasks import shipped_configs
+from lit_tasks import bundled_configs as shipped_configs
 from lit_tasks.__main__ import main
 
 

@@ -77,7 +77,7 @@ def test_the_front_answers_from_the_wheel(installed: Path, tmp_path: Path, flag:
 def test_a_shipped_config_is_found_by_name_in_an_empty_folder(
     installed: Path, tmp_path: Path
 ) -> None:
-    place = run(installed, tmp_path, "-c", "import lit_tasks.shipped_configs as s; print(s.FOLDER)")
+    place = run(installed, tmp_path, "-c", "import lit_tasks.bundled_configs as s; print(s.FOLDER)")
     assert Path(place.stdout.strip()) == installed / "lit_tasks" / "configs"
     done = run(
         installed, tmp_path, "-m", "lit_tasks", "fit", "--config", "quickstart", "--print_config"

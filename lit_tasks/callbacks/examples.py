@@ -11,10 +11,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from lit_tasks.callbacks.example_sheet import example_sheet
-from lit_tasks.callbacks.gathering import of_all_processes
 from lit_tasks.callbacks.logger_media import show_image, show_table
-from lit_tasks.whole_files import written_whole
+from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.files import written_whole
+from lit_tasks.plots import example_sheet
 
 Row = dict[str, Any]
 _NAMES = ("file", "id", "image_id")  # what a row is of, not what it says

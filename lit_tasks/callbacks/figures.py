@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.callbacks.logger_media import show_image
-from lit_tasks.whole_files import written_whole
+from lit_tasks.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,9 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_tasks.callbacks.logger_media import show_image
-from lit_tasks.callbacks.result_file import add_results
+from lit_tasks.callbacks.results import add_results
+from lit_tasks.files import written_whole
 from lit_tasks.runs.curves import best_and_last, of_training, read_rows
-from lit_tasks.whole_files import written_whole
 
 
 class LearningCurves(Callback):

@@ -8,8 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch import distributed as dist
 
-from lit_tasks.callbacks.gathering import of_all_processes
-from lit_tasks.callbacks.last_checkpoint import LastCheckpoint
+from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.distributed.last_checkpoint import LastCheckpoint
 
 _SHOWN = 8  # samples named in a message
 

@@ -8,9 +8,9 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 
-from lit_tasks.callbacks.gathering import of_all_processes
 from lit_tasks.callbacks.logger_media import show_image
-from lit_tasks.whole_files import written_whole
+from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.files import written_whole
 
 
 class PictureWriter(Callback):

@@ -1,13 +1,16 @@
 """What a run found: ``results.json`` in the run folder and a table in the terminal."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_tasks.callbacks.result_file import add_results
+from lit_tasks.files import written_whole
 from lit_tasks.printable import printable
+from lit_tasks.runs.result_entries import read_results
 
 _LOW, _HIGH, _SAMPLES = "_low", "_high", "samples"
 
@@ -67,3 +70,22 @@ def _print(results: dict[str, dict[str, Any]]) -> None:
             Text(printable(name)), f"{entry['value']:.4f}", interval, str(entry.get("samples", ""))
         )
     Console().print(table)
+
+
+Entries = Mapping[str, Mapping[str, Any]]
+
+
+def add_results(folder: Path, entries: Entries) -> None:
+    """Add to the entries of ``results.json``: what they already say of a metric stays.
+
+    The file is replaced at once, so that whoever reads it finds a whole one.
+
+    Raises:
+        ValueError: The file that is there holds something else.
+    """
+    path = folder / "results.json"
+    known = read_results(path)
+    for name, entry in entries.items():
+        known[name] = {**known.get(name, {}), **entry}
+    with written_whole(path) as beside:
+        beside.write_text(json.dumps(known, indent=2) + "\n")

@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_tasks.callbacks.gathering import of_all_processes
-from lit_tasks.whole_files import written_whole
+from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.files import written_whole
 
 
 class SampleScores(Callback):

@@ -11,7 +11,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
 from lightning.fabric.utilities.types import _PATH
 
-from lit_tasks.whole_files import written_whole
+from lit_tasks.files import written_whole
 
 _LITTLE = 1 << 20  # bytes free: the disk counts as full
 

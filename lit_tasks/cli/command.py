@@ -30,7 +30,7 @@ from lit_tasks.loggers.wandb import has_run
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
 #: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
 CALLBACKS: dict[str, dict[str, Any]] = {
-    "exact_batches": {"class_path": "lit_tasks.callbacks.exact_batches.ExactBatches"},
+    "exact_batches": {"class_path": "lit_tasks.distributed.exact_batches.ExactBatches"},
     "checkpoint": {
         "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
         "init_args": {
@@ -40,8 +40,8 @@ CALLBACKS: dict[str, dict[str, Any]] = {
             "enable_version_counter": False,
         },
     },
-    "last_checkpoint": {"class_path": "lit_tasks.callbacks.last_checkpoint.LastCheckpoint"},
-    "resume_state": {"class_path": "lit_tasks.callbacks.resume_state.ResumeState"},
+    "last_checkpoint": {"class_path": "lit_tasks.distributed.last_checkpoint.LastCheckpoint"},
+    "resume_state": {"class_path": "lit_tasks.distributed.rng_state.ResumeState"},
     "non_finite": {"class_path": "lit_tasks.callbacks.non_finite.NonFinite"},
     "monitor": {"class_path": "lit_tasks.callbacks.monitor.Monitor"},
     "examples": {"class_path": "lit_tasks.callbacks.examples.Examples"},
@@ -49,7 +49,7 @@ CALLBACKS: dict[str, dict[str, Any]] = {
     "results": {"class_path": "lit_tasks.callbacks.results.ResultsWriter"},
     "samples": {"class_path": "lit_tasks.callbacks.sample_scores.SampleScores"},
     "figures": {"class_path": "lit_tasks.callbacks.figures.FigureWriter"},
-    "predictions": {"class_path": "lit_tasks.callbacks.prediction_writer.PredictionWriter"},
+    "predictions": {"class_path": "lit_tasks.callbacks.predictions.writer.PredictionWriter"},
     "pictures": {"class_path": "lit_tasks.callbacks.pictures.PictureWriter"},
     "progress": {"class_path": "lit_tasks.callbacks.progress.Progress"},
 }

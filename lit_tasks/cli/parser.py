@@ -19,8 +19,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
-from lit_tasks import shipped_configs
-from lit_tasks.plain_files import check_yaml, read_yaml
+from lit_tasks import bundled_configs as shipped_configs
+from lit_tasks.files import check_yaml, read_yaml
 from lit_tasks.printable import printable
 from lit_tasks.trust import CheckedParser
 

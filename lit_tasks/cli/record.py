@@ -12,11 +12,11 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks.cli import run_folder
+from lit_tasks.files import written_whole
 from lit_tasks.loggers.csv import RunCSVLogger
 from lit_tasks.loggers.wandb import RunWandbLogger
 from lit_tasks.printable import printable
 from lit_tasks.runs.settings import flat
-from lit_tasks.whole_files import written_whole
 
 
 class RecordConfig(SaveConfigCallback):

@@ -6,11 +6,11 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from lit_tasks.data.captioned import Captioned, CaptionedFile
-from lit_tasks.data.captions import CaptionDataModule
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.rows import BadRows, table_rows
-from lit_tasks.data.splits import SPLITS, Split, held_out_fractions, stratified_parts
+from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile
+from lit_tasks.data.base.captions import CaptionDataModule
+from lit_tasks.data.base.splits import SPLITS, Split, held_out_fractions, stratified_parts
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.readers.tables import BadRows, table_rows
 
 
 class CaptionFilesDataModule(CaptionDataModule):

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.captioned import Captioned
-from lit_tasks.data.captions import CaptionDataModule
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.scene_sentences import kinds, sentences, told_scene
+from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.base.captions import CaptionDataModule
+from lit_tasks.data.base.splits import Split
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.scenes import DrawnScenes
-from lit_tasks.data.splits import Split
+from lit_tasks.data.synthetic.sentences import kinds, sentences, told_scene
 
 _PLACE: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 

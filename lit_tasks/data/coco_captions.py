@@ -5,12 +5,12 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from lit_tasks.data.captioned import Captioned, CaptionedFile
-from lit_tasks.data.captions import CaptionDataModule
-from lit_tasks.data.coco_files import read_coco, read_karpathy
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.rows import BadRows
-from lit_tasks.data.splits import Split
+from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile
+from lit_tasks.data.base.captions import CaptionDataModule
+from lit_tasks.data.base.splits import Split
+from lit_tasks.data.readers.coco import read_coco, read_karpathy
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.readers.tables import BadRows
 
 
 class CocoCaptionsDataModule(CaptionDataModule):

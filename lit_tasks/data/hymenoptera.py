@@ -4,13 +4,13 @@ from pathlib import Path
 
 from torch import nn
 
-from lit_tasks.data.archives import unpack
-from lit_tasks.data.download import check_sha256, download
+from lit_tasks.data.base.splits import Part
 from lit_tasks.data.image_folder import ImageFolderDataModule
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.pictures import PictureFiles
-from lit_tasks.data.rows import BadRows
-from lit_tasks.data.splits import Part
+from lit_tasks.data.readers.archives import unpack
+from lit_tasks.data.readers.download import check_sha256, download
+from lit_tasks.data.readers.images import PictureFiles
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.readers.tables import BadRows
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 MAX_BYTES = 200_000_000

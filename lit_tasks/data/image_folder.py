@@ -7,11 +7,11 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from lit_tasks.data.images import ImageDataModule
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.pictures import PictureFiles, file_digests, files_below, reasons
-from lit_tasks.data.rows import BadRows, table_rows
-from lit_tasks.data.splits import SPLITS, Part, held_out_fractions, stratified_parts
+from lit_tasks.data.base.images import ImageDataModule
+from lit_tasks.data.base.splits import SPLITS, Part, held_out_fractions, stratified_parts
+from lit_tasks.data.readers.images import PictureFiles, file_digests, files_below, reasons
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.readers.tables import BadRows, table_rows
 
 
 class ImageFolderDataModule(ImageDataModule):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.labelled_lines import texts_to_predict
-from lit_tasks.data.lines import MAX_CHARACTERS
-from lit_tasks.data.row_cache import cached_rows, digest, fingerprint
-from lit_tasks.data.rows import BadRows
-from lit_tasks.data.splits import Part
-from lit_tasks.data.text import Source, TextDataModule
-from lit_tasks.data.text_files import Columns, Row, labelled_row
+from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.text import Source, TextDataModule
+from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
+from lit_tasks.data.readers.lines import MAX_CHARACTERS
+from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.data.readers.text_files import Columns, Row, labelled_row
+from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
 
 

@@ -9,11 +9,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 from torch import nn
 
-from lit_tasks.data.images import ImageDataModule
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.pictures import PictureFiles, Pictures, files_below
-from lit_tasks.data.splits import Part
-from lit_tasks.scenes import SHAPES, Scene, draw_scene, random_scene
+from lit_tasks.data.base.images import ImageDataModule
+from lit_tasks.data.base.splits import Part
+from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.synthetic.scenes import SHAPES, Scene, draw_scene, random_scene
 
 _DRAWING = 1
 """Raised when the same scenes look otherwise than before."""

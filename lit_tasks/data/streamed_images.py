@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
-from lit_tasks.data.images import ImageDataModule
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.parquet import parquet_records
-from lit_tasks.data.picture_rows import image_bytes, kept_pictures
-from lit_tasks.data.pictures import PictureFiles, Pictures, files_below, read_picture
-from lit_tasks.data.rows import BadRows
-from lit_tasks.data.splits import Part
-from lit_tasks.data.streams import Record, StreamedRows, find_shards
+from lit_tasks.data.base.images import ImageDataModule
+from lit_tasks.data.base.splits import Part
+from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
+from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below, read_picture
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.readers.parquet import parquet_records
+from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
+from lit_tasks.data.readers.tables import BadRows
 
 
 class StreamedImagesDataModule(ImageDataModule):

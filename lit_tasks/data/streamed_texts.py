@@ -10,13 +10,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.labelled_lines import LabelledLinesDataModule
-from lit_tasks.data.row_cache import cached_rows, fingerprint
-from lit_tasks.data.rows import BadRows
-from lit_tasks.data.splits import Part
-from lit_tasks.data.streams import Record, StreamedRows, find_shards, rows_of, versions
-from lit_tasks.data.text import Source
-from lit_tasks.data.text_files import Columns, Format, read_rows
+from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.text import Source
+from lit_tasks.data.cache.rows import cached_rows, fingerprint
+from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
+from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.data.readers.text_files import Columns, Format, read_rows
+from lit_tasks.data.text_files import LabelledLinesDataModule
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.vocabulary import Vocabulary
 
@@ -27,7 +27,7 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
     Labels and vocabulary are taken from the beginning of every shard (``first_rows``), and every
     shard is read by one process and one worker, so there should be at least as many shards as
     processes times workers. Texts to validate, test and predict are files as in
-    :class:`~lit_tasks.data.labelled_lines.LabelledLinesDataModule`. A stream has no length: a
+    :class:`~lit_tasks.data.text_files.LabelledLinesDataModule`. A stream has no length: a
     schedule of the learning rate over the whole run needs ``trainer.max_steps``.
 
     Args:

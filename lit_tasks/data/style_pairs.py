@@ -11,8 +11,7 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.paired_pictures import (
+from lit_tasks.data.base.style_dataset import (
     PHOTOGRAPH,
     STROKES,
     Groups,
@@ -21,7 +20,8 @@ from lit_tasks.data.paired_pictures import (
     StylePairs,
     collate,
 )
-from lit_tasks.data.pictures import ENDINGS
+from lit_tasks.data.readers.images import ENDINGS
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
 
 
 class StylePairsDataModule(CheckedLoading, LightningDataModule):

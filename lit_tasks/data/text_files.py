@@ -1,200 +1,125 @@
-"""Rows of text from files: labelled lines, CSV, TSV, JSON Lines, parquet and folders.
+"""Anyone's own texts: labelled lines, CSV, TSV, JSON Lines, parquet or plain text."""
 
-Every row carries its line and, where something is wrong with it, the reason; whether that stops
-the run or skips the row is decided later, so both choices share one cache.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypedDict
 
-from lit_tasks.data.lines import MAX_CHARACTERS, ParsedRow, csv_rows, lines_of, opened
-from lit_tasks.data.parquet import parquet_records
-from lit_tasks.data.rows import column_place
-from lit_tasks.plain_files import parse_json
+from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.text import Source, TextDataModule
+from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
+from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.data.readers.text_files import Columns, Format, format_of, read_rows
+from lit_tasks.text.encoding import TextOptions
 
-Format = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
 
-_SUFFIXES: dict[str, Format] = {
-    ".txt": "lines",
-    ".text": "lines",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
+class LabelledLinesDataModule(TextDataModule):
+    """Texts in files, one text a row.
+
+    Files that end in ``.txt`` hold a label, a space and the text on each line, and the text alone
+    where labels are not wanted (``predict``); ``.csv``, ``.tsv``, ``.jsonl`` and ``.parquet`` hold
+    named columns.
+
+    Args:
+        train: Labelled texts to learn from.
+        val: Labelled texts to choose by; a stratified part of ``train`` when left out.
+        test: Labelled texts to judge by.
+        predict: Texts without labels.
+        text: How texts become word numbers.
+        format: Format of all files; told by the end of each name when left out.
+        text_column: Name of the column of texts.
+        label_column: Name of the column of labels.
+        id_column: Name of the column that identifies a text in the predictions; its row, counted
+            from 0, when left out.
+        val_fraction: Share of ``train`` that is held out where ``val`` is left out.
+        batch_size: Texts in a batch, over all processes.
+        length_buckets: Whether training batches hold texts of about the same length.
+        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
+            leaves such rows out and counts them.
+        seed: Decides which rows are held out, and the order of length buckets.
+        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
+        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+    """
+
+    def __init__(
+        self,
+        train: Path | None = None,
+        val: Path | None = None,
+        test: Path | None = None,
+        predict: Path | None = None,
+        text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
+        format: Format | None = None,
+        text_column: str = "text",
+        label_column: str = "label",
+        id_column: str | None = None,
+        val_fraction: float = 0.1,
+        batch_size: int = 64,
+        length_buckets: bool = False,
+        bad_rows: BadRows = "stop",
+        seed: int = 0,
+        num_workers: int = 0,
+        cache_dir: Path | None = None,
+    ) -> None:
+        super().__init__(text, batch_size, length_buckets, bad_rows, seed, num_workers, cache_dir)
+        self.save_hyperparameters()
+        if not 0 < val_fraction < 1:
+            raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
+        paths: dict[Part, Path | None] = {
+            "train": train,
+            "val": val,
+            "test": test,
+            "predict": predict,
+        }
+        self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
+        self.paths = {part: Path(path) for part, path in paths.items() if path is not None}
+        self.format = format
+        self.columns = Columns(text_column, label_column, id_column)
+        self.val_fraction = val_fraction
+
+    def source(self, part: Part) -> Source:
+        """Return the rows of a part's file; without a file for validation, a part of training."""
+        held_out = "val" not in self.paths and part in ("train", "val")
+        name: Part = "train" if held_out else part
+        if name not in self.paths:
+            raise ValueError(
+                f"this needs a file of texts to {_PURPOSE[name]}: set data.{name}, "
+                f"for example --data.{name}=my_texts.csv"
+            )
+        source = file_source(self.paths[name], self.format, self.columns, part, self.cache_dir)
+        if not held_out:
+            return source
+        rest = [1 - self.val_fraction, self.val_fraction]
+        train, val = self.parts_of(source.data, rest)
+        return Source(source.data, source.name, train if part == "train" else val)
+
+
+_PURPOSE = {
+    "train": "learn from",
+    "val": "validate on",
+    "test": "test on",
+    "predict": "predict",
 }
 
 
-class Row(TypedDict):
-    """One text; ``problem`` is empty or says why the row cannot be used."""
-
-    text: str
-    label: str
-    id: str
-    line: int
-    problem: str
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where text, label and id stand in a table; ``label`` is ``None`` where none is wanted."""
-
-    text: str = "text"
-    label: str | None = "label"
-    id: str | None = None
+def file_source(
+    path: Path, format: Format | None, columns: Columns, part: Part, cache_dir: Path | None
+) -> Source:
+    """Return the rows of a file; for ``predict`` no labels are read."""
+    if part == "predict":
+        columns = Columns(columns.text, None, columns.id)
+    found = format_of(path, format)
+    key = fingerprint(digest([path]), found, vars(columns))
+    make = partial(read_rows, path, found, columns)
+    return Source(cached_rows(make, key, cache_dir, str(path)), str(path))
 
 
-def format_of(path: Path, given: Format | None) -> Format:
-    """Return the format that was given or that the name of the file ends with."""
-    if given is not None:
-        return given
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give a file of texts")
-    if path.suffix.lower() not in _SUFFIXES:
-        raise ValueError(
-            f"the format of {path} cannot be told from '{path.suffix}': rename the file to one of "
-            f"{', '.join(_SUFFIXES)} or set format to lines, csv, tsv, jsonl or parquet"
-        )
-    return _SUFFIXES[path.suffix.lower()]
-
-
-def read_rows(path: Path | str, format: Format, columns: Columns) -> Iterator[Row]:
-    """Yield the rows of a file in their order.
+def texts_to_predict(path: Path | None, columns: Columns, cache_dir: Path | None) -> Source:
+    """Return the rows of the file to predict, in any format.
 
     Raises:
-        ValueError: A column is missing; the sentence names the ones that are there.
+        ValueError: None was given.
     """
-    reader: Callable[[Any, Columns], Iterator[Row]] = {
-        "lines": _lines,
-        "csv": _csv,
-        "tsv": _tsv,
-        "jsonl": _json_lines,
-        "parquet": _parquet,
-    }[format]
-    for row in reader(path, columns):
-        if not row["problem"]:
-            row["problem"] = _problem(row, columns.label is not None)
-        if row["problem"]:  # what cannot be written as UTF-8 does not go into the cache
-            for cell in ("text", "label", "id"):
-                row[cell] = row[cell].encode(errors="replace").decode()
-        yield row
-
-
-def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
-    """Yield the text files of ``folder/<label>/``, label after label, each in order of number.
-
-    ``10_7.txt`` comes after ``9_8.txt``; names without numbers stand in alphabetical order.
-    """
-    for label in labels:
-        files = sorted((folder / label).glob("*.txt"), key=_number_in_name)
-        for line, file in enumerate(files, start=1):
-            with file.open(encoding="utf-8", errors="surrogateescape") as read:
-                text = read.read(MAX_CHARACTERS + 1)
-            row = labelled_row(text[:MAX_CHARACTERS], label, f"{label}/{file.name}", line)
-            if len(text) > MAX_CHARACTERS:
-                row["problem"] = f"a text must have at most {MAX_CHARACTERS:,} characters"
-            yield row
-
-
-def labelled_row(text: str, label: str, id: str, line: int) -> Row:
-    """Return a row, with what is wrong with it."""
-    row = _row(text, label, id, line)
-    return {**row, "problem": _problem(row, labelled=True)}
-
-
-def _number_in_name(file: Path) -> tuple[int, str]:
-    number = file.stem.split("_")[0]
-    return int(number) if number.isdecimal() else -1, file.name
-
-
-def _row(text: str, label: str, id: str, line: int, problem: str = "") -> Row:
-    return {"text": text, "label": label, "id": id, "line": line, "problem": problem}
-
-
-def _problem(row: Row, labelled: bool) -> str:
-    """Return what is wrong with a row, or nothing."""
-    try:
-        (row["text"] + row["label"] + row["id"]).encode()
-    except UnicodeEncodeError as error:
-        byte = ord(error.object[error.start]) - 0xDC00
-        return f"the bytes are not UTF-8 (0x{byte & 0xFF:02x} at character {error.start})"
-    if labelled and not row["text"].strip():
-        return "the text is empty"
-    if labelled and not row["label"]:
-        return "there is no label"
-    return ""
-
-
-def _lines(path: Path, columns: Columns) -> Iterator[Row]:
-    with opened(path) as file:
-        for number, line, problem in lines_of(file):
-            if columns.label is None:
-                yield _row(line.strip(), "", "", number, problem)
-                continue
-            label, _, text = line.strip().partition(" ")
-            yield _row(text, label, "", number, problem)
-
-
-def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
-    return _csv(path, columns, delimiter="\t")
-
-
-def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
-    rows = csv_rows(path, delimiter)
-    first, header, problem = next(rows, ParsedRow(1, []))
-    if any("\udc80" <= letter <= "\udcff" for name in header for letter in name):
-        problem = "the bytes are not UTF-8; convert the file"
-    if problem:
-        raise ValueError(f"{path}, line {first}: {problem}")
-    places = [None if n is None else column_place(path, n, header) for n in _names(columns)]
-    for line, fields, problem in rows:
-        if not problem and len(fields) != len(header):
-            problem = f"{len(header)} columns were announced, got {len(fields)}"
-        if problem:
-            yield _row("", "", "", line, problem)
-        else:
-            text, label, name = ("" if p is None else fields[p] for p in places)
-            yield _row(text, label.strip(), name, line)
-
-
-def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
-    known: list[str] = []
-    with opened(path) as file:
-        for number, line, problem in lines_of(file):
-            record: Any = {}
-            try:
-                record = {} if problem else parse_json(line)
-                cells = [_string(record.get(n)) if n else "" for n in _names(columns)]
-            except (ValueError, RecursionError) as error:  # a number of 5,000 digits is one
-                problem = f"this is not JSON ({error})"
-            except AttributeError:
-                problem = "this is not a JSON object on a line of its own"
-            if problem:
-                yield _row("", "", "", number, problem)
-                continue
-            if not known:
-                known = list(record)
-                for name in filter(None, _names(columns)):
-                    column_place(path, name, known)
-            text, label, name = cells
-            yield _row(text, label, name, number)
-
-
-def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
-    names = _names(columns)
-    for line, (record, classes) in enumerate(parquet_records(str(path), names, columns.label), 1):
-        text, label, name = (_string(record[n]) if n else "" for n in names)
-        if classes and label:
-            label = classes[int(label)] if 0 <= int(label) < len(classes) else ""
-        yield _row(text, label, name, line)
-
-
-def _names(columns: Columns) -> tuple[str, str | None, str | None]:
-    return columns.text, columns.label, columns.id
-
-
-def _string(value: object) -> str:
-    return "" if value is None else str(value)
+    if path is None:
+        raise ValueError(
+            "this needs a file of texts to predict: set data.predict, for example "
+            "--data.predict=my_texts.csv"
+        )
+    return file_source(path, None, columns, "predict", cache_dir)

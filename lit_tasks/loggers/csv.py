@@ -11,8 +11,8 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_tasks.files import written_whole
 from lit_tasks.loggers.run_dir import announced
-from lit_tasks.whole_files import written_whole
 
 
 class _KeptRows(ExperimentWriter):

@@ -5,7 +5,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from lit_tasks.functional.wilson import wilson_interval
+from lit_tasks.statistics import wilson_interval
 
 
 class AccuracyInterval(Metric):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lit_tasks.functional.cider import Frequencies, Weighted, cider_d, weighted
+from lit_tasks.functional.caption.cider import Frequencies, Weighted, cider_d, weighted
 from lit_tasks.text.captions import caption_words
 
 

@@ -12,9 +12,15 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from lit_tasks.functional.bleu import BleuCounts, add_counts, bleu, bleu_counts, unigram_bleu
-from lit_tasks.functional.cider import Frequencies, cider_d, weighted
-from lit_tasks.functional.rouge import rouge_l
+from lit_tasks.functional.caption.bleu import (
+    BleuCounts,
+    add_counts,
+    bleu,
+    bleu_counts,
+    unigram_bleu,
+)
+from lit_tasks.functional.caption.cider import Frequencies, cider_d, weighted
+from lit_tasks.functional.caption.rouge import rouge_l
 from lit_tasks.text.captions import SPECIAL, caption_words
 
 _RESAMPLED = 1000

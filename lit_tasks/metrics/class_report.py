@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from lit_tasks.functional.wilson import wilson_interval
 from lit_tasks.metrics.calibration import CalibrationError
+from lit_tasks.statistics import wilson_interval
 
 _MOST = 20  # with more classes, numbers for each would drown the others
 

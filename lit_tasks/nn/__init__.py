@@ -1,6 +1,5 @@
 """Parameters around :mod:`lit_tasks.functional`: plain PyTorch modules."""
 
-from .recurrent import LSTM, RNN
-from .recurrent_cells import LSTMCell, RNNCell
+from lit_tasks.nn.recurrent import LSTM, RNN, LSTMCell, RNNCell
 
 __all__ = ["LSTM", "RNN", "LSTMCell", "RNNCell"]

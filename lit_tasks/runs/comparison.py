@@ -7,7 +7,7 @@ from typing import Any
 
 from lit_tasks.runs.folder import Run
 from lit_tasks.runs.settings import differing, short_names, short_value
-from lit_tasks.runs.statistics import Difference, Spread, paired_difference, spread
+from lit_tasks.statistics import Difference, Spread, paired_difference, spread
 
 _SHOWN = 2  # metrics of a stage that are shown unless others are asked for
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.plain_files import read_yaml
+from lit_tasks.files import read_yaml
 from lit_tasks.printable import printable
 from lit_tasks.runs.curves import Row, best_and_last, read_rows
 from lit_tasks.runs.result_entries import read_results

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.plain_files import read_json
+from lit_tasks.files import read_json
 
 Entries = dict[str, dict[str, Any]]
 

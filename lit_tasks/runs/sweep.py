@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lit_tasks import shipped_configs
-from lit_tasks.plain_files import read_json, read_yaml
+from lit_tasks import bundled_configs as shipped_configs
+from lit_tasks.files import read_json, read_yaml, written_whole
 from lit_tasks.printable import printable
 from lit_tasks.runs import compare
 from lit_tasks.runs.lock import FolderLock
 from lit_tasks.runs.options import OptionParser, answered
 from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
-from lit_tasks.whole_files import written_whole
 
 _INTERRUPTED, _TERMINATED = 130, 143  # the exit codes of a shell for SIGINT and SIGTERM
 _RECORD = "trial.json"

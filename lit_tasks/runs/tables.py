@@ -6,7 +6,7 @@ from typing import Any
 from lit_tasks.printable import printable
 from lit_tasks.runs.comparison import Comparison, Pair, final
 from lit_tasks.runs.curves import goal
-from lit_tasks.runs.statistics import Spread
+from lit_tasks.statistics import Spread
 
 Cells = tuple[str, list[str], list[list[str]]]  # title, columns, rows
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_tasks.metrics.caption_scores import Described
-from lit_tasks.nn.self_critical import ragged
+from lit_tasks.nn.caption.self_critical import ragged
 from lit_tasks.plots import attention_maps, image_grid
 from lit_tasks.sampling import evenly_spread
 

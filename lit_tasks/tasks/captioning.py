@@ -17,23 +17,23 @@ from lit_tasks.batch import CaptionBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CaptionScores, Described
-from lit_tasks.nn.captioner import WordScores
-from lit_tasks.nn.describing import Decoding
-from lit_tasks.nn.finetuning import Finetuning, build_optimizer
-from lit_tasks.nn.preprocessing import Preprocessing
-from lit_tasks.nn.scheduled_sampling import with_own_words
-from lit_tasks.nn.self_critical import SelfCritical, self_critical_loss
+from lit_tasks.nn.caption.captioner import WordScores
+from lit_tasks.nn.caption.generation import Decoding
+from lit_tasks.nn.caption.scheduled_sampling import with_own_words
+from lit_tasks.nn.caption.self_critical import SelfCritical, self_critical_loss
+from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
+from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.tasks.caption_figures import drawn
-from lit_tasks.tasks.schedule import (
+from lit_tasks.tasks.optimization import (
     Decay,
     Rate,
     check_schedule,
     in_two_phases,
     learning_rate,
     scheduled,
+    shows_step,
+    train_stages,
 )
-from lit_tasks.tasks.step_log import shows_step
-from lit_tasks.tasks.unfreezing import train_stages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,18 +15,15 @@ from torch.nn import functional as F
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
 from lit_tasks.checked_loading import CheckedLoading
-from lit_tasks.functional.calibration import fit_temperature
-from lit_tasks.functional.class_weights import class_weights
+from lit_tasks.functional.calibration import class_weights, fit_temperature
 from lit_tasks.metrics.class_report import class_report
 from lit_tasks.metrics.collected_scores import CollectedScores
-from lit_tasks.nn.classifier import LinearHead
-from lit_tasks.nn.finetuning import Finetuning, build_optimizer
-from lit_tasks.nn.onnx_classifier import StatedProbabilities, export_classifier
-from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.nn.image.classifier import LinearHead
+from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
+from lit_tasks.nn.image.onnx import StatedProbabilities, export_classifier
+from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.tasks.classification_figures import drawn
-from lit_tasks.tasks.schedule import Decay, check_schedule, scheduled
-from lit_tasks.tasks.step_log import shows_step
-from lit_tasks.tasks.unfreezing import train_stages
+from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step, train_stages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,13 +13,13 @@ from torch import distributed as dist
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.collected_scores import CollectedScores
-from lit_tasks.nn.pretrained import Weights
-from lit_tasks.nn.style_features import Network, StyleFeatures
-from lit_tasks.nn.style_objective import StyleObjective, loss_names
-from lit_tasks.nn.style_tiles import TiledStyleObjective
-from lit_tasks.nn.stylization import Colours, Phase, Start, Stylization, check
+from lit_tasks.nn.image.pretrained import Weights
+from lit_tasks.nn.style.features import Network, StyleFeatures
+from lit_tasks.nn.style.objective import StyleObjective, loss_names
+from lit_tasks.nn.style.stylization import Colours, Phase, Start, Stylization, check
+from lit_tasks.nn.style.tiles import TiledStyleObjective
 from lit_tasks.sampling import derived_seed
-from lit_tasks.tasks.step_log import shows_step
+from lit_tasks.tasks.optimization import shows_step
 from lit_tasks.tasks.style_figures import drawn, pixels
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     this module: with Lightning's automatic optimisation DDP would average the gradients of
     different pictures, L-BFGS would search one line for all of them, and gradients would be
     weighted as shares of a batch. Optimisation is manual, of one
-    :class:`~lit_tasks.nn.stylization.Stylization` a pair. What Lightning gets is one parameter that
+    :class:`~lit_tasks.nn.style.Stylization` a pair. What Lightning gets is one parameter that
     stays zero, whose optimizer counts the steps, and through which the loss reaches whatever
     callback looks at losses.
 

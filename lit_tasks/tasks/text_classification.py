@@ -16,8 +16,7 @@ from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.accuracy_interval import AccuracyInterval
 from lit_tasks.metrics.calibration import CalibrationError
-from lit_tasks.tasks.schedule import Decay, check_schedule, scheduled
-from lit_tasks.tasks.step_log import shows_step
+from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,14 +17,14 @@ from jsonargparse import ArgumentError
 from torch import nn
 
 from lit_tasks.__main__ import main
-from lit_tasks.data.labelled_lines import LabelledLinesDataModule
+from lit_tasks.data.text_files import LabelledLinesDataModule
 from lit_tasks.tasks.text_classification import TextClassificationTask
 from lit_tasks.trust import CheckedParser, Trust, plain
 
 Refusal = Callable[..., str]
 TASK = "lit_tasks.tasks.text_classification.TextClassificationTask"
-DATA = "lit_tasks.data.labelled_lines.LabelledLinesDataModule"
-ENCODER = "lit_tasks.nn.text_encoders.MeanOfEmbeddings"
+DATA = "lit_tasks.data.text_files.LabelledLinesDataModule"
+ENCODER = "lit_tasks.nn.text.MeanOfEmbeddings"
 QUIET = ["--trainer.logger=false", "--trainer.enable_progress_bar=false"]
 MARK = Path("ran")
 SHELL = {"class_path": "os.system", "init_args": {"command": f"touch {MARK}"}}
@@ -80,7 +80,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     Path("mine/__init__.py").write_text("from mine._nets import Enc\n")
     Path("mine/_nets.py").write_text(
         "from subprocess import Popen\n"
-        "from lit_tasks.nn.text_encoders import MeanOfEmbeddings\n"
+        "from lit_tasks.nn.text.encoders import MeanOfEmbeddings\n"
         "class Enc(MeanOfEmbeddings):\n    pass\n"
         "class Other(MeanOfEmbeddings):\n    pass\n"
         "def make(num_embeddings: int) -> MeanOfEmbeddings:\n    return Enc(num_embeddings)\n"
@@ -129,7 +129,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "another function of torch.nn": {
         "encoder": {"class_path": "torch.nn.utils.convert_parameters.parameters_to_vector"}
     },
-    "a function of ours": {"encoder": {"class_path": "lit_tasks.nn.pretrained.network"}},
+    "a function of ours": {"encoder": {"class_path": "lit_tasks.nn.image.pretrained.network"}},
     "a function of lightning": {
         "lr_scheduler": {"class_path": "lightning.pytorch.cli.instantiate_module"}
     },
@@ -311,7 +311,7 @@ def test_a_class_that_the_user_names_vouches_for_its_module_alone(
     Path("mine/tasks.py").write_text(
         f"from {TASK.rpartition('.')[0]} import TextClassificationTask\n"
         "class Task(TextClassificationTask):\n    pass\n"
-        f"from lit_tasks.nn.text_encoders import MeanOfEmbeddings\n"
+        f"from lit_tasks.nn.text.encoders import MeanOfEmbeddings\n"
         "class Enc(MeanOfEmbeddings):\n    pass\n"
     )
     parameters = content["hyper_parameters"]
@@ -330,7 +330,7 @@ def test_the_user_may_name_what_he_likes(content: dict[str, Any]) -> None:
         "from lightning.pytorch import Callback\nclass Mine(Callback):\n    pass\n"
     )
     Path("mine/_nets.py").write_text(
-        "from lit_tasks.nn.text_encoders import MeanOfEmbeddings as M\n"
+        "from lit_tasks.nn.text.encoders import MeanOfEmbeddings as M\n"
         "class Enc(M):\n    pass\n"
         "def make(num_embeddings: int) -> M:\n    return M(num_embeddings, 3)\n"
     )
@@ -459,8 +459,8 @@ def test_no_string_becomes_a_class(settings: dict[str, Any]) -> None:
         "lightning.pytorch.loggers.CSVLogger",
         "lightning.fabric.loggers.csv_logs._ExperimentWriter",
         "lightning.pytorch.demos.mnist_datamodule.MNISTDataModule",
-        "lit_tasks.data.feature_cache.FeatureCache",
-        "lit_tasks.data.feature_cache.Path",
+        "lit_tasks.data.base.feature_cache.FeatureCache",
+        "lit_tasks.data.base.feature_cache.Path",
         "lit_tasks.trust.Trust",
         "lit_tasks.cli.command.TaskCLI",
         "mine._nets.Popen",
@@ -481,7 +481,7 @@ def test_a_trusted_name_of_no_building_block_is_refused(name: str) -> None:
         {"optimizer": json.dumps(SHELL)},
         {"encoder": GETOUTPUT},
         {"encoder": EVIL},
-        {"encoder": "lit_tasks.nn.pretrained.network"},
+        {"encoder": "lit_tasks.nn.image.pretrained.network"},
         {"encoder": "evil.yaml"},
         {"_class_path": "evilmod.Enc"},
         {"_instantiator": "os.system"},

@@ -12,7 +12,7 @@ from PIL import Image
 from lit_tasks.data.caption_files import CaptionFilesDataModule
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
-from lit_tasks.data.pictures import read_picture
+from lit_tasks.data.readers.images import read_picture
 
 Content = dict[str, Any]
 

@@ -13,12 +13,12 @@ from picture_task import SMALL, Means, attached
 from PIL import Image
 
 from lit_tasks.batch import CaptionBatch
+from lit_tasks.data.base.feature_cache import FeatureCache
+from lit_tasks.data.base.image_dataset import TransformedPictures
 from lit_tasks.data.caption_files import CaptionFilesDataModule
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
-from lit_tasks.data.feature_cache import FeatureCache
-from lit_tasks.data.pictures import PictureFiles
-from lit_tasks.data.transformed import TransformedPictures
+from lit_tasks.data.readers.images import PictureFiles
 
 pytest.importorskip("torchvision")
 

@@ -12,9 +12,9 @@ from typing import ClassVar
 import pytest
 from PIL import Image
 
-from lit_tasks.data import download as module
 from lit_tasks.data import hymenoptera
-from lit_tasks.data.download import download
+from lit_tasks.data.readers import download as module
+from lit_tasks.data.readers.download import download
 
 CONTENT = b"all of it" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

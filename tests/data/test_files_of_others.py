@@ -12,13 +12,13 @@ from PIL import Image
 from processes import outcomes
 from torch import Tensor, nn
 
-from lit_tasks.callbacks.prediction_identity import _plain
-from lit_tasks.data.feature_cache import FeatureCache
-from lit_tasks.data.paired_pictures import Pair
-from lit_tasks.data.pictures import PictureFiles
-from lit_tasks.data.streams import versions
+from lit_tasks.callbacks.predictions.fingerprint import _plain
+from lit_tasks.data.base.feature_cache import FeatureCache
+from lit_tasks.data.base.image_dataset import TransformedPictures
+from lit_tasks.data.base.style_dataset import Pair
+from lit_tasks.data.readers.images import PictureFiles
+from lit_tasks.data.readers.streams import versions
 from lit_tasks.data.style_pairs import StylePairsDataModule
-from lit_tasks.data.transformed import TransformedPictures
 
 
 def picture(path: Path, value: int, date: float = 1e9) -> Path:

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from lit_tasks.data.captioned import CaptionedFile, usable
+from lit_tasks.data.base.caption_dataset import CaptionedFile, usable
 from lit_tasks.data.image_folder import ImageFolderDataModule
-from lit_tasks.data.opened_pictures import MAX_PIXELS
-from lit_tasks.data.pictures import in_colour, read_picture, reasons
+from lit_tasks.data.readers.images import in_colour, read_picture, reasons
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.streamed_images import StreamedImagesDataModule
 from lit_tasks.data.style_pairs import StylePairsDataModule
 
@@ -213,7 +213,7 @@ def test_a_picture_is_usable_after_its_file_is_closed(tmp_path: Path, format: st
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from lit_tasks.data.pictures import read_picture
+from lit_tasks.data.readers.images import read_picture
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     read_picture(Path(sys.argv[1]))

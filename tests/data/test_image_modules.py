@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
-from lit_tasks.data.feature_cache import FeatureCache, fingerprint
+from lit_tasks.data.base.feature_cache import FeatureCache, fingerprint
+from lit_tasks.data.base.image_dataset import TransformedPictures
 from lit_tasks.data.hymenoptera import HymenopteraDataModule
 from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.data.scenes import SceneDataModule
-from lit_tasks.data.transformed import TransformedPictures
-from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.nn.image.preprocessing import Preprocessing
 
 pytest.importorskip("torchvision")
 

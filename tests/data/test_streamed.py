@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from lit_tasks.data.images import ImageDataModule
+from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.streamed_images import StreamedImagesDataModule
 from lit_tasks.data.streamed_texts import StreamedTextsDataModule
 

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
 from lit_tasks.data.streamed_captions import StreamedCaptionsDataModule
-from lit_tasks.nn.preprocessing import Preprocessing
+from lit_tasks.nn.image.preprocessing import Preprocessing
 
 STREAMS = Path("tests/fixtures/streams")
 

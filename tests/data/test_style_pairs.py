@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_tasks.data.paired_pictures import Groups, Pair
-from lit_tasks.data.strokes import draw_strokes
+from lit_tasks.data.base.style_dataset import Groups, Pair
 from lit_tasks.data.style_pairs import StylePairsDataModule
+from lit_tasks.data.synthetic.strokes import draw_strokes
 
 
 @pytest.fixture

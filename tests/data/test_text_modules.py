@@ -5,10 +5,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
+from lit_tasks.data.base.text import TextDataModule
 from lit_tasks.data.imdb import ImdbDataModule
-from lit_tasks.data.labelled_lines import LabelledLinesDataModule
 from lit_tasks.data.movie_reviews import MovieReviewsDataModule
-from lit_tasks.data.text import TextDataModule
+from lit_tasks.data.text_files import LabelledLinesDataModule
 from lit_tasks.text.encoding import TextOptions
 
 TEXTS = Path("tests/fixtures/text")

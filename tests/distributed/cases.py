@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy, MulticlassConfusionMatrix
 
-from lit_tasks.callbacks.exact_batches import ExactBatches
+from lit_tasks.distributed.exact_batches import ExactBatches
 from lit_tasks.sampling import LengthBuckets
 
 

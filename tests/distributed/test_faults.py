@@ -14,9 +14,9 @@ from lightning.pytorch import seed_everything
 from processes import outcomes, run
 from torch import Tensor
 
-from lit_tasks.callbacks.last_checkpoint import LastCheckpoint
 from lit_tasks.callbacks.non_finite import NonFinite
-from lit_tasks.callbacks.resume_state import ResumeState
+from lit_tasks.distributed.last_checkpoint import LastCheckpoint
+from lit_tasks.distributed.rng_state import ResumeState
 
 
 class Faulty(TextClassifier):

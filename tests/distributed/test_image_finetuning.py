@@ -16,10 +16,10 @@ def fit(cache: Path) -> dict[str, Any]:
     import torch
     from lightning.pytorch import Trainer, seed_everything
 
-    from lit_tasks.callbacks.exact_batches import ExactBatches
     from lit_tasks.data.image_folder import ImageFolderDataModule
-    from lit_tasks.nn.backbone import Backbone
-    from lit_tasks.nn.finetuning import Finetuning
+    from lit_tasks.distributed.exact_batches import ExactBatches
+    from lit_tasks.nn.image.backbone import Backbone
+    from lit_tasks.nn.image.finetuning import Finetuning
     from lit_tasks.tasks.image_classification import ImageClassificationTask
 
     world = int(os.environ.get("WORLD_SIZE", 1))

@@ -14,8 +14,8 @@ from processes import run
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau
 
-from lit_tasks.callbacks.last_checkpoint import LastCheckpoint
-from lit_tasks.callbacks.resume_state import ResumeState
+from lit_tasks.distributed.last_checkpoint import LastCheckpoint
+from lit_tasks.distributed.rng_state import ResumeState
 
 
 class Scheduled(TextClassifier):

@@ -14,8 +14,8 @@ from test_exact_batches import each, flat
 from test_resume import KeepEvery
 from torch.utils.data import DataLoader, IterableDataset
 
-from lit_tasks.callbacks.last_checkpoint import LastCheckpoint
-from lit_tasks.callbacks.resume_state import ResumeState
+from lit_tasks.distributed.last_checkpoint import LastCheckpoint
+from lit_tasks.distributed.rng_state import ResumeState
 
 
 class Stream(IterableDataset[Any]):
@@ -105,7 +105,7 @@ class _Rows(IterableDataset[Any]):
         self.rows = rows
 
     def split_by_process(self, rank: int, world_size: int) -> "_Rows":
-        from lit_tasks.callbacks.stream_loader import split
+        from lit_tasks.distributed.stream_loader import split
 
         return _Rows(split(self.rows, rank, world_size))
 

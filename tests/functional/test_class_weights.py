@@ -1,6 +1,6 @@
 import torch
 
-from lit_tasks.functional.class_weights import class_weights
+from lit_tasks.functional.calibration import class_weights
 
 
 def test_class_weights_make_classes_count_alike_and_keep_the_scale() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processes import run
 from torchmetrics.text import BLEUScore
 
-from lit_tasks.functional.bleu import unigram_bleu
+from lit_tasks.functional.caption.bleu import unigram_bleu
 from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CaptionScores, caption_scores
 

@@ -10,12 +10,12 @@ from lightning.pytorch import Trainer
 
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
-from lit_tasks.nn.attention_captioner import AttentionCaptioner
-from lit_tasks.nn.backbone import Backbone
-from lit_tasks.nn.describing import Decoding
-from lit_tasks.nn.finetuning import Finetuning
-from lit_tasks.nn.recurrent_captioner import RecurrentCaptioner
-from lit_tasks.nn.self_critical import SelfCritical
+from lit_tasks.nn.caption.attention import AttentionCaptioner
+from lit_tasks.nn.caption.generation import Decoding
+from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
+from lit_tasks.nn.caption.self_critical import SelfCritical
+from lit_tasks.nn.image.backbone import Backbone
+from lit_tasks.nn.image.finetuning import Finetuning
 from lit_tasks.tasks.captioning import CaptioningTask
 
 pytest.importorskip("timm")

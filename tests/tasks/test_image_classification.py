@@ -11,10 +11,10 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from lit_tasks.batch import ImageBatch
-from lit_tasks.callbacks.exact_batches import ExactBatches
 from lit_tasks.data.image_folder import ImageFolderDataModule
-from lit_tasks.nn.backbone import Backbone
-from lit_tasks.nn.finetuning import Finetuning
+from lit_tasks.distributed.exact_batches import ExactBatches
+from lit_tasks.nn.image.backbone import Backbone
+from lit_tasks.nn.image.finetuning import Finetuning
 from lit_tasks.tasks.image_classification import ImageClassificationTask
 
 pytest.importorskip("timm")

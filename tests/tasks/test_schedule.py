@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from torch.optim.lr_scheduler import ConstantLR
 
-from lit_tasks.tasks.schedule import check_schedule, in_two_phases, learning_rate
+from lit_tasks.tasks.optimization import check_schedule, in_two_phases, learning_rate
 
 
 @pytest.mark.parametrize("decay", ["linear", "cosine", "constant"])

@@ -6,8 +6,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.labelled_lines import LabelledLinesDataModule
-from lit_tasks.nn.text_encoders import BagOfWords, MeanOfEmbeddings
+from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.nn.text.encoders import BagOfWords, MeanOfEmbeddings
 from lit_tasks.tasks.text_classification import TextClassificationTask
 
 TEXTS = Path("tests/fixtures/text")

@@ -1,0 +1,1 @@
+"""Predictions as files: complete, in input order, on any number of processes."""

@@ -1,0 +1,144 @@
+"""Rows of ``predict`` on disk: in input order, each once, on any number of processes."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils._pytree import tree_leaves
+
+from lit_tasks.callbacks.predictions.fingerprint import identity, is_told_by
+from lit_tasks.callbacks.predictions.parts import (
+    PartFile,
+    finished,
+    write_json,
+    write_merged,
+)
+from lit_tasks.distributed.rank_loader import RankLoader
+
+
+class PredictionWriter(Callback):
+    """Write what ``predict_step`` returns, one row a sample, to ``predictions/`` in the run folder.
+
+    Every process appends its rows to a file of its own as they come, so memory stays flat; at the
+    end they are merged by position, and the finished file takes its name at once. Started again
+    in the same folder with the same weights and inputs, an interrupted prediction goes on with
+    the batches that are missing. A task may name files that others read, such as COCO's results:
+    ``json_files = {"captions.json": ("image_id", "caption")}`` are the columns of an array each.
+
+    Args:
+        format: ``csv``; ``jsonl``, one JSON object a line; or ``lines``, one value a line.
+        column: For ``lines``: which of a row's values.
+        digits: Significant digits of numbers that are not whole; none keeps all.
+    """
+
+    def __init__(
+        self,
+        format: Literal["csv", "jsonl", "lines"] = "csv",
+        column: str | None = None,
+        digits: int | None = 6,
+    ) -> None:
+        if (format == "lines") != (column is not None):
+            raise ValueError(
+                f"column names the value that format 'lines' writes: got format {format!r} with"
+                f" column {column!r}"
+            )
+        self.format, self.column, self.digits = format, column, digits
+        self._part: PartFile | None = None
+        self._loader: RankLoader | None = None
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find what an interrupted prediction left, and begin this process's file."""
+        loaders = tree_leaves(trainer.predict_dataloaders)
+        if len(loaders) != 1:
+            raise ValueError(f"predictions are written for one data loader, got {len(loaders)}")
+        self._loader = loaders[0] if isinstance(loaders[0], RankLoader) else None
+        parts = self._folder(trainer) / "parts"
+        if trainer.is_global_zero:
+            mine = identity(trainer, pl_module, self._loader)
+            if not is_told_by(parts / "identity.json", mine):
+                shutil.rmtree(parts, ignore_errors=True)
+        trainer.strategy.barrier("parts chosen")
+        done = finished(parts)
+        # Nobody may add rows before all have read them: they must agree on what is missing.
+        trainer.strategy.barrier("parts read")
+        if self._loader is not None:
+            self._loader.shares.done = frozenset(done)
+        if trainer.is_global_zero:
+            parts.mkdir(parents=True, exist_ok=True)
+            (parts / "identity.json").write_text(json.dumps(mine))
+        self._part = PartFile(parts / f"{trainer.global_rank:05}.jsonl")
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Append the batch's rows."""
+        assert self._part is not None
+        positions = self._positions(batch)
+        rows = [_checked(row) for row in (() if outputs is None else outputs)]
+        if len(rows) != len(positions):
+            raise ValueError(
+                f"predict_step must return one row a sample: got {len(rows)} rows for a batch of"
+                f" {len(positions)} samples"
+            )
+        self._part.append(positions, rows)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Merge all rows once every process has written its own."""
+        self._close()
+        folder = self._folder(trainer)
+        trainer.strategy.barrier("parts written")
+        if trainer.is_global_zero:
+            suffix = {"csv": "csv", "jsonl": "jsonl", "lines": "txt"}[self.format]
+            ids = getattr(trainer.datamodule, "predict_ids", None)  # type: ignore[attr-defined]
+            path = folder / f"predictions.{suffix}"
+            write_merged(folder / "parts", path, ids, self.column, self.digits)
+            for name, columns in getattr(pl_module, "json_files", {}).items():
+                write_json(folder / "parts", folder / name, columns)
+            shutil.rmtree(folder / "parts")
+        trainer.strategy.barrier("parts merged")
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Close the file; what it holds counts when the prediction is started again."""
+        self._close()
+
+    def _positions(self, batch: Any) -> list[int]:
+        if self._loader is not None and self._loader.current is not None:
+            return self._loader.current.indices
+        if hasattr(batch, "index"):
+            indices: list[int] = batch.index.tolist()
+            return indices
+        raise ValueError(
+            "rows cannot be put in order: the batch has no index, and its loader is not a plain"
+            " DataLoader; give the batch an index, the position of each sample"
+        )
+
+    def _folder(self, trainer: Trainer) -> Path:
+        return Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+
+    def _close(self) -> None:
+        if self._part is not None:
+            self._part.close()
+            self._part = None
+
+
+def _checked(row: Any) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise ValueError(f"predict_step must return rows (dicts), got a {type(row).__name__}")
+    for name, value in row.items():
+        if not isinstance(value, str | int | float | list | tuple | dict | None):
+            raise ValueError(
+                f"predict_step must return plain values, got a {type(value).__name__} under"
+                f" {name!r}; call .tolist() or .item()"
+            )
+    return dict(row)

@@ -1,0 +1,1 @@
+"""What data modules of one kind share."""

@@ -1,0 +1,244 @@
+"""Pictures with sentences, and the two ways in which a batch of them is made."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lit_tasks.batch import CaptionBatch
+from lit_tasks.data.base.image_dataset import TransformedPictures
+from lit_tasks.data.readers.images import PictureFiles, Pictures, reasons
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.text.captions import CaptionVocabulary
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """The pictures of one part, each once, with all that people wrote about it.
+
+    Attributes:
+        pictures: Where they come from.
+        ids: What each picture is called in the input: COCO's number, or its file.
+        sentences: All sentences about each picture, in the order of the input; none where they
+            are to be predicted.
+    """
+
+    pictures: Pictures
+    ids: Sequence[int | str]
+    sentences: Sequence[Sequence[str]]
+
+    def limited(self, captions: int, seed: int) -> "Captioned":
+        """Return ``captions`` of the sentences, spread over as many pictures as possible.
+
+        All pictures in a seeded order give their first sentence, then their second, until there
+        are enough, so a smaller number is a part of a larger one. Pictures and sentences keep
+        their order, and a picture without a sentence is left out.
+
+        Raises:
+            ValueError: There are not as many.
+        """
+        there = sum(map(len, self.sentences))
+        if there < captions:
+            raise ValueError(
+                f"captions must be at most {there}, the captions there are for"
+                f" training, got {captions}"
+            )
+        order = np.random.default_rng(seed).permutation(len(self.ids)).tolist()
+        turns = range(max(map(len, self.sentences)))
+        places = [(i, k) for k in turns for i in order if k < len(self.sentences[i])][:captions]
+        kept: dict[int, list[str]] = {}
+        for i, k in sorted(places):
+            kept.setdefault(i, []).append(self.sentences[i][k])
+        rows = list(kept)
+        pictures = self.pictures if len(rows) == len(self.ids) else chosen(self.pictures, rows)
+        return replace(
+            self, pictures=pictures, ids=[self.ids[i] for i in rows], sentences=list(kept.values())
+        )
+
+
+class CaptionedFile(NamedTuple):
+    """One picture of an input, as a reader found it.
+
+    Attributes:
+        id: What the input calls it.
+        path: Where it should be.
+        sentences: What people wrote about it, in the order of the input.
+    """
+
+    id: int | str
+    path: Path
+    sentences: list[str]
+
+
+def usable(
+    images: Sequence[CaptionedFile],
+    skip: bool,
+    pictures: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> Captioned:
+    """Return what has a picture and a caption; the rest stops the run or is counted.
+
+    Args:
+        images: What a reader found.
+        skip: Whether to leave out what is bad; this decodes every picture.
+        pictures: Whether pictures have to be there.
+        max_pixels: How large a picture may be.
+
+    Raises:
+        ValueError: Something is bad, or nothing is good.
+    """
+    problems = [_problem(image, skip, pictures, max_pixels) for image in images]
+    bad = [problem for problem in problems if problem]
+    others = f"; {len(bad) - 1:,} others are bad too" if len(bad) > 1 else ""
+    if bad and not skip:
+        raise ValueError(
+            f"{bad[0]}{others}: add what is missing, or leave such images out with"
+            " bad_pictures: skip"
+        )
+    kept = [image for image, problem in zip(images, problems, strict=True) if not problem]
+    if not kept:
+        raise ValueError(f"there is no usable image among {len(images):,}{others}: {bad[:1]}")
+    if bad:
+        rank_zero_info(f"{len(bad):,} of {len(images):,} images left out, first {bad[0]}")
+    files = PictureFiles([image.path for image in kept], max_pixels=max_pixels)
+    return Captioned(files, [image.id for image in kept], [image.sentences for image in kept])
+
+
+def _problem(image: CaptionedFile, skip: bool, pictures: bool, max_pixels: int) -> str:
+    if not image.sentences:
+        return f"image {image.id} ({image.path.name}) has no caption"
+    if not pictures:
+        return ""
+    if not image.path.is_file():
+        return f"image {image.id} is not there, no file {image.path}"
+    [reason] = reasons([image.path], skip, max_pixels)
+    return f"image {image.id} {reason}, {image.path}" if reason else ""
+
+
+def chosen(pictures: Pictures, rows: Sequence[int]) -> Pictures:
+    """Return some of the pictures."""
+    if isinstance(pictures, PictureFiles):
+        paths = [pictures.paths[row] for row in rows]
+        return PictureFiles(paths, max_pixels=pictures.max_pixels)
+    return _Chosen(pictures, rows)
+
+
+class _Chosen:
+    labels = None
+
+    def __init__(self, pictures: Pictures, rows: Sequence[int]) -> None:
+        self.pictures, self.rows = pictures, list(rows)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What each picture is called."""
+        names = self.pictures.names
+        return [names[row] for row in self.rows]
+
+    def read(self, number: int, least: int | None = None) -> Any:
+        """Return a picture."""
+        return self.pictures.read(self.rows[number], least)
+
+    def digest(self) -> str:
+        """Return a fingerprint of the chosen pictures."""
+        return hashlib.sha256(f"{self.pictures.digest()} {self.rows}".encode()).hexdigest()
+
+
+class Sentences:
+    """Captions as word numbers, one after the other, and the sample each belongs to.
+
+    Args:
+        captioned: Pictures and sentences.
+        vocabulary: The number of each word.
+        each: Whether every sentence is a sample (training), or every picture (evaluation), whose
+            tokens are then those of its first sentence.
+        max_tokens: Numbers that a sentence has at most; any when left out.
+        references: Whether batches bring all sentences of a picture.
+    """
+
+    def __init__(
+        self,
+        captioned: Captioned,
+        vocabulary: CaptionVocabulary | None,
+        each: bool,
+        max_tokens: int | None = None,
+        references: bool = True,
+    ) -> None:
+        chosen = [list(s) if each else list(s[:1]) for s in captioned.sentences]
+        self.references = captioned.sentences if references and captioned.sentences else None
+        self.picture = np.arange(len(captioned.ids))
+        self.tokens: Tensor | None = None
+        if vocabulary is None or not captioned.sentences:
+            return
+        self.picture = np.repeat(self.picture, [len(s) for s in chosen])
+        rows = [vocabulary.encode(s, max_tokens) for several in chosen for s in several]
+        self.tokens = torch.tensor([number for row in rows for number in row])
+        self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+        self.starts = self.lengths.cumsum(0) - self.lengths
+
+    def __len__(self) -> int:
+        return len(self.picture)
+
+    def batch(self, image: Tensor, indices: Sequence[int]) -> CaptionBatch:
+        """Return a batch of samples with their images."""
+        index = torch.tensor(indices)
+        references = None
+        if self.references is not None:
+            references = [list(self.references[i]) for i in self.picture[list(indices)]]
+        if self.tokens is None:
+            return CaptionBatch(image, None, None, references, index)
+        lengths = self.lengths[index]
+        before = lengths.cumsum(0) - lengths  # tokens of the batch in front of each caption
+        shift = (self.starts[index] - before).repeat_interleave(lengths)
+        tokens = self.tokens[torch.arange(len(shift)) + shift]
+        return CaptionBatch(image, tokens, lengths, references, index)
+
+
+class CaptionedPictures(Dataset[tuple[Tensor, int]]):
+    """Samples whose pictures are read, and perhaps changed at random, whenever they are asked for.
+
+    Args:
+        pictures: As the network wants them.
+        sentences: What is said about them.
+    """
+
+    def __init__(self, pictures: TransformedPictures, sentences: Sentences) -> None:
+        self.pictures, self.sentences = pictures, sentences
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.pictures[int(self.sentences.picture[index])][0], index
+
+    def collate(self, samples: list[tuple[Tensor, int]]) -> CaptionBatch:
+        """Return a batch of samples."""
+        images, indices = zip(*samples, strict=True)
+        return self.sentences.batch(torch.stack(images), indices)
+
+
+class CaptionedFeatures(Dataset[CaptionBatch]):
+    """Samples whose features a frozen network has made, stored once a picture.
+
+    Args:
+        values: Features of each picture, ``(N, F)`` or ``(N, P, F)``; a memory map will do.
+        sentences: What is said about them.
+    """
+
+    def __init__(self, values: np.ndarray, sentences: Sentences) -> None:
+        self.values, self.sentences = values, sentences
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def __getitems__(self, indices: list[int]) -> CaptionBatch:
+        """Return the batch of these samples."""
+        image = torch.from_numpy(self.values[self.sentences.picture[indices]])
+        return self.sentences.batch(image, indices)

@@ -1,0 +1,312 @@
+"""What all data modules of captioned pictures share: vocabulary, features, batches."""
+
+import os
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
+from torch.utils.data import DataLoader
+
+from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.data.base.caption_dataset import (
+    Captioned,
+    CaptionedFeatures,
+    CaptionedFile,
+    CaptionedPictures,
+    Sentences,
+    usable,
+)
+from lit_tasks.data.base.feature_cache import FeatureCache
+from lit_tasks.data.base.image_dataset import TransformedPictures, as_it_is
+from lit_tasks.data.base.splits import PARTS_OF, Part, Split
+from lit_tasks.data.readers.features import read_features
+from lit_tasks.data.readers.images import PictureFiles, files_below
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.text.captions import CaptionVocabulary
+
+Loader = DataLoader[Any]  # of CaptionBatch
+
+_OFFICIAL = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
+
+
+class CaptionDataModule(CheckedLoading, LightningDataModule):
+    """Pictures with several sentences each; a subclass says where they come from (:meth:`read`).
+
+    A sample of training is a picture with one of its sentences; a sample of evaluation is a
+    picture with all of them. A task with a frozen network (``frozen_network(part)``) gets features
+    instead of pictures where nothing is drawn at random: computed once and stored once a picture.
+
+    Args:
+        batch_size: Samples in a batch, over all processes.
+        captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
+            when left out. Words are counted in these only.
+        min_count: How often a word must occur in training to be known.
+        max_tokens: Words of a training sentence, start and end word included; further ones are cut.
+        predict: Image or folder of images; or a part, whose pictures are described.
+        validate_on: The part that ``validate`` and the validation within ``fit`` look at.
+        train_references: Whether training batches bring all sentences of a picture, as learning
+            from CIDEr-D needs.
+        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
+            in the middle when left out.
+        augment: Transforms of torchvision (v2) for training images, after the crop.
+        cache_features: Whether features of a frozen network are computed once.
+        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
+        features: File of features that take the place of the pictures, ``.npy`` or ``.h5``;
+            ``{part}`` in its name stands for train, val, test or predict.
+        bad_pictures: ``stop`` ends the run at the first picture that is not there, cannot be read
+            or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
+        seed: Decides what ``captions`` chooses and what is held out.
+        num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+    """
+
+    predict_example = "my_images"  #: What the end of a fit proposes.
+
+    def __init__(
+        self,
+        batch_size: int,
+        captions: int | None,
+        min_count: int,
+        max_tokens: int,
+        predict: Split | Path | None,
+        validate_on: Split,
+        train_references: bool,
+        crop: float | None,
+        augment: list[nn.Module] | None,
+        cache_features: bool,
+        cache_dir: Path | None,
+        features: str | None,
+        bad_pictures: BadRows,
+        seed: int,
+        num_workers: int,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("captions", 1 if captions is None else captions, 1),
+            ("min_count", min_count, 1),
+            ("max_tokens", max_tokens, 3),
+            ("max_pixels", max_pixels, 1),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        if crop is not None and not 0 < crop <= 1:
+            raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
+        self.batch_size, self.captions = batch_size, captions
+        self.min_count, self.max_tokens = min_count, max_tokens
+        self.predict = predict
+        self.validate_on: Split = validate_on
+        self.train_references = train_references
+        self.crop, self.augment = crop, list(augment or ())
+        self.cache_features, self.cache_dir = cache_features, cache_dir
+        self.feature_file, self.bad_pictures = features, bad_pictures
+        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
+        self._vocabulary: CaptionVocabulary | None = None
+        self._parts: dict[Part, Captioned] = {}
+        self._given: dict[Part, np.ndarray] = {}
+
+    @abstractmethod
+    def read(self, part: Split) -> Captioned:
+        """Return pictures and sentences of a part.
+
+        Raises:
+            ValueError: The input is not as it should be; the sentence says where and what to do.
+        """
+
+    # What the task and the writer of predictions ask for.
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The word of each number; the first three are <START>, <END> and <UNK>."""
+        return self._known().words
+
+    @cached_property
+    def predict_ids(self) -> list[int | str]:
+        """What each picture to predict is called: COCO's number, or its path in the folder."""
+        return self.image_ids("predict")
+
+    @cached_property
+    def predict_files(self) -> list[str]:
+        """The path of each picture to predict."""
+        return list(self.captioned("predict").pictures.names)
+
+    @property
+    def feature_shape(self) -> tuple[int, ...] | None:
+        """Shape of one picture's features where a file brings them, otherwise ``None``."""
+        if self.feature_file is None:
+            return None
+        part: Part = "train" if "train" in self._parts else next(iter(self._parts))
+        return self._from_file(part).shape[1:]
+
+    def image_ids(self, part: Part) -> list[int | str]:
+        """Return what each picture of a part is called, in the order of evaluation batches."""
+        return list(self.captioned(part).ids)
+
+    def references(self, part: Part) -> list[list[str]]:
+        """Return all sentences about each picture of a part, in the order of evaluation batches."""
+        return [list(several) for several in self.captioned(part).sentences]
+
+    def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each.
+
+        ``val`` stands for what the validation looks at, see ``validate_on``.
+        """
+        pictures = self._transformed(self._looked_at(part), augmented=False)
+        return [pictures.shown(number) for number in numbers]
+
+    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+        """Return the first sentence that somebody wrote about each of some pictures."""
+        sentences = self.captioned(self._looked_at(part)).sentences
+        return [{"reference": next(iter(sentences[at]), "")} for at in positions]
+
+    def captioned(self, part: Part) -> Captioned:
+        """Return pictures and sentences of a part; of those to train on, as many as asked for."""
+        if part not in self._parts:
+            if part == "predict":
+                self._parts[part] = self._to_predict()
+            else:
+                found = self.read(part)
+                if part == "train" and self.captions is not None:
+                    found = found.limited(self.captions, self.seed)
+                self._parts[part] = found
+        return self._parts[part]
+
+    def _looked_at(self, part: Part) -> Part:
+        return self.validate_on if part == "val" else part
+
+    # Lightning's hooks.
+
+    def setup(self, stage: str) -> None:
+        """Read what a stage needs; words come from a checkpoint or the training sentences."""
+        for part in PARTS_OF[stage]:
+            self.captioned(self._looked_at(part))
+        if stage == "fit":
+            self._known()
+
+    def train_dataloader(self) -> Loader:
+        """Return pictures with one sentence each, in another order each epoch."""
+        return self._loader("train", train=True)
+
+    def val_dataloader(self) -> Loader:
+        """Return pictures with all their sentences, in order."""
+        return self._loader(self.validate_on)
+
+    def test_dataloader(self) -> Loader:
+        """Return pictures with all their sentences, in order."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> Loader:
+        """Return pictures in order."""
+        return self._loader("predict")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what describing new pictures needs: the words."""
+        return {} if self._vocabulary is None else {"words": self._vocabulary.words}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` of any captioned data module returned."""
+        if "words" in state_dict:
+            self._vocabulary = CaptionVocabulary(state_dict["words"])
+
+    # The steps.
+
+    def _known(self) -> CaptionVocabulary:
+        if self._vocabulary is None:
+            captioned = self.captioned("train")
+            sentences = [s for several in captioned.sentences for s in several]
+            self._vocabulary = CaptionVocabulary.count(sentences, self.min_count)
+            rank_zero_info(
+                f"{len(sentences):,} captions of {len(captioned.ids):,} images for training,"
+                f" {len(self._vocabulary):,} words"
+            )
+        return self._vocabulary
+
+    def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
+        """Return what has a picture, where one is needed, and a caption."""
+        skip, pictures = self.bad_pictures == "skip", self.feature_file is None
+        return usable(images, skip, pictures, self.max_pixels)
+
+    def _to_predict(self) -> Captioned:
+        if self.predict is None:
+            raise ValueError(
+                "this needs images to describe: set data.predict to an image, a folder, or train,"
+                " val or test, for example --data.predict=my_images"
+            )
+        if self.predict in ("train", "val", "test"):
+            found = self.captioned(self.predict)
+            return Captioned(found.pictures, found.ids, [])
+        paths = files_below(Path(self.predict))
+        pictures = PictureFiles(paths, max_pixels=self.max_pixels)
+        return Captioned(pictures, _names(paths), [])
+
+    def _loader(self, part: Part, train: bool = False) -> Loader:
+        captioned, vocabulary = self.captioned(part), self._vocabulary
+        most = self.max_tokens if train else None
+        references = self.train_references or not train
+        sentences = Sentences(captioned, vocabulary, train, most, references)
+        values = self._values(part, train)
+        if values is not None:
+            return DataLoader(
+                dataset=CaptionedFeatures(values, sentences),
+                batch_size=self.batch_size,
+                shuffle=train,
+                collate_fn=as_it_is,
+            )
+        dataset = CaptionedPictures(self._transformed(part, augmented=train), sentences)
+        return DataLoader(
+            dataset=dataset,
+            batch_size=self.batch_size,
+            shuffle=train,
+            collate_fn=dataset.collate,
+            num_workers=self.num_workers,
+        )
+
+    def _values(self, part: Part, train: bool) -> np.ndarray | None:
+        """Return features of all pictures of a part, or none where pictures are wanted."""
+        if self.feature_file is not None:
+            return self._from_file(part)
+        if train and (self.crop is not None or self.augment):
+            return None
+        frozen = getattr(self._task(), "frozen_network", None)
+        network = None if frozen is None or not self.cache_features else frozen(part)
+        if network is None:
+            return None
+        return self._cache().features(network, self._transformed(part, augmented=False))
+
+    def _from_file(self, part: Part) -> np.ndarray:
+        assert self.feature_file is not None
+        if part not in self._given:
+            path = Path(self.feature_file.replace("{part}", part))
+            self._given[part] = read_features(path, self.captioned(part).ids)
+        return self._given[part]
+
+    def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
+        wanted = getattr(self._task(), "preprocessing", None) or Preprocessing()
+        random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
+        return TransformedPictures(self.captioned(part).pictures, None, wanted, **random)
+
+    def _task(self) -> Any:
+        return None if self.trainer is None else self.trainer.lightning_module
+
+    def _cache(self) -> FeatureCache:
+        assert self.trainer is not None
+        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)
+
+
+def _names(paths: Sequence[Path]) -> list[int | str]:
+    """Return COCO's numbers where all files are called as COCO calls them, otherwise paths."""
+    official = [_OFFICIAL.fullmatch(path.name) for path in paths]
+    if all(official):
+        return [int(match[1]) for match in official if match]
+    folder = os.path.commonpath([path.parent for path in paths])
+    return [os.path.relpath(path, folder or ".") for path in paths]

@@ -1,0 +1,89 @@
+"""Pictures as tensors of one size, and batches of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from lit_tasks.batch import FeatureBatch, ImageBatch
+from lit_tasks.data.readers.images import Pictures
+from lit_tasks.nn.image.preprocessing import Preprocessing
+
+
+class TransformedPictures(Dataset[tuple[Tensor, int, int]]):
+    """Pictures as a network wants them: ``(3, S, S)``, whole numbers, with label and position.
+
+    Args:
+        pictures: Where they come from.
+        numbers: Class number of each, if known.
+        preprocessing: The network's own.
+        crop: Smallest share of the area that a random crop keeps; the middle is cut out if none.
+        augment: Transforms of torchvision, applied after the crop.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        numbers: Sequence[int] | None,
+        preprocessing: Preprocessing,
+        crop: float | None = None,
+        augment: Sequence[nn.Module] = (),
+    ) -> None:
+        from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
+
+        self.pictures, self.numbers = pictures, numbers
+        self.preprocessing = preprocessing
+        how = {"interpolation": v2.InterpolationMode(preprocessing.interpolation)}
+        size = preprocessing.size
+        if crop is None:
+            steps: list[Any] = [v2.Resize(preprocessing.resize, **how), v2.CenterCrop(size)]
+        else:
+            steps = [v2.RandomResizedCrop(size, scale=(crop, 1.0), **how)]
+        self.transform = v2.Compose([*steps, v2.PILToTensor(), *augment])
+
+    def __len__(self) -> int:
+        return len(self.pictures.names)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        picture = self.pictures.read(index, self.preprocessing.resize)
+        number = -1 if self.numbers is None else self.numbers[index]
+        return self.transform(picture), number, index
+
+    def shown(self, index: int) -> np.ndarray:
+        """Return a picture as the network sees it, ``(S, S, 3)``."""
+        return np.asarray(self[index][0].permute(1, 2, 0))
+
+    def collate(self, samples: list[tuple[Tensor, int, int]]) -> ImageBatch:
+        """Return a batch of samples."""
+        images, numbers, indices = zip(*samples, strict=True)
+        label = None if self.numbers is None else torch.tensor(numbers)
+        return ImageBatch(torch.stack(images), label, torch.tensor(indices))
+
+
+class Features(Dataset[FeatureBatch]):
+    """What a frozen network made of pictures.
+
+    Args:
+        values: Features of each picture, ``(N, F)``; a memory map will do.
+        numbers: Class number of each, if known.
+    """
+
+    def __init__(self, values: np.ndarray, numbers: Sequence[int] | None) -> None:
+        self.values = values
+        self.numbers = None if numbers is None else torch.tensor(numbers)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitems__(self, indices: list[int]) -> FeatureBatch:
+        index = torch.tensor(indices)
+        features = torch.from_numpy(self.values[indices])
+        return FeatureBatch(features, None if self.numbers is None else self.numbers[index], index)
+
+
+def as_it_is(batch: Any) -> Any:
+    """Return what the dataset has collated already."""
+    return batch

@@ -1,0 +1,228 @@
+"""What all data modules of labelled images share: labels, transforms, batches, cached features."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
+from torch.utils.data import DataLoader
+
+from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.data.base.feature_cache import FeatureCache
+from lit_tasks.data.base.image_dataset import Features, TransformedPictures, as_it_is
+from lit_tasks.data.base.splits import PARTS_OF, Part
+from lit_tasks.data.readers.images import Pictures
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.nn.image.preprocessing import Preprocessing
+
+Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
+
+
+class ImageDataModule(CheckedLoading, LightningDataModule):
+    """Images with one label each; a subclass says where they come from (:meth:`pictures`).
+
+    What a network wants to see belongs to its weights, so size, crop and interpolation are asked
+    of the task (its ``preprocessing``). A task with a frozen network (``frozen_network(part)``)
+    gets features instead of images where nothing is drawn at random: they are computed once.
+
+    Args:
+        batch_size: Images in a batch, over all processes.
+        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
+            in the middle when left out.
+        augment: Transforms of torchvision (v2) for training images, after the crop.
+        cache_features: Whether features of a frozen network are computed once.
+        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
+        seed: Decides what is held out.
+        num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+    """
+
+    predict_example = "my_images"  #: What the end of a fit proposes.
+
+    def __init__(
+        self,
+        batch_size: int,
+        crop: float | None,
+        augment: list[nn.Module] | None,
+        cache_features: bool,
+        cache_dir: Path | None,
+        seed: int,
+        num_workers: int,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if max_pixels < 1:
+            raise ValueError(f"max_pixels must be at least 1, got {max_pixels}")
+        if crop is not None and not 0 < crop <= 1:
+            raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
+        self.batch_size, self.crop, self.augment = batch_size, crop, list(augment or ())
+        self.cache_features, self.cache_dir = cache_features, cache_dir
+        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
+        self._labels: list[str] = []
+        self._pictures: dict[Part, Pictures] = {}
+
+    @abstractmethod
+    def pictures(self, part: Part) -> Pictures:
+        """Return the pictures of a part.
+
+        Raises:
+            ValueError: The part was not given; the sentence says which argument gives it.
+        """
+
+    # What the task and the writer of predictions ask for.
+
+    @property
+    def labels(self) -> list[str]:
+        """The name of each class."""
+        if not self._labels:
+            self._learn()
+        return self._labels
+
+    @property
+    def train_class_counts(self) -> list[int]:
+        """How many training images each class has."""
+        numbers = self._numbers("train") or []
+        return [numbers.count(number) for number in range(len(self.labels))]
+
+    @property
+    def predict_ids(self) -> list[str]:
+        """The path of each picture to predict within their folder."""
+        return self.sample_ids("predict")
+
+    def sample_ids(self, part: Part) -> list[str]:
+        """Return the path of each picture of a part within their folder."""
+        names = list(self._part(part).names)
+        folder = os.path.commonpath([os.path.dirname(name) for name in names])
+        return [os.path.relpath(name, folder or ".") for name in names]
+
+    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+        """Return the name of some pictures."""
+        ids = self.sample_ids(part)
+        return [{"file": ids[position]} for position in positions]
+
+    @property
+    def predict_files(self) -> list[str]:
+        """The path of each picture to predict."""
+        return list(self._part("predict").names)
+
+    def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each."""
+        pictures = self._transformed(part, augmented=False)
+        return [pictures.shown(number) for number in numbers]
+
+    def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
+        """Return features of all training images without augmentation, and their classes."""
+        pictures = self._transformed("train", augmented=False)
+        return self._cache().features(network, pictures), list(pictures.numbers or ())
+
+    # Lightning's hooks.
+
+    def setup(self, stage: str) -> None:
+        """Find the pictures of a stage; labels come from a checkpoint or the training pictures."""
+        if stage == "fit" and not self._labels:
+            self._learn()
+        for part in PARTS_OF[stage]:
+            if self._labels and part != "predict":
+                self._numbers(part)
+            self._part(part)  # names an input that is not there
+
+    def train_dataloader(self) -> Loader:
+        """Return the training images, in another order each epoch."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> Loader:
+        """Return the validation images in order."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> Loader:
+        """Return the test images in order."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> Loader:
+        """Return the images to predict in order."""
+        return self._loader("predict")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what reading new images needs: the names of the classes."""
+        return {"labels": self._labels} if self._labels else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` of any image data module returned."""
+        self._labels = list(state_dict.get("labels", self._labels))
+
+    # The steps.
+
+    def _part(self, part: Part) -> Pictures:
+        if part not in self._pictures:
+            self._pictures[part] = self.pictures(part)
+        return self._pictures[part]
+
+    def _learn(self) -> None:
+        pictures = self._part("train")
+        assert pictures.labels is not None
+        self._labels = sorted(set(pictures.labels))
+        if len(self._labels) < 2:
+            raise ValueError(
+                f"training needs at least two labels, there is only {self._labels}: "
+                "give each label a folder of its pictures"
+            )
+        counts = self.train_class_counts
+        described = ", ".join(
+            f"{n:,} {label}" for label, n in zip(self._labels, counts, strict=True)
+        )
+        rank_zero_info(f"{len(pictures.names):,} images for training: {described}")
+
+    def _numbers(self, part: Part) -> list[int] | None:
+        pictures = self._part(part)
+        if part == "predict" or pictures.labels is None:
+            return None
+        number = {label: i for i, label in enumerate(self.labels)}
+        for name, label in zip(pictures.names, pictures.labels, strict=True):
+            if label not in number:
+                known = ", ".join(self.labels)
+                raise ValueError(f"{name} has the label {label!r}, training knew only {known}")
+        return [number[label] for label in pictures.labels]
+
+    def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
+        task = self._task()
+        wanted = getattr(task, "preprocessing", None) or Preprocessing()
+        random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
+        return TransformedPictures(self._part(part), self._numbers(part), wanted, **random)
+
+    def _loader(self, part: Part, shuffle: bool = False) -> Loader:
+        augmented = part == "train" and (self.crop is not None or bool(self.augment))
+        pictures = self._transformed(part, augmented)
+        network = None if augmented or not self.cache_features else self._frozen(part)
+        if network is not None:
+            values = self._cache().features(network, pictures)
+            return DataLoader(
+                dataset=Features(values, pictures.numbers),
+                batch_size=self.batch_size,
+                shuffle=shuffle,
+                collate_fn=as_it_is,
+            )
+        return DataLoader(
+            dataset=pictures,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            collate_fn=pictures.collate,
+            num_workers=self.num_workers,
+        )
+
+    def _frozen(self, part: Part) -> nn.Module | None:
+        frozen = getattr(self._task(), "frozen_network", None)
+        return None if frozen is None else frozen(part)
+
+    def _task(self) -> Any:
+        return None if self.trainer is None else self.trainer.lightning_module
+
+    def _cache(self) -> FeatureCache:
+        assert self.trainer is not None
+        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)

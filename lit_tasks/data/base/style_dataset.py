@@ -1,0 +1,184 @@
+"""Pairs of a photograph and a painting: as pictures of the size that is asked for, in groups."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lit_tasks.batch import StyleBatch
+from lit_tasks.data.readers.images import in_colour, read_picture
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.synthetic.strokes import draw_strokes
+
+PHOTOGRAPH, STROKES = "photograph", "strokes"
+_CARRIED = (("sklearn", "datasets/images/china.jpg"), ("skimage", "data/astronaut.png"))
+_MOST = 100_000_000  # pixels of a picture that is worked on
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is to be seen and how it is to be painted.
+
+    Attributes:
+        content: File of the photograph, or ``photograph`` for one that a package carries.
+        style: File of the painting, or ``strokes`` for a drawn one; several with their shares.
+        name: What files about the pair are called; made of the two names when left out.
+    """
+
+    content: str
+    style: str | dict[str, float]
+    name: str | None = None
+
+    @property
+    def styles(self) -> dict[str, float]:
+        """Every painting with its share."""
+        return {self.style: 1.0} if isinstance(self.style, str) else dict(self.style)
+
+
+class StylePairs(Dataset[Any]):
+    """Pairs as pictures of the sizes that are asked for.
+
+    Args:
+        root: Folder that file names start from.
+        pairs: The pairs.
+        names: What they are called.
+        image_size: Pixels of a photograph's shorter side.
+        style_size: Pixels of a painting's shorter side.
+        batch_size: Pairs that are worked on at the same time.
+        max_pixels: Pixels that a picture may have.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        pairs: Sequence[Pair],
+        names: Sequence[str],
+        image_size: int,
+        style_size: int,
+        batch_size: int,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.max_pixels = max_pixels
+        self.root, self.pairs, self.names = root, pairs, names
+        self.image_size, self.style_size, self.batch_size = image_size, style_size, batch_size
+        # Every step asks for the same few pictures again.
+        self._read = lru_cache(maxsize=4 * batch_size)(self._picture)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        pair = self.pairs[index]
+        return {
+            "content": self._read(pair.content, self.image_size),
+            "styles": [self._read(name, self.style_size) for name in pair.styles],
+            "shares": list(pair.styles.values()),
+            "name": self.names[index],
+            "place": index % self.batch_size,
+            "index": index,
+        }
+
+    def _picture(self, name: str, size: int) -> Tensor:
+        path = self.root / name
+        if name == PHOTOGRAPH and not path.is_file():
+            picture = _photograph()
+        elif name == STROKES and not path.is_file():
+            picture = draw_strokes()
+        else:
+            picture = read_picture(path, name=str(path), max_pixels=self.max_pixels)
+        return torch.from_numpy(np.array(resized(picture, size, name))).permute(2, 0, 1)
+
+
+class PairNames(Dataset[Any]):
+    """What pairs are called, without their pictures.
+
+    Args:
+        names: What they are called.
+        batch_size: Pairs that are worked on at the same time.
+    """
+
+    def __init__(self, names: Sequence[str], batch_size: int) -> None:
+        self.names, self.batch_size = names, batch_size
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"name": self.names[index], "place": index % self.batch_size, "index": index}
+
+
+class Groups(Sampler[list[int]]):
+    """The same few pairs in every batch of an epoch, and the next ones in the next epoch.
+
+    Args:
+        pairs: How many there are.
+        size: Pairs of a group.
+        steps: Batches of an epoch.
+    """
+
+    def __init__(self, pairs: int, size: int, steps: int) -> None:
+        self.pairs, self.size, self.steps, self.epoch = pairs, size, steps, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the group."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self.epoch * self.size
+        group = list(range(self.pairs))[first : first + self.size]
+        for _ in range(self.steps):
+            yield group
+
+
+def collate(samples: list[dict[str, Any]]) -> StyleBatch:
+    """Return pairs side by side: their pictures differ in size."""
+    whole = "content" in samples[0]
+    return StyleBatch(
+        content=[sample["content"] for sample in samples] if whole else None,
+        styles=[sample["styles"] for sample in samples] if whole else None,
+        shares=[sample["shares"] for sample in samples] if whole else [],
+        names=[sample["name"] for sample in samples],
+        place=[sample["place"] for sample in samples],
+        index=torch.tensor([sample["index"] for sample in samples]),
+    )
+
+
+def resized(picture: Image.Image, size: int, name: str) -> Image.Image:
+    """Return a picture whose shorter side has ``size`` pixels, as torchvision's Resize does.
+
+    Raises:
+        ValueError: The other side would be too long.
+    """
+    width, height = picture.size
+    short = min(width, height)
+    new = (
+        (size, int(size * height / short)) if width <= height else (int(size * width / short), size)
+    )
+    if new[0] * new[1] > _MOST:
+        raise ValueError(
+            f"{name} of {width} x {height} pixels would become {new[0]} x {new[1]}: choose a "
+            "smaller size, or cut it"
+        )
+    return picture if new == picture.size else picture.resize(new, Image.Resampling.BILINEAR)
+
+
+def _photograph() -> Image.Image:
+    for package, file in _CARRIED:
+        spec = find_spec(package)  # importing them would take a second
+        if spec is not None and spec.origin and (Path(spec.origin).parent / file).is_file():
+            with Image.open(Path(spec.origin).parent / file) as picture:
+                return in_colour(picture)
+    raise FileNotFoundError(
+        "no package here carries a photograph: pip install scikit-learn, or give one of your own"
+    )

@@ -1,0 +1,307 @@
+"""What all data modules of labelled texts share: vocabulary, bad rows, batches, what travels."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lit_tasks.batch import TextBatch
+from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
+from lit_tasks.data.base.splits import PARTS_OF, Part, stratified_parts
+from lit_tasks.data.cache.token_ids import numbers_of, words_of
+from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.sampling import LengthBuckets
+from lit_tasks.text.encoding import TextOptions
+from lit_tasks.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_SHOWN = 300  # characters of a text in a table for people
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of one part.
+
+    Attributes:
+        data: Columns ``text``, ``label``, ``id``, ``line`` and ``problem``.
+        name: File or folder, as errors name it.
+        select: Which rows belong to the part, or ``None`` for all.
+    """
+
+    data: "Dataset"
+    name: str
+    select: np.ndarray | None = None
+
+
+class TextDataModule(CheckedLoading, LightningDataModule):
+    """Texts with labels, ragged: a batch is all words in one row plus lengths.
+
+    A subclass says where the rows of each part come from (:meth:`source`).
+
+    Args:
+        text: How texts become word numbers.
+        batch_size: Texts in a batch, over all processes.
+        length_buckets: Whether training batches hold texts of about the same length, which
+            recurrent encoders compute faster.
+        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
+            leaves such rows out and counts them.
+        seed: Decides which rows are held out, and the order of length buckets.
+        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
+        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+    """
+
+    predict_example = "my_texts.csv"  #: What the end of a fit proposes.
+
+    def __init__(
+        self,
+        text: TextOptions,
+        batch_size: int,
+        length_buckets: bool,
+        bad_rows: BadRows,
+        seed: int,
+        num_workers: int,
+        cache_dir: Path | None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.text = text
+        self.batch_size = batch_size
+        self.length_buckets = length_buckets
+        self.bad_rows = bad_rows
+        self.seed = seed
+        self.num_workers = num_workers
+        self.cache_dir = cache_dir
+        self._vocabulary: Vocabulary | None = None
+        self._labels: list[str] = []
+        self._sets: dict[Part, EncodedTexts] = {}
+        self._rows: dict[Part, np.ndarray] = {}
+        self._ids: list[int | str] = []
+
+    @abstractmethod
+    def source(self, part: Part) -> Source:
+        """Return the rows of a part.
+
+        Raises:
+            ValueError: The part was not given; the sentence says which argument gives it.
+        """
+
+    # What the task and the writer of predictions ask for.
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The word of each number."""
+        return self._known().words
+
+    @property
+    def labels(self) -> list[str]:
+        """The name of each class."""
+        self._known()
+        return self._labels
+
+    @property
+    def predict_ids(self) -> list[int | str]:
+        """The id of each text of the prediction set: the input's own, or its row counted from 0."""
+        self._set("predict")
+        return self._ids
+
+    def sample_ids(self, part: Part) -> list[int]:
+        """Return the row of each text of a part in its file, the same whatever reads it."""
+        self._set(part)
+        rows: list[int] = self._rows[part].tolist()
+        return rows
+
+    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+        """Return the beginning of some texts, as people read them."""
+        self._set(part)
+        texts = _strings(self.source(part).data, "text", self._rows[part][list(positions)])
+        return [{"text": " ".join(text.split())[:_SHOWN]} for text in texts]
+
+    # Lightning's hooks.
+
+    def setup(self, stage: str) -> None:
+        """Read what a stage needs; the vocabulary comes from a checkpoint or the training texts."""
+        if self._vocabulary is None and stage == "fit":
+            self._learn()
+        for part in PARTS_OF[stage]:
+            if self._vocabulary is None:
+                self.source(part)  # names an input that is not there
+            else:
+                self._set(part)
+
+    def train_dataloader(self) -> DataLoader[TextBatch]:
+        """Return the training texts, in another order each epoch."""
+        data = self._set("train")
+        if self.length_buckets:
+            buckets = LengthBuckets(data.lengths.tolist(), self.batch_size, self.seed)
+            return DataLoader(
+                dataset=data,
+                batch_sampler=buckets,
+                collate_fn=collate,
+                num_workers=self.num_workers,
+            )
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[TextBatch]:
+        """Return the validation texts in input order."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[TextBatch]:
+        """Return the test texts in input order."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[TextBatch]:
+        """Return the texts to predict in input order."""
+        return self._loader("predict")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what reading new texts needs, in plain values; nothing before a vocabulary."""
+        if self._vocabulary is None:
+            return {}
+        return {
+            "text": self.text.plain(),
+            "words": self._vocabulary.words,
+            "labels": self._labels,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` of any text data module returned."""
+        if not state_dict:
+            return
+        self.text = self.text.after(state_dict["text"])
+        self._vocabulary = Vocabulary(state_dict["words"])
+        self._labels = list(state_dict["labels"])
+        self._sets = {}
+
+    # What subclasses use.
+
+    def parts_of(self, data: "Dataset", fractions: list[float], block: int = 1) -> list[np.ndarray]:
+        """Return seeded, stratified parts of rows; bad rows come with the first part.
+
+        Repeats of a text go to one part, and so do ``block`` rows on end, for sets where
+        neighbours have more in common than their label.
+        """
+        columns = data.data
+        usable = np.flatnonzero(columns["problem"].to_numpy() == "")
+        labels, texts = (
+            columns[name].combine_chunks().dictionary_encode().indices.to_numpy()[usable]
+            for name in ("label", "text")
+        )
+        _, first, text = np.unique(texts, return_index=True, return_inverse=True)
+        blocks = usable[first][text] // block  # a repeat belongs where its text first stands
+        parts = [usable[p] for p in stratified_parts(labels, blocks, fractions, self.seed)]
+        bad = np.flatnonzero(columns["problem"].to_numpy() != "")
+        return [np.sort(np.concatenate((parts[0], bad))), *parts[1:]]
+
+    # The steps.
+
+    def _known(self) -> Vocabulary:
+        if self._vocabulary is None:
+            self._learn()
+        assert self._vocabulary is not None
+        return self._vocabulary
+
+    def _learn(self) -> None:
+        """Take labels and vocabulary from the training texts."""
+        source = self.source("train")
+        rows = self._usable(source, check_labels=False)
+        self._labels = sorted(set(_strings(source.data, "label", rows)), key=_label_order)
+        if len(self._labels) < 2:
+            raise ValueError(
+                f"training needs at least two labels, {source.name} has only {self._labels}"
+            )
+        words = words_of(source.data, self.text.tokenizer).data["words"].take(rows)
+        self._vocabulary = Vocabulary.count(
+            words.combine_chunks().flatten(), self.text.min_count, self.text.max_size
+        )
+        rank_zero_info(
+            f"{source.name}: {len(rows):,} texts for training, labels {', '.join(self._labels)}, "
+            f"a vocabulary of {len(self._vocabulary):,} words"
+        )
+
+    def _set(self, part: Part) -> EncodedTexts:
+        """Return a part as word numbers."""
+        if part in self._sets:
+            return self._sets[part]
+        vocabulary, source = self._known(), self.source(part)
+        rows = self._usable(source, check_labels=part != "predict")
+        words = words_of(source.data, self.text.tokenizer)
+        numbers = numbers_of(words, vocabulary, self.text).data["numbers"]
+        label = None
+        if part == "predict":
+            ids = _strings(source.data, "id", rows)
+            self._ids = list(ids) if any(ids) else rows.tolist()
+        else:
+            label = self._label_numbers(source, rows)
+        self._report_cuts(part, words, rows)
+        self._sets[part], self._rows[part] = EncodedTexts(numbers, rows, label), rows
+        return self._sets[part]
+
+    def _label_numbers(self, source: Source, rows: np.ndarray) -> Tensor:
+        number = {label: i for i, label in enumerate(self._labels)}
+        return torch.tensor([number[label] for label in _strings(source.data, "label", rows)])
+
+    def _usable(self, source: Source, check_labels: bool) -> np.ndarray:
+        """Return the rows of a part that can be used; the others stop the run or are counted."""
+        columns = source.data.data
+        rows = np.arange(len(source.data)) if source.select is None else source.select
+        problems = columns["problem"].to_numpy()[rows]
+        if check_labels:
+            labels = columns["label"].to_numpy()[rows]
+            foreign = ~np.isin(labels, np.array(self._labels, dtype=object)) & (problems == "")
+            known = ", ".join(f"'{label}'" for label in self._labels)
+            problems = problems.copy()
+            problems[foreign] = [f"the label '{x}' is not one of {known}" for x in labels[foreign]]
+        bad = np.flatnonzero(problems != "")
+        if len(bad) and self.bad_rows == "stop":
+            line = columns["line"][int(rows[bad[0]])].as_py()
+            more = f" ({len(bad):,} such rows in all)" if len(bad) > 1 else ""
+            raise ValueError(
+                f"{source.name}, line {line}: {problems[bad[0]]}{more}; "
+                "correct it, or set bad_rows to skip"
+            )
+        if len(bad):
+            rank_zero_info(f"{source.name}: {len(bad):,} of {len(rows):,} rows skipped as unusable")
+        usable: np.ndarray = rows[problems == ""]
+        return usable
+
+    def _report_cuts(self, part: Part, words: "Dataset", rows: np.ndarray) -> None:
+        if self.text.max_length is None:
+            return
+        chunks = words.data["words"].chunks
+        lengths = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks])[rows]
+        cut = int((lengths > self.text.max_length).sum())
+        rank_zero_info(
+            f"{part}: {cut:,} of {len(rows):,} texts are longer than max_length "
+            f"{self.text.max_length} and keep their {self.text.truncate or 'head'}"
+        )
+
+    def _loader(self, part: Part, shuffle: bool = False) -> DataLoader[TextBatch]:
+        return DataLoader(
+            dataset=self._set(part),
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+        )
+
+
+def _strings(data: "Dataset", column: str, rows: np.ndarray) -> list[str]:
+    values: list[str] = data.data[column].take(rows).to_pylist()
+    return values
+
+
+def _label_order(label: str) -> tuple[bool, int, str]:
+    """Order numbers by value and before names."""
+    return (not label.isdecimal(), int(label) if label.isdecimal() else 0, label)

@@ -1,0 +1,1 @@
+"""Arrow files of rows and of token ids, made once for each input."""

@@ -1,0 +1,43 @@
+"""Words and word numbers of texts as Arrow files, found again like the rows they come from."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lit_tasks.data.cache.rows import fingerprint, without_bars
+from lit_tasks.text.encoding import TextOptions, encode
+from lit_tasks.text.tokenizer import Tokenizer
+from lit_tasks.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
+    """Return the column ``words`` of the texts, a list of strings each."""
+    key = fingerprint(rows._fingerprint, "words", vars(tokenizer))
+    return _mapped(rows, partial(_tokenize, tokenizer=tokenizer), key)
+
+
+def numbers_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":
+    """Return the column ``numbers``, the word numbers of each text, truncated (int32)."""
+    cut = (options.max_length, options.truncate)
+    key = fingerprint(words._fingerprint, "numbers", vocabulary.words, cut)
+    return _mapped(words, partial(_number, vocabulary=vocabulary, options=options), key)
+
+
+def _tokenize(table: pa.Table, tokenizer: Tokenizer) -> pa.Table:
+    return pa.table({"words": tokenizer(table["text"].combine_chunks())})
+
+
+def _number(table: pa.Table, vocabulary: Vocabulary, options: TextOptions) -> pa.Table:
+    return pa.table({"numbers": encode(table["words"].combine_chunks(), vocabulary, options)})
+
+
+def _mapped(data: "Dataset", function: Callable[..., Any], key: str) -> "Dataset":
+    with without_bars():
+        return data.with_format("arrow").map(
+            function, batched=True, remove_columns=data.column_names, new_fingerprint=key
+        )

@@ -1,0 +1,139 @@
+"""Readers of COCO's caption files and of Karpathy's split; all that is wrong gets a sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lit_tasks.data.base.caption_dataset import CaptionedFile
+from lit_tasks.files import parse_json
+
+
+def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
+    """Return the pictures of an official ``captions_*.json``, in its order.
+
+    Args:
+        path: The file.
+        folder: Where its pictures are.
+
+    Raises:
+        ValueError: The file is broken, or captions and images do not belong together.
+    """
+    content = read_json(path)
+    images = _entries(path, content, "images", {"id": int, "file_name": str})
+    found: dict[int, CaptionedFile] = {}
+    for image in images:
+        if image["id"] in found:
+            raise ValueError(f"{path}: image {image['id']} is there twice; remove one")
+        found[image["id"]] = CaptionedFile(image["id"], folder / image["file_name"], [])
+    wanted = {"image_id": int, "caption": str}
+    for number, annotation in enumerate(_entries(path, content, "annotations", wanted)):
+        where = f"{path}: annotations[{number}] (id {annotation.get('id')})"
+        if annotation["image_id"] not in found:
+            raise ValueError(
+                f"{where} is about image {annotation['image_id']}, which is not in images; remove"
+                " it, or add the image"
+            )
+        sentence = _one_line(where, annotation["caption"])
+        found[annotation["image_id"]].sentences.append(sentence)
+    return list(found.values())
+
+
+def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
+    """Return the pictures of train, val and test of ``dataset_coco.json`` and its kin.
+
+    What Karpathy calls restval is for training, as everybody takes it. Where the folders of 2014
+    are not there, pictures are looked for under their names of 2017.
+
+    Raises:
+        ValueError: The file is broken.
+    """
+    parts: dict[str, list[CaptionedFile]] = {"train": [], "val": [], "test": []}
+    wanted: dict[str, type] = {"filename": str, "split": str, "sentences": list}
+    there: dict[str, bool] = {}
+    for number, image in enumerate(_entries(path, read_json(path), "images", wanted)):
+        where = f"{path}: images[{number}] ({image['filename']})"
+        split = "train" if image["split"] == "restval" else image["split"]
+        if split not in parts:
+            raise ValueError(
+                f"{where} belongs to {split!r}; it should be train, restval, val or test"
+            )
+        sentences = []
+        for sentence in image["sentences"]:
+            if not isinstance(sentence, dict) or not isinstance(sentence.get("raw"), str):
+                raise ValueError(f"{where} has a sentence without 'raw'; download the file again")
+            sentences.append(_one_line(where, sentence["raw"]))
+        place = _place(root, image, there)
+        name = image.get("cocoid", image.get("imgid", image["filename"]))
+        parts[split].append(CaptionedFile(name, place, sentences))
+    return parts
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON; the sentence names line and column.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; give the path of a caption file")
+    try:
+        content = parse_json(path.read_bytes())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}, line {error.lineno}, column {error.colno}: this is no JSON ({error.msg});"
+            " perhaps the download broke off, get the file again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no JSON, byte {error.start} is no UTF-8") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON that can be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} should be a JSON object, it is a {type(content).__name__}")
+    return content
+
+
+def _entries(
+    path: Path, content: dict[str, Any], name: str, wanted: dict[str, type]
+) -> list[dict[str, Any]]:
+    entries = content.get(name)
+    if not isinstance(entries, list):
+        raise ValueError(
+            f"{path} has no list '{name}', it has {', '.join(content) or 'nothing'}: is it a"
+            " caption file?"
+        )
+    for number, entry in enumerate(entries):
+        for key, kind in wanted.items():
+            value = entry.get(key) if isinstance(entry, dict) else None
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(
+                    f"{path}: {name}[{number}] should have '{key}', {_KINDS[kind]}, got {value!r}"
+                )
+    return entries
+
+
+_KINDS = {int: "a whole number", str: "a text", list: "a list"}
+
+
+def _one_line(where: str, sentence: str) -> str:
+    words = " ".join(sentence.split())
+    if not words:
+        raise ValueError(f"{where} has an empty caption; remove it")
+    return words
+
+
+def _place(root: Path, image: dict[str, Any], there: dict[str, bool]) -> Path:
+    folder = image.get("filepath", "")
+    if not isinstance(folder, str) or not isinstance(image.get("cocoid", 0), int):
+        raise ValueError(
+            f"image {image['filename']} should have a text 'filepath' and a whole number 'cocoid',"
+            f" got {folder!r:.60} and {image.get('cocoid')!r:.60}"
+        )
+    if folder not in there:
+        there[folder] = (root / folder).is_dir()
+    named: Path = root / folder / image["filename"]
+    if there[folder] or "cocoid" not in image:
+        return named
+    name = f"{image['cocoid']:012}.jpg"
+    later = [root / year / name for year in ("train2017", "val2017")]
+    return next((path for path in later if path.is_file()), named)

@@ -1,0 +1,1 @@
+"""Scenes and strokes drawn by code, for a machine without data."""

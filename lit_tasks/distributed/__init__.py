@@ -1,0 +1,1 @@
+"""The same numbers on any number of processes, and runs that resume at any step."""

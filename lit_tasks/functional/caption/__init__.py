@@ -1,0 +1,1 @@
+"""Scores of captions: BLEU, CIDEr-D and ROUGE-L."""

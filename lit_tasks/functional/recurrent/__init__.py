@@ -1,0 +1,1 @@
+"""Recurrent networks: forward and backward of a step and of whole sequences."""

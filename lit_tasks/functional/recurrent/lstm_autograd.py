@@ -1,0 +1,202 @@
+"""The seam between the LSTM's own derivative and torch: no mathematics, only who gets what.
+
+Two operators make the sequence one node for ``torch.compile`` and ``torch.export``. Outside a
+compiler an ``autograd.Function`` calls them, since that is what ``torch.func`` can transform.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lit_tasks.functional.recurrent.autograd import derive, one_by_one, side_by_side, trim
+from lit_tasks.functional.recurrent.lstm import (
+    LSTMSequence,
+    lstm_backward,
+    lstm_backward_by_steps,
+    lstm_forward,
+)
+
+Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Six = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@torch.library.custom_op("lit_tasks::lstm", mutates_args=())
+def lstm_op(
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    bias: Tensor | None,
+    batch_sizes: Tensor,
+    keep: bool,
+    fused: bool,
+) -> Five:
+    """Call `lstm_forward`; rows that no step has are zero."""
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    done = lstm_forward(input[:rows], h0, c0, w_ih, w_hh, bias, sizes, keep, fused)
+    return (
+        fill(done.output),
+        done.h_n,
+        done.c_n,
+        fill(done.cells),
+        fill(done.gates) if keep else done.gates,
+    )
+
+
+@torch.library.custom_op("lit_tasks::lstm_backward", mutates_args=())
+def lstm_backward_op(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    grad_c_n: Tensor | None,
+    grad_cells: Tensor | None,
+    grad_gates: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    cells: Tensor,
+    gates: Tensor,
+    batch_sizes: Tensor,
+    needs_input: bool,
+    fused: bool,
+) -> Six:
+    """Call `lstm_backward`; rows that no step has have no gradient."""
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    grads = (grad_output, grad_cells, grad_gates)
+    of_output, of_cells, of_gates = (None if g is None else g[:rows] for g in grads)
+    saved = (input[:rows], h0, c0, w_ih, w_hh, output[:rows], cells[:rows], gates[:rows])
+    if of_gates is None:
+        done = lstm_backward(
+            of_output, grad_h_n, grad_c_n, of_cells, *saved, sizes, needs_input, fused
+        )
+    else:
+        done = lstm_backward_by_steps(
+            of_output, grad_h_n, grad_c_n, of_cells, of_gates, *saved, sizes
+        )
+    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
+
+
+@lstm_op.register_fake
+def _(
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    bias: Tensor | None,
+    batch_sizes: Tensor,
+    keep: bool,
+    fused: bool,
+) -> Five:
+    rows, hidden = input.shape[0], h0.shape[1]
+    states, gates = input.new_empty(rows, hidden), input.new_empty(rows if keep else 0, 4 * hidden)
+    return states, torch.empty_like(h0), torch.empty_like(c0), torch.empty_like(states), gates
+
+
+@lstm_backward_op.register_fake
+def _(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    grad_c_n: Tensor | None,
+    grad_cells: Tensor | None,
+    grad_gates: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    cells: Tensor,
+    gates: Tensor,
+    batch_sizes: Tensor,
+    needs_input: bool,
+    fused: bool,
+) -> Six:
+    like = torch.empty_like
+    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
+    return x, like(h0), like(c0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
+
+
+class _LSTM(torch.autograd.Function):
+    """Saves what the derivative needs and hands it over."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*args: Any) -> Five:
+        found: Five = lstm_op(*args)
+        return found
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        x, h0, c0, w_ih, w_hh, bias, batch_sizes, _, ctx.fused = inputs
+        states, _, _, cells, gates = output
+        ctx.has_bias = bias is not None
+        ctx.save_for_backward(x, h0, c0, w_ih, w_hh, states, cells, gates, batch_sizes)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        call = lstm_backward_op if torch.compiler.is_compiling() else _LSTMBackward.apply
+        needs_input = bool(ctx.needs_input_grad[0])
+        x, *found, bias = call(*grads, *ctx.saved_tensors, needs_input, ctx.fused)
+        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None, None
+
+
+class _LSTMBackward(torch.autograd.Function):
+    """The derivative as a function of its own, so that there is a second derivative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*args: Any) -> Six:
+        found: Six = lstm_backward_op(*args)
+        return found
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[:-2])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        return *derive(lstm_backward_by_steps, ctx.saved_tensors, grads), None, None
+
+
+lstm_op.register_autograd(_LSTM.backward, setup_context=_LSTM.setup_context)
+lstm_op.register_vmap(side_by_side(lstm_op, states=2, sizes=6))
+lstm_backward_op.register_vmap(one_by_one(lstm_backward_op))
+
+
+def lstm(
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    c0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "4*H I"],
+    w_hh: Float[Tensor, "4*H H"],
+    bias: Float[Tensor, " 4*H"] | None,
+    batch_sizes: Int[Tensor, " T"],
+    fused: bool = False,
+) -> LSTMSequence:
+    """Run packed sequences through one layer in one direction, with our own derivative.
+
+    Args:
+        input: Rows of all sequences in packed order.
+        h0: Initial hidden states, longest sequence first; more rows than ``batch_sizes[0]``
+            belong to sequences without a step.
+        c0: Initial cell states likewise.
+        w_ih: Weights of the input, gates in the order input, forget, cell, output.
+        w_hh: Weights of the previous hidden state.
+        bias: The sum of torch's two biases.
+        batch_sizes: Sequences that have each step, on the CPU.
+        fused: Use the compiled element-wise step where there is one.
+    """
+    given = (input, h0, c0, w_ih, w_hh, bias)
+    keep = torch.is_grad_enabled()
+    call = lstm_op if torch.compiler.is_compiling() or not keep else _LSTM.apply
+    return LSTMSequence(*call(*given, batch_sizes, keep, fused))

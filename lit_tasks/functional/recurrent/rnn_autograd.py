@@ -1,0 +1,173 @@
+"""The seam between the RNN's own derivative and torch: no mathematics, only who gets what.
+
+It is built like `lstm_autograd`.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lit_tasks.functional.recurrent.autograd import derive, one_by_one, side_by_side, trim
+from lit_tasks.functional.recurrent.rnn import (
+    Nonlinearity,
+    RNNSequence,
+    rnn_backward,
+    rnn_backward_by_steps,
+    rnn_forward,
+)
+
+Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@torch.library.custom_op("lit_tasks::rnn", mutates_args=())
+def rnn_op(
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    bias: Tensor | None,
+    batch_sizes: Tensor,
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:
+    """Call `rnn_forward`; rows that no step has are zero."""
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    done = rnn_forward(input[:rows], h0, w_ih, w_hh, bias, sizes, _checked(nonlinearity))
+    return fill(done.output), done.h_n
+
+
+@torch.library.custom_op("lit_tasks::rnn_backward", mutates_args=())
+def rnn_backward_op(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    batch_sizes: Tensor,
+    nonlinearity: str,
+    needs_input: bool,
+) -> Five:
+    """Call `rnn_backward`; rows that no step has have no gradient."""
+    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    of_output = None if grad_output is None else grad_output[:rows]
+    saved = (input[:rows], h0, w_ih, w_hh, output[:rows], sizes)
+    done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity), needs_input)
+    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
+
+
+def _checked(nonlinearity: str) -> Nonlinearity:
+    """Return the argument under its narrow type, which an operator's schema cannot have."""
+    assert nonlinearity in ("tanh", "relu")
+    return "tanh" if nonlinearity == "tanh" else "relu"
+
+
+@rnn_op.register_fake
+def _(
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    bias: Tensor | None,
+    batch_sizes: Tensor,
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:
+    return input.new_empty(input.shape[0], h0.shape[1]), torch.empty_like(h0)
+
+
+@rnn_backward_op.register_fake
+def _(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    batch_sizes: Tensor,
+    nonlinearity: str,
+    needs_input: bool,
+) -> Five:
+    like = torch.empty_like
+    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
+    return x, like(h0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
+
+
+class _RNN(torch.autograd.Function):
+    """Saves what the derivative needs and hands it over."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*args: Any) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = rnn_op(*args)
+        return found
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        x, h0, w_ih, w_hh, bias, batch_sizes, ctx.nonlinearity = inputs
+        ctx.has_bias = bias is not None
+        ctx.save_for_backward(x, h0, w_ih, w_hh, output[0], batch_sizes)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        call = rnn_backward_op if torch.compiler.is_compiling() else _RNNBackward.apply
+        needs_input = bool(ctx.needs_input_grad[0])
+        x, *found, bias = call(*grads, *ctx.saved_tensors, ctx.nonlinearity, needs_input)
+        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None
+
+
+class _RNNBackward(torch.autograd.Function):
+    """The derivative as a function of its own, so that there is a second derivative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*args: Any) -> Five:
+        found: Five = rnn_backward_op(*args)
+        return found
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        *tensors, ctx.nonlinearity, _ = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        formula = partial(rnn_backward_by_steps, nonlinearity=ctx.nonlinearity)
+        return *derive(formula, ctx.saved_tensors, grads), None, None
+
+
+rnn_op.register_autograd(_RNN.backward, setup_context=_RNN.setup_context)
+rnn_op.register_vmap(side_by_side(rnn_op, states=1, sizes=5))
+rnn_backward_op.register_vmap(one_by_one(rnn_backward_op))
+
+
+def rnn(
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "H I"],
+    w_hh: Float[Tensor, "H H"],
+    bias: Float[Tensor, " H"] | None,
+    batch_sizes: Int[Tensor, " T"],
+    nonlinearity: Nonlinearity = "tanh",
+) -> RNNSequence:
+    """Run packed sequences through one layer in one direction, with our own derivative.
+
+    Args:
+        input: Rows of all sequences in packed order.
+        h0: Initial hidden states, longest sequence first; more rows than ``batch_sizes[0]``
+            belong to sequences without a step.
+        w_ih: Weights of the input.
+        w_hh: Weights of the previous hidden state.
+        bias: The sum of torch's two biases.
+        batch_sizes: Sequences that have each step, on the CPU.
+        nonlinearity: What is applied to the sum.
+    """
+    call = rnn_op if torch.compiler.is_compiling() else _RNN.apply
+    return RNNSequence(*call(input, h0, w_ih, w_hh, bias, batch_sizes, nonlinearity))

@@ -1,0 +1,1 @@
+"""Losses and colors of style transfer."""

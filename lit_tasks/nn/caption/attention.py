@@ -1,0 +1,162 @@
+"""Sentences from a map of features: at every word the decoder looks somewhere else."""
+
+from collections.abc import Sequence
+from math import isqrt
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lit_tasks.nn.caption.captioner import State, WordInput, WordScores, lesson, norm
+from lit_tasks.nn.recurrent.cells import LSTMCell, open_forget_gates
+
+
+class AttentionCaptioner(nn.Module):
+    """Soft attention of Xu et al. (2015, *Show, Attend and Tell*) around our LSTM cell.
+
+    At every step the state gives each of ``P`` positions a weight; the weighted mean of their
+    features, through a gate, goes into the cell beside the word. First state and cell come from
+    the mean of the map.
+
+    Args:
+        num_words: Words in the vocabulary.
+        in_features: Features at each position.
+        normalise: Whether each position's features get mean 0 and variance 1 first.
+        positions: Sine waves of row and of column that stand beside each position's features, of 1,
+            2, 4, ... half turns over a square map, so that above and below are told apart; none
+            when 0. After Vaswani et al. (2017), in two dimensions.
+        embedding_dim: Numbers of each word's vector.
+        vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
+        hidden_size: Features of the state.
+        attention_size: Features in which state and positions are compared.
+        context_size: Features of each position that the decoder reads, by a linear layer that
+            the paper does not have; all of them when left out.
+        image_dropout: Share of the map's features (the same at all positions) set to zero while
+            training.
+        word_dropout: Share of the numbers of word vectors set to zero while training.
+        dropout: Share of the state's features left out in front of the scores while training.
+    """
+
+    def __init__(
+        self,
+        num_words: int,
+        in_features: int,
+        normalise: bool = False,
+        positions: int = 0,
+        embedding_dim: int = 256,
+        vectors: str | None = None,
+        hidden_size: int = 512,
+        attention_size: int = 256,
+        context_size: int | None = None,
+        image_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.norm = norm(in_features, normalise)
+        self.positions = positions
+        in_features += 4 * positions
+        self.image_dropout = nn.Dropout1d(image_dropout)
+        self.to_state = nn.Linear(in_features, 2 * hidden_size)
+        width = context_size or in_features
+        self.context = nn.Linear(in_features, width) if context_size else nn.Identity()
+        self.of_position = nn.Linear(width, attention_size)
+        self.of_state = nn.Linear(hidden_size, attention_size, bias=False)
+        self.weight = nn.Linear(attention_size, 1, bias=False)
+        self.gate = nn.Linear(hidden_size, width)
+        self.cell = LSTMCell(embedding_dim + width, hidden_size)
+        open_forget_gates(self.cell)
+        self.drop = nn.Dropout(dropout)
+        self.of_hidden = nn.Linear(hidden_size, embedding_dim)
+        self.of_context = nn.Linear(width, embedding_dim, bias=False)
+        self.scores = nn.Linear(embedding_dim, num_words)
+
+    def initialize(self, words: Sequence[str]) -> str:
+        """Load the pretrained vectors of ``words`` and return how many there are."""
+        return self.words.initialize(words)
+
+    def forward(
+        self,
+        features: Float[Tensor, "B P F"],
+        tokens: Int[Tensor, " N"],
+        lengths: Int[Tensor, " B"],
+    ) -> WordScores:
+        """Return the scores of the words after each given word, and where the decoder looked."""
+        words, target, sequence, place = lesson(tokens, lengths)
+        state = self.begin(features)
+        order = words.sorted_indices
+        assert order is not None
+        fixed = tuple(tensor[order] for tensor in state.fixed)
+        h, c = (tensor[order] for tensor in state.moving)
+        vectors, seen = self.words(words.data), []
+        for rows in vectors.split(words.batch_sizes.tolist()):
+            n = len(rows)
+            # A sentence that has ended takes no part: those that go on stand in front.
+            context, weights = self._look(h[:n], fixed[0][:n], fixed[1][:n])
+            h, c = self.cell(torch.cat((rows, context), dim=1), (h[:n], c[:n]))
+            seen.append((h, context, weights))
+        hidden, contexts, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        return WordScores(
+            self._scores(vectors, hidden, contexts), target, sequence, place, attention
+        )
+
+    def begin(self, features: Float[Tensor, "B P F"]) -> State:
+        """Return the state in front of the start word."""
+        if features.ndim != 3:
+            raise ValueError(
+                "attention needs a map of features (B, P, F), got shape "
+                f"{tuple(features.shape)}: set the backbone's output to map"
+            )
+        # Dropout1d leaves out whole rows of (B, F, P): a feature, at all positions.
+        features = self.image_dropout(self.norm(features).mT).mT
+        if self.positions:
+            features = torch.cat((features, self._places(features)), dim=2)
+        h, c = self.to_state(features.mean(dim=1)).tanh().chunk(2, dim=1)
+        context = self.context(features)
+        return State((context, self.of_position(context)), (h, c))
+
+    def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
+        """Return the logarithm of the probability of each word after ``words``, and the state."""
+        h, c = state.moving
+        vectors = self.words(words)
+        context, _ = self._look(h, *state.fixed)
+        h, c = self.cell(torch.cat((vectors, context), dim=1), (h, c))
+        scores = self._scores(vectors, h, context)
+        return scores.log_softmax(dim=1), state._replace(moving=(h, c))
+
+    def _look(self, h: Tensor, context: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is seen from each state, ``(R, C)``, and the weights, ``(R, P)``.
+
+        Args:
+            h: States; those that look at the same image lie side by side.
+            context: Features of the images' positions, ``(B, P, C)``.
+            keys: What the states are compared with, ``(B, P, A)``.
+        """
+        each = len(h) // max(1, len(context))
+        asked = self.of_state(h).view(len(context), each, 1, -1)
+        agreement = self.weight((asked + keys.unsqueeze(1)).tanh()).squeeze(-1)
+        weights = agreement.softmax(dim=-1)
+        seen = (weights @ context).flatten(0, 1)
+        return self.gate(h).sigmoid() * seen, weights.flatten(0, 1)
+
+    def _places(self, features: Tensor) -> Float[Tensor, "B P W"]:
+        """Return waves that tell row and column of each position of a square map."""
+        side = isqrt(features.shape[1])
+        if side**2 != features.shape[1]:
+            raise ValueError(
+                f"positions needs a square map, got {features.shape[1]} positions: set it to 0"
+            )
+        turns = torch.pi * 2.0 ** torch.arange(self.positions, device=features.device)
+        middles = (torch.arange(side, device=features.device) + 0.5) / side
+        angles = middles[:, None] * turns
+        waves = torch.cat((angles.sin(), angles.cos()), dim=1).to(features.dtype)
+        rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
+        places = torch.cat((rows, columns), dim=2).flatten(0, 1)
+        return places.expand(len(features), -1, -1)
+
+    def _scores(self, vectors: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+        """Return scores from word, state and context: the paper's deep output layer."""
+        joined = vectors + self.of_hidden(self.drop(hidden)) + self.of_context(context)
+        scores: Tensor = self.scores(self.drop(joined.tanh()))
+        return scores

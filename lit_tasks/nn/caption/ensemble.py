@@ -1,0 +1,89 @@
+"""Several captioners that speak with one voice."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lit_tasks.nn.caption.captioner import State, WordScores
+
+
+class CaptionerEnsemble(nn.Module):
+    """Captioners that learn side by side and write together: their probabilities are averaged.
+
+    They share nothing but the batches, so training them at once is training each alone.
+
+    Args:
+        num_words: Words in the vocabulary.
+        in_features: Features of an image.
+        member: Builds a captioner from the two; each starts from other random weights.
+        members: How many.
+    """
+
+    def __init__(
+        self,
+        num_words: int,
+        in_features: int,
+        member: Callable[[int, int], nn.Module],
+        members: int = 3,
+    ) -> None:
+        super().__init__()
+        if members < 1:
+            raise ValueError(f"members must be at least 1, got {members}")
+        self.members = nn.ModuleList(member(num_words, in_features) for _ in range(members))
+
+    def initialize(self, words: Sequence[str]) -> str:
+        """Load the pretrained vectors of ``words`` and return how many there are."""
+        said = [member.initialize(words) for member in self.members]  # type: ignore[operator]
+        return str(said[0])
+
+    def forward(
+        self,
+        features: Float[Tensor, "B ..."],
+        tokens: Int[Tensor, " N"],
+        lengths: Int[Tensor, " B"],
+    ) -> WordScores:
+        """Return the members' scores, one block of rows after the other."""
+        found: list[WordScores] = [member(features, tokens, lengths) for member in self.members]
+        maps = [each.attention for each in found if each.attention is not None]
+        return WordScores(
+            torch.cat([each.scores for each in found]),
+            torch.cat([each.target for each in found]),
+            torch.cat([each.sequence for each in found]),
+            torch.cat([each.place for each in found]),
+            torch.cat(maps) if maps else None,
+        )
+
+    def begin(self, features: Float[Tensor, "B ..."]) -> State:
+        """Return the states of all members."""
+        states: list[State] = [member.begin(features) for member in self.members]  # type: ignore[operator]
+        return _joined(states)
+
+    def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
+        """Return the logarithm of the mean probability of each word after ``words``."""
+        found, states = [], []
+        for member, own in zip(self.members, self._parted(state), strict=True):
+            scores, after = member.step(words, own)  # type: ignore[operator]
+            found.append(scores)
+            states.append(after)
+        mean = torch.stack(found).logsumexp(dim=0) - torch.tensor(float(len(found))).log()
+        return mean, _joined(states)
+
+    def _parted(self, state: State) -> list[State]:
+        count = len(self.members)
+        fixed, moving = (len(part) // count for part in state)
+        return [
+            State(
+                state.fixed[i * fixed : (i + 1) * fixed],
+                state.moving[i * moving : (i + 1) * moving],
+            )
+            for i in range(count)
+        ]
+
+
+def _joined(states: Sequence[State]) -> State:
+    return State(
+        tuple(tensor for state in states for tensor in state.fixed),
+        tuple(tensor for state in states for tensor in state.moving),
+    )

@@ -1,0 +1,88 @@
+"""How a captioner's sentence is chosen: greedily, by beam search, or at random."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lit_tasks.nn.caption.beam_search import beam_search
+from lit_tasks.nn.caption.captioner import Captioner
+from lit_tasks.nn.caption.decoding import Rules, check_drawing, draw
+
+Method = Literal["beam", "sample"]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How one sentence about each image is written.
+
+    Args:
+        method: ``beam`` search, or a ``sample`` drawn at random.
+        width: Beginnings that a beam search continues; 1 is greedy.
+        length_power: Sentences of a beam are ranked by score over this power of their length.
+        max_words: Longest sentence.
+        min_words: Shortest sentence.
+        unknown: Whether the word for unknown words may be written.
+        no_repeat: Length of the runs of words that may not come twice; 0 allows all.
+        temperature: Scores are divided by it before drawing: below 1 is safer.
+        top_k: Draw among so many of the best words; 0 is all.
+        top_p: Draw among the best words that together have this probability.
+        seed: Decides what is drawn, for every image by its place in the data set.
+    """
+
+    method: Method = "beam"
+    width: int = 1
+    length_power: float = 0.7
+    max_words: int = 30
+    min_words: int = 1
+    unknown: bool = False
+    no_repeat: int = 0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, got {self.width}")
+        check_drawing(self.temperature, self.top_k, self.top_p)
+        _ = self.rules
+
+    @property
+    def rules(self) -> Rules:
+        """Which sentences may be written."""
+        return Rules(self.max_words, self.min_words, self.unknown, self.no_repeat)
+
+    def greedy(self) -> "Decoding":
+        """Return the same rules without a search."""
+        return replace(self, method="beam", width=1)
+
+    def __call__(
+        self, captioner: Captioner, features: Tensor, index: Int[Tensor, " B"]
+    ) -> list[list[int]]:
+        """Return the words of a sentence about each image.
+
+        Args:
+            captioner: Writes.
+            features: Of the images.
+            index: Place of each image in its data set: what is drawn depends on it.
+        """
+        if self.method == "sample":
+            numbers = chance(self.seed, index.tolist(), 1, self.max_words).to(features.device)
+            drawing = self.temperature, self.top_k, self.top_p
+            found = draw(captioner, features, numbers, self.rules, *drawing)
+        else:
+            found = beam_search(captioner, features, self.width, self.rules, self.length_power)
+        return [rows[0] for rows in found.listed()]
+
+
+def chance(seed: int, index: Sequence[int], each: int, words: int) -> Float[Tensor, "B K T"]:
+    """Return numbers between 0 and 1 that depend on the seed and each image's place alone."""
+    rows = []
+    for place in index:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + place)
+        rows.append(torch.rand(each, words, generator=generator))
+    return torch.stack(rows) if rows else torch.zeros(0, each, words)

@@ -1,0 +1,144 @@
+"""Sentences from pooled features of an image, through our own RNN or LSTM."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from lit_tasks.nn.caption.captioner import (
+    Pooled,
+    State,
+    WordInput,
+    WordScores,
+    lesson,
+    norm,
+)
+from lit_tasks.nn.recurrent.cells import open_forget_gates
+from lit_tasks.nn.recurrent.layers import LSTM, RNN
+
+Image = Literal["state", "first", "always"]
+
+
+class RecurrentCaptioner(nn.Module):
+    """An image becomes a state, then words go in and scores of the next word come out.
+
+    With ``image: state`` this is the assignment's model (features, a linear layer, h_0; an LSTM
+    starts from a zero cell), with ``first`` that of Vinyals et al. (2015, *Show and Tell*).
+
+    Args:
+        num_words: Words in the vocabulary.
+        in_features: Features of an image.
+        cell: The recurrent layer, :class:`lit_tasks.nn.recurrent.LSTM` or ``RNN``.
+        image: Where the image goes in: the first ``state``; the ``first`` input, in front of the
+            start word; or ``always``: the first state, and beside every word.
+        normalise: Whether each image's (or position's) features get mean 0 and variance 1 first.
+        grid: A map of features is averaged over ``grid * grid`` cells that go in side by side, so
+            that places are told apart; 0 takes the mean over all positions.
+        cell_features: Features that each cell keeps.
+        embedding_dim: Numbers of each word's vector.
+        vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
+        hidden_size: Features of the state.
+        num_layers: Layers on top of each other.
+        image_dropout: Share of the image's features set to zero while training.
+        word_dropout: Share of the numbers of word vectors set to zero while training.
+        dropout: Share of the state's features left out in front of the scores while training.
+    """
+
+    def __init__(
+        self,
+        num_words: int,
+        in_features: int,
+        cell: Literal["lstm", "rnn"] = "lstm",
+        image: Image = "state",
+        normalise: bool = False,
+        grid: int = 0,
+        cell_features: int = 32,
+        embedding_dim: int = 256,
+        vectors: str | None = None,
+        hidden_size: int = 512,
+        num_layers: int = 1,
+        image_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.image = image
+        self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.norm = norm(in_features, normalise)
+        self.pooled = Pooled(in_features, grid, cell_features)
+        in_features = self.pooled.out_features
+        self.image_dropout = nn.Dropout(image_dropout)
+        states = num_layers * hidden_size
+        self.to_state = nn.Linear(in_features, states) if image != "first" else None
+        both = image == "always" and cell == "lstm"
+        self.to_cell = nn.Linear(in_features, states) if both else None
+        self.to_input = nn.Linear(in_features, embedding_dim) if image != "state" else None
+        layer: Callable[..., LSTM | RNN] = LSTM if cell == "lstm" else RNN
+        inputs = embedding_dim * (2 if image == "always" else 1)
+        self.recurrent = layer(inputs, hidden_size, num_layers)
+        if cell == "lstm":
+            open_forget_gates(self.recurrent)
+        self.scores = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, num_words))
+
+    def initialize(self, words: Sequence[str]) -> str:
+        """Load the pretrained vectors of ``words`` and return how many there are."""
+        return self.words.initialize(words)
+
+    def forward(
+        self,
+        features: Float[Tensor, "B ..."],
+        tokens: Int[Tensor, " N"],
+        lengths: Int[Tensor, " B"],
+    ) -> WordScores:
+        """Return the scores of the words after each given word but the last of each caption."""
+        words, target, sequence, place = lesson(tokens, lengths)
+        state = self.begin(features)
+        vectors = self.words(words.data)
+        if state.fixed:
+            vectors = torch.cat((vectors, state.fixed[0][sequence]), dim=1)
+        output, _ = self.recurrent(words._replace(data=vectors), self._hx(state))
+        assert isinstance(output, PackedSequence)
+        return WordScores(self.scores(output.data), target, sequence, place)
+
+    def begin(self, features: Float[Tensor, "B ..."]) -> State:
+        """Return the state in front of the start word."""
+        features = self.image_dropout(self.pooled(self.norm(features)))
+        shape = (len(features), self.recurrent.num_layers, self.recurrent.hidden_size)
+        zeros = features.new_zeros(shape)
+        first = zeros if self.to_state is None else self.to_state(features).view(shape)
+        lstm = isinstance(self.recurrent, nn.LSTM)
+        state = State((), (first, zeros) if lstm else (first,))
+        if self.to_input is None:
+            return state
+        seen = self.to_input(features)
+        if self.image == "first":
+            return self._moved(seen, state)[1]
+        states = [first] if self.to_cell is None else [first, self.to_cell(features).view(shape)]
+        return State((seen.tanh(),), tuple(tensor.tanh() for tensor in states))
+
+    def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
+        """Return the logarithm of the probability of each word after ``words``, and the state."""
+        vectors = self.words(words)
+        if state.fixed:
+            (seen,) = state.fixed
+            each = len(words) // len(seen)
+            vectors = torch.cat((vectors, seen.repeat_interleave(each, dim=0)), dim=1)
+        hidden, state = self._moved(vectors, state)
+        scores: Tensor = self.scores(hidden)
+        return scores.log_softmax(dim=1), state
+
+    def _moved(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the last layer's state and all states, one step on."""
+        output, after = self.recurrent(inputs.unsqueeze(0), self._hx(state))
+        assert isinstance(output, Tensor)
+        states = after if isinstance(after, tuple) else (after,)
+        moving = tuple(tensor.transpose(0, 1) for tensor in states)
+        return output[0], state._replace(moving=moving)
+
+    def _hx(self, state: State) -> Tensor | tuple[Tensor, ...]:
+        """Return the state as the recurrent layer wants it: layers first."""
+        found = tuple(tensor.transpose(0, 1).contiguous() for tensor in state.moving)
+        return found if isinstance(self.recurrent, nn.LSTM) else found[0]

@@ -1,0 +1,71 @@
+"""A classifier of images as one ONNX file that says by itself how to use it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from lit_tasks.files import written_whole
+from lit_tasks.nn.image.preprocessing import Preprocessing
+
+
+class StatedProbabilities(nn.Module):
+    """Images to the probabilities that a trained classifier states.
+
+    Args:
+        backbone: Images, whole numbers up to 255, to features; normalises them itself.
+        head: Features to scores.
+        temperature: What scores are divided by.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.backbone, self.head, self.temperature = backbone, head, temperature
+
+    def forward(self, image: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B C"]:
+        """Return the probability of each class."""
+        scores: Tensor = self.head(self.backbone(image))
+        return (scores / self.temperature).softmax(dim=1)
+
+
+def export_classifier(
+    model: StatedProbabilities, labels: Sequence[str], preprocessing: Preprocessing, path: Path
+) -> None:
+    """Write the classifier to an ONNX file.
+
+    Input ``image``: any number of images, red, green and blue, whole numbers from 0 to 255, already
+    resized and cut; normalisation, temperature and softmax are inside. Output ``probability``. The
+    metadata holds ``labels`` and ``preprocessing`` (size, resize, interpolation) as JSON.
+
+    Raises:
+        ValueError: The packages for it are not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ValueError(
+            "exporting needs onnx and onnxscript: pip install lit-tasks[export]"
+        ) from error
+    size = preprocessing.size
+    image = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    training = model.training
+    exported = torch.onnx.export(
+        model.eval(),
+        (image,),
+        dynamo=True,
+        input_names=["image"],
+        output_names=["probability"],
+        dynamic_shapes={"image": {0: torch.export.Dim("images")}},
+        verbose=False,
+    )
+    model.train(training)
+    assert exported is not None
+    proto = exported.model_proto
+    told = {"labels": list(labels), "preprocessing": preprocessing.plain()}
+    onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in told.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as beside:
+        onnx.save(proto, beside)

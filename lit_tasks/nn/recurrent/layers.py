@@ -1,0 +1,370 @@
+"""torch's recurrent layers on derivatives of our own; names, start and state dict are torch's.
+
+Beyond torch: ``lengths`` as a plain tensor beside padded input (on any device, in any order, zeros
+allowed), all cell states, layer normalisation, recurrent dropout, zoneout, second derivatives, and
+``torch.compile`` and ``torch.export`` without a break.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+import torch._dynamo.config  # Lightning and every optimizer of torch import it as well
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from lit_tasks.functional.recurrent.lstm_autograd import lstm
+from lit_tasks.functional.recurrent.regularized import Options
+from lit_tasks.functional.recurrent.regularized_autograd import regularised_lstm, regularised_rnn
+from lit_tasks.functional.recurrent.rnn_autograd import rnn
+from lit_tasks.nn.recurrent.onnx import onnx_lstm, onnx_rnn
+from lit_tasks.nn.recurrent.packed_inputs import Rows, final, form_of, initial, rows_of
+
+# Dynamo refuses every subclass of torch's layers, since it cannot trace what those do; ours it can.
+torch._dynamo.config.allow_rnn = True
+
+Implementation = Literal["auto", "analytic", "torch"]
+# output rows, final states, all cell states (an RNN has none)
+Direction = tuple[Tensor, tuple[Tensor, ...], Tensor | None]
+
+
+def stacked(
+    module: nn.RNNBase, rows: Rows, run: Callable[[int, Tensor], Direction]
+) -> tuple[Tensor, list[tuple[Tensor, ...]], Tensor | None]:
+    """Run all layers and directions over packed rows.
+
+    Returns:
+        The last layer's rows, the final states of each layer and direction, and the last layer's
+        cell states.
+    """
+    data, ends, cells = lowered(rows.data), [], None
+    ways = 1 + module.bidirectional
+    for layer in range(module.num_layers):
+        outputs, all_cells = [], []
+        for way in range(ways):
+            output, end, cell = run(layer * ways + way, rows.flipped(data) if way else data)
+            outputs.append(rows.flipped(output) if way else output)
+            if cell is not None:
+                all_cells.append(rows.flipped(cell) if way else cell)
+            ends.append(end)
+        data = torch.cat(outputs, 1) if module.bidirectional else outputs[0]
+        cells = torch.cat(all_cells, 1) if all_cells else None
+        if module.dropout and layer < module.num_layers - 1:
+            data = nn.functional.dropout(data, module.dropout, module.training)
+    return data, ends, cells
+
+
+def lowered(tensor: Tensor) -> Tensor:
+    """Return the tensor in autocast's type where autocast is on, as torch's layers do."""
+    kind = tensor.device.type
+    if torch.is_autocast_enabled(kind) and tensor.dtype is not torch.float64:
+        return tensor.to(torch.get_autocast_dtype(kind))
+    return tensor
+
+
+def weights_of(module: nn.RNNBase, place: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return both weights of one layer and direction, and the sum of its two biases."""
+    w_ih, w_hh, *biases = (lowered(weight) for weight in module.all_weights[place])
+    return w_ih, w_hh, biases[0] + biases[1] if biases else None
+
+
+def check_share(name: str, share: float) -> None:
+    """Refuse what is no share of 1."""
+    if not 0 <= share < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {share}")
+
+
+def suffixes(module: nn.RNNBase) -> list[str]:
+    """Return the ends of torch's parameter names, one for each layer and direction."""
+    ways = ("", "_reverse") if module.bidirectional else ("",)
+    return [f"_l{layer}{way}" for layer in range(module.num_layers) for way in ways]
+
+
+def add_gains(module: nn.RNNBase, names: tuple[str, ...]) -> None:
+    """Register the scales and shifts of layer normalisation, in torch's manner of naming."""
+    like: Tensor = module.all_weights[0][0]
+    for suffix in suffixes(module):
+        for name in names:
+            size = module.hidden_size if name.endswith("_c") else like.shape[0]
+            start = like.new_ones(size) if name.startswith("gain_") else like.new_zeros(size)
+            module.register_parameter(name + suffix, nn.Parameter(start))
+
+
+def reset_gains(module: nn.RNNBase) -> None:
+    """Let normalisation start with scale 1 and shift 0."""
+    for name, parameter in module.named_parameters():
+        if name.startswith(("gain_", "shift_")):
+            nn.init.constant_(parameter, float(name.startswith("gain_")))
+
+
+def zoned(module: nn.Module, like: Tensor, share: float, size: int) -> Tensor | None:
+    """Return what part of the new state each row takes: drawn in training, expected otherwise."""
+    if not share:
+        return None
+    if module.training:
+        return torch.bernoulli(like.new_full((like.shape[0], size), 1 - share))
+    return like.new_full((1, 1), 1 - share)
+
+
+def dropped(module: nn.Module, state: Tensor, share: float) -> Tensor | None:
+    """Return the factors of each sequence's hidden state, the same at all steps."""
+    if not share or not module.training:
+        return None
+    return nn.functional.dropout(torch.ones_like(state), share)
+
+
+def gain(module: nn.Module, name: str) -> Tensor | None:
+    """Return a scale or shift where normalisation is on."""
+    found = getattr(module, name, None)
+    return None if found is None else lowered(found)
+
+
+class RNN(nn.RNN):
+    """`torch.nn.RNN` on the derivative of `lit_tasks.functional.recurrent.rnn`.
+
+    The positional and other named arguments are those of torch's layer.
+
+    Args:
+        implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
+            torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
+            elsewhere.
+        layer_norm: Normalise the input's and the state's part of the sum, each with a scale.
+        recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
+        zoneout: Share of the hidden features that keep their last value, drawn at each step.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        implementation: Implementation = "auto",
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        check_share("recurrent_dropout", recurrent_dropout)
+        check_share("zoneout", zoneout)
+        self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
+        self.regularised = bool(layer_norm or recurrent_dropout or zoneout)
+        self.implementation = checked(implementation, self.regularised)
+        if layer_norm:
+            add_gains(self, ("gain_ih", "gain_hh"))
+
+    def reset_parameters(self) -> None:
+        """Start as torch does, and with a normalisation that scales nothing."""
+        super().reset_parameters()
+        reset_gains(self)
+
+    def forward(  # type: ignore[override]
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        """Return all hidden states in the form of the input, and the last of each sequence.
+
+        Args:
+            input: ``(T, B, I)``, ``(B, T, I)`` with ``batch_first``, ``(T, I)`` for a single
+                sequence, or packed.
+            hx: Initial states, ``(layers * directions, B, H)``; zeros by default.
+            lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
+                zero beyond them.
+        """
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
+            return onnx_rnn(self, input, hx, lengths)
+        if handed_over(self, input, lengths) and lengths is None:
+            return super().forward(input, hx)
+        rows = rows_of(self, input, lengths)
+        single = isinstance(input, Tensor) and input.dim() == 2
+        h0 = lowered(initial(self, rows, hx, "hx", single))
+        if handed_over(self, input, lengths) and rows.batch_sizes.shape[0]:
+            some = int(rows.batch_sizes[0])
+            packed, h_n = super().forward(
+                PackedSequence(rows.data, rows.batch_sizes), h0[:, :some].contiguous()
+            )
+            data, ends = packed.data, list(torch.cat((h_n, h0[:, some:]), 1))
+            return form_of(self, input, rows, data), final(rows, ends, single)
+        data, found, _ = stacked(self, rows, lambda place, x: self._run(place, x, rows, h0[place]))
+        return form_of(self, input, rows, data), final(rows, [h for (h,) in found], single)
+
+    def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor) -> Direction:
+        """Run one layer in one direction."""
+        weights = weights_of(self, place)
+        if not self.regularised:
+            done = rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity)
+        else:
+            end = suffixes(self)[place]
+            options = Options(
+                gain_x=gain(self, "gain_ih" + end),
+                gain_h=gain(self, "gain_hh" + end),
+                mask=dropped(self, h0, self.recurrent_dropout),
+                update_h=zoned(self, x, self.zoneout, self.hidden_size),
+            )
+            done = regularised_rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity, options)
+        return done.output, (done.h_n,), None
+
+
+class LSTM(nn.LSTM):
+    """`torch.nn.LSTM` on the derivative of `lit_tasks.functional.recurrent.lstm`.
+
+    The positional and other named arguments are those of torch's layer; ``proj_size`` must be 0.
+
+    Args:
+        implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
+            torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and for a
+            rectangle without gradients on a CPU, and ours elsewhere, with the element-wise part
+            compiled where there is a compiler.
+        layer_norm: Normalise the input's and the state's part of the gates, each with a scale, and
+            the cell state before its tanh, with a scale and a shift.
+        recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
+        zoneout: Share of the hidden features that keep their last value, drawn at each step.
+        zoneout_cell: Share of the cell states that do.
+
+    Raises:
+        ValueError: When an argument is not supported or contradicts another.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        implementation: Implementation = "auto",
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        zoneout_cell: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if self.proj_size:
+            raise ValueError(f"proj_size must be 0, got {self.proj_size}")
+        check_share("recurrent_dropout", recurrent_dropout)
+        check_share("zoneout", zoneout)
+        check_share("zoneout_cell", zoneout_cell)
+        self.recurrent_dropout = recurrent_dropout
+        self.zoneout, self.zoneout_cell = zoneout, zoneout_cell
+        self.regularised = bool(layer_norm or recurrent_dropout or zoneout or zoneout_cell)
+        self.implementation = checked(implementation, self.regularised)
+        if layer_norm:
+            add_gains(self, ("gain_ih", "gain_hh", "gain_c", "shift_c"))
+
+    def reset_parameters(self) -> None:
+        """Start as torch does, and with a normalisation that changes nothing."""
+        super().reset_parameters()
+        reset_gains(self)
+
+    def forward(  # type: ignore[override]
+        self,
+        input: Tensor | PackedSequence,
+        hx: tuple[Tensor, Tensor] | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
+        """Return all hidden states in the form of the input, and the last of each sequence.
+
+        Args:
+            input: ``(T, B, I)``, ``(B, T, I)`` with ``batch_first``, ``(T, I)`` for a single
+                sequence, or packed.
+            hx: Initial hidden and cell states, each ``(layers * directions, B, H)``; zeros by
+                default.
+            lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
+                zero beyond them.
+        """
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
+            return onnx_lstm(self, input, hx, lengths)
+        hand_over = handed_over(self, input, lengths)
+        if hand_over and lengths is None:
+            return super().forward(input, hx)
+        output, states, _ = self._forward(input, hx, lengths, hand_over)
+        return output, states
+
+    def forward_with_cells(
+        self,
+        input: Tensor | PackedSequence,
+        hx: tuple[Tensor, Tensor] | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor], Tensor | PackedSequence]:
+        """Return what `forward` does, and all cell states of the last layer in the same form."""
+        output, states, cells = self._forward(input, hx, lengths, hand_over=False)
+        assert cells is not None
+        return output, states, cells
+
+    def _forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: tuple[Tensor, Tensor] | None,
+        lengths: Tensor | None,
+        hand_over: bool,
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor], Tensor | PackedSequence | None]:
+        rows = rows_of(self, input, lengths)
+        single = isinstance(input, Tensor) and input.dim() == 2
+        given = (None, None) if hx is None else hx
+        h0 = lowered(initial(self, rows, given[0], "hx[0]", single))
+        c0 = lowered(initial(self, rows, given[1], "hx[1]", single))
+        if hand_over and rows.batch_sizes.shape[0]:
+            some = int(rows.batch_sizes[0])
+            packed, (h_n, c_n) = super().forward(
+                PackedSequence(rows.data, rows.batch_sizes),
+                (h0[:, :some].contiguous(), c0[:, :some].contiguous()),
+            )
+            ends_h, ends_c = torch.cat((h_n, h0[:, some:]), 1), torch.cat((c_n, c0[:, some:]), 1)
+            states = final(rows, list(ends_h), single), final(rows, list(ends_c), single)
+            return form_of(self, input, rows, packed.data), states, None
+        data, ends, cells = stacked(
+            self, rows, lambda place, x: self._run(place, x, rows, h0[place], c0[place])
+        )
+        states = (
+            final(rows, [h for h, _ in ends], single),
+            final(rows, [c for _, c in ends], single),
+        )
+        all_cells = None if cells is None else form_of(self, input, rows, cells)
+        return form_of(self, input, rows, data), states, all_cells
+
+    def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor, c0: Tensor) -> Direction:
+        """Run one layer in one direction."""
+        weights = weights_of(self, place)
+        if not self.regularised:
+            done = lstm(x, h0, c0, *weights, rows.batch_sizes, self.implementation == "auto")
+        else:
+            end = suffixes(self)[place]
+            options = Options(
+                gain_x=gain(self, "gain_ih" + end),
+                gain_h=gain(self, "gain_hh" + end),
+                gain_c=gain(self, "gain_c" + end),
+                shift_c=gain(self, "shift_c" + end),
+                mask=dropped(self, h0, self.recurrent_dropout),
+                update_h=zoned(self, x, self.zoneout, self.hidden_size),
+                update_c=zoned(self, x, self.zoneout_cell, self.hidden_size),
+            )
+            done = regularised_lstm(x, h0, c0, *weights, rows.batch_sizes, options)
+        return done.output, (done.h_n, done.c_n), done.cells
+
+
+def checked(implementation: Implementation, regularised: bool) -> Implementation:
+    """Refuse to hand over to torch what torch cannot do."""
+    if implementation not in ("auto", "analytic", "torch"):
+        raise ValueError(
+            f"implementation must be 'auto', 'analytic' or 'torch', got {implementation!r}"
+        )
+    if implementation == "torch" and regularised:
+        raise ValueError(
+            "implementation must be 'auto' or 'analytic' with layer_norm, recurrent_dropout or "
+            "zoneout, which torch does not have, got 'torch'"
+        )
+    return implementation
+
+
+def handed_over(
+    module: "RNN | LSTM", input: Tensor | PackedSequence, lengths: Tensor | None
+) -> bool:
+    """Tell whether torch's own kernel is to run: when asked, or by itself where it is faster.
+
+    That is on a GPU, and for an LSTM on a rectangle from which no gradient is wanted: oneDNN's
+    kernel for the CPU is ahead of ours there, and nothing of ours is missed.
+    """
+    if module.implementation != "auto" or module.regularised or torch.compiler.is_compiling():
+        return module.implementation == "torch"
+    if isinstance(input, PackedSequence):
+        return input.data.device.type == "cuda"
+    plain = input.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+    idle = isinstance(module, LSTM) and plain and lengths is None and not torch.is_grad_enabled()
+    return input.device.type == "cuda" or (idle and input.device.type == "cpu")

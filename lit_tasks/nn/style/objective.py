@@ -1,0 +1,112 @@
+"""What a styled picture should be like: one number for an image, and its gradient."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lit_tasks.functional.style.losses import (
+    Moments,
+    blend,
+    content_loss,
+    gram_loss,
+    moments,
+    total_variation,
+    wasserstein_loss,
+)
+from lit_tasks.nn.style.features import StyleFeatures
+
+_STYLE_LOSSES = {"gram": gram_loss, "wasserstein": wasserstein_loss}
+
+
+class Targets(NamedTuple):
+    """What features should be, by layer.
+
+    Attributes:
+        content: The photograph's features.
+        style: The paintings' statistics.
+    """
+
+    content: dict[str, Tensor]
+    style: dict[str, Moments]
+
+
+def loss_names(content: Iterable[str], style: Iterable[str]) -> list[str]:
+    """Return what the parts of the loss are called, given the layers of content and style."""
+    named = [f"content_{layer}" for layer in content]
+    return [*named, *(f"style_{layer}" for layer in style), "variation"]
+
+
+class StyleObjective(nn.Module):
+    """The weighted sum of content, style and variation losses.
+
+    Args:
+        features: Returns features of a normalised picture at all layers named below.
+        content: Weight of each layer's content loss.
+        style: Weight of each layer's style loss.
+        variation: Weight of the total variation of the normalised picture.
+        style_loss: ``gram``, or ``wasserstein``.
+    """
+
+    def __init__(
+        self,
+        features: StyleFeatures,
+        content: Mapping[str, float],
+        style: Mapping[str, float],
+        variation: float = 0.0,
+        style_loss: Literal["gram", "wasserstein"] = "gram",
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.content, self.style, self.variation = dict(content), dict(style), variation
+        self.distance = _STYLE_LOSSES[style_loss]
+
+    @torch.no_grad()
+    def targets(
+        self,
+        content: Float[Tensor, "1 3 H W"],
+        styles: Sequence[Float[Tensor, "1 3 _ _"]],
+        shares: Sequence[float],
+    ) -> Targets:
+        """Return what a picture of this photograph in these styles should be like."""
+        seen = self.features(content)
+        painted = [self.features(style) for style in styles]
+        return Targets(
+            {layer: seen[layer].clone() for layer in self.content},
+            {
+                layer: blend([moments(features[layer]) for features in painted], list(shares))
+                for layer in self.style
+            },
+        )
+
+    def terms(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> list[Tensor]:
+        """Return the weighted losses of a normalised picture in the order of :func:`loss_names`."""
+        found = self.features(image)
+        losses = [
+            weight * content_loss(found[layer], targets.content[layer])
+            for layer, weight in self.content.items()
+        ]
+        losses += [
+            weight * self.distance(moments(found[layer]), targets.style[layer])
+            for layer, weight in self.style.items()
+        ]
+        losses.append(self.variation * total_variation(image))
+        return [loss.sum() for loss in losses]
+
+    @torch.no_grad()
+    def losses(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> Float[Tensor, " L"]:
+        """Return the weighted losses, without a gradient."""
+        return torch.stack(self.terms(image, targets))
+
+    def gradient(
+        self, image: Float[Tensor, "1 3 H W"], targets: Targets
+    ) -> tuple[Float[Tensor, " L"], Float[Tensor, "1 3 H W"]]:
+        """Return the losses, and the gradient of their sum with respect to the picture."""
+        with torch.enable_grad():
+            image = image.detach().requires_grad_()
+            losses = torch.stack(self.terms(image, targets))
+            [gradient] = torch.autograd.grad(losses.sum(), image)
+        # Channels last goes through the network; optimizers want the picture's own layout.
+        return losses.detach(), gradient.contiguous()

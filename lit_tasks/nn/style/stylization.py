@@ -1,0 +1,272 @@
+"""One picture in the making: its pixels, what they should become, and how far it is."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from lit_tasks.functional.style.color import colour_statistics, match_colours, with_luma
+from lit_tasks.nn.style.objective import StyleObjective, Targets
+
+Start = Literal["content", "matched", "noise", "style"]
+Colours = Literal["style", "luma", "match"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some steps of one kind.
+
+    Attributes:
+        steps: How many.
+        optimizer: Builds the optimizer; when left out, the one before goes on, and what it
+            remembers of every pixel grows with the picture.
+        scale: Size of the picture, as a share of its final size.
+        clamp: Before each step, the normalised picture is cut to between minus this and this;
+            not at all when left out.
+    """
+
+    steps: int
+    optimizer: Callable[[Iterable[Tensor]], Optimizer] | None = None
+    scale: float = 1.0
+    clamp: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps of a phase must be at least 1, got {self.steps}")
+        if not 0 < self.scale <= 1:
+            raise ValueError(f"scale must be above 0 and at most 1, got {self.scale}")
+        if self.clamp is not None and self.clamp <= 0:
+            raise ValueError(f"clamp must be above 0, got {self.clamp}")
+
+
+def check(schedule: Sequence[Phase]) -> None:
+    """Refuse phases that make no picture.
+
+    Raises:
+        ValueError: There are none, the first has no optimizer, or the last is not full size.
+    """
+    if not schedule:
+        raise ValueError("a schedule needs at least one phase")
+    if schedule[0].optimizer is None:
+        raise ValueError("the first phase of a schedule needs an optimizer")
+    if schedule[-1].scale != 1:
+        raise ValueError(f"the last phase must have scale 1, got {schedule[-1].scale}")
+
+
+class Stylization:
+    """The pixels of one picture, optimised phase after phase.
+
+    It is no module: its pixels belong to one process alone, and are nobody's parameters.
+
+    Args:
+        objective: What the picture should be like.
+        content: The photograph, whole numbers up to 255.
+        styles: The paintings, whole numbers up to 255.
+        shares: How much each painting counts.
+        schedule: What is done.
+        start: ``content``; ``matched``, the photograph with mean and covariance of the first
+            painting's colours, which has less of the way to go; ``noise``, every colour equally
+            likely; or ``style``, noise with the mean and covariance of the paintings' colours.
+        average: Decay of a running mean of the pixels, which is then the picture; 0 takes the
+            pixels themselves.
+        colours: ``style`` takes the paintings' colours; ``luma`` keeps the photograph's and takes
+            the picture's light and dark only; ``match`` gives the paintings the photograph's
+            colours before they are looked at.
+        seed: Of the noise.
+
+    Attributes:
+        done: Steps behind it.
+        trace: The losses of each step, before it.
+    """
+
+    def __init__(
+        self,
+        objective: StyleObjective,
+        content: UInt8[Tensor, "3 H W"],
+        styles: Sequence[UInt8[Tensor, "3 _ _"]],
+        shares: Sequence[float],
+        schedule: Sequence[Phase],
+        start: Start = "content",
+        average: float = 0.0,
+        colours: Colours = "style",
+        seed: int = 0,
+    ) -> None:
+        self.objective, self.shares, self.schedule = objective, list(shares), list(schedule)
+        self.content = content[None] / 255
+        self.styles = [style[None] / 255 for style in styles]
+        if colours == "match":
+            self.styles = [match_colours(s, self.content).clamp(0, 1) for s in self.styles]
+        self.average, self.colours = average, colours
+        self.done, self.trace = 0, list[Tensor]()
+        self._phase = -1
+        self._evaluated: tuple[Tensor, Tensor, Tensor] | None = None
+        self.pixels = self._begin(start, seed)
+        self.mean, self._weight = torch.zeros_like(self.pixels) if average else None, 0.0
+        self._enter(0)
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes in all."""
+        return sum(phase.steps for phase in self.schedule)
+
+    def step(self) -> Tensor:
+        """Make one step of the optimizer; return the losses before it."""
+        phase = self._phase_of(self.done)
+        if phase != self._phase:
+            self._enter(phase)
+        bound = self.schedule[phase].clamp
+        if bound is not None:
+            self.pixels.clamp_(-bound, bound)
+        first: list[Tensor] = []
+
+        def closure() -> float:
+            losses, gradient = self._losses()
+            first.append(losses)
+            self.pixels.grad = gradient
+            return float(losses.sum())
+
+        self.optimizer.step(closure)
+        self.trace.append(first[0])
+        self.done += 1
+        if self.mean is not None:
+            self.mean.lerp_(self.pixels, 1 - self.average)
+            self._weight = self.average * self._weight + 1 - self.average
+        return first[0]
+
+    def image(self) -> Float[Tensor, "1 3 H W"]:
+        """Return the normalised picture as it is now."""
+        if self.mean is None or not self._weight:
+            return self.pixels.clone()
+        return self.mean / self._weight
+
+    def picture(self) -> UInt8[Tensor, "3 H W"]:
+        """Return the picture as it is now, whole numbers up to 255, at its present size."""
+        colours = self.objective.features.denormalize(self.image())
+        if self.colours == "luma":
+            colours = with_luma(_resized(self.content, colours), colours)
+        return to_bytes(colours)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next step depends on, without network and targets."""
+        return {
+            "done": self.done,
+            "pixels": self.pixels.clone(),
+            "mean": None if self.mean is None else self.mean.clone(),
+            "weight": self._weight,
+            "trace": torch.stack(self.trace) if self.trace else torch.zeros(0),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`state_dict` was called."""
+        device = self.pixels.device
+        self.done = state["done"]
+        self._phase = -1
+        phase = self._phase_of(max(self.done - 1, 0))
+        self.pixels = state["pixels"].to(device).clone()
+        mean, self._weight = state["mean"], state["weight"]
+        self.mean = None if mean is None else mean.to(device).clone()
+        self._enter(phase)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.trace = list(state["trace"])
+
+    def _begin(self, start: Start, seed: int) -> Tensor:
+        draw = torch.Generator().manual_seed(seed)
+        device, shape = self.content.device, self.content.shape
+        if start == "content":
+            return self.objective.features.normalize(self.content).contiguous()
+        if start == "matched":
+            colours = match_colours(self.content, self.styles[0])
+            return self.objective.features.normalize(colours).contiguous()
+        if start == "noise":
+            colours = torch.rand(shape, generator=draw).to(device)
+        else:
+            noise = torch.randn(shape, generator=draw).to(device)
+            parts = [colour_statistics(style) for style in self.styles]
+            share = [part / sum(self.shares) for part in self.shares]
+            mean = sum((s * m for s, (m, _) in zip(share, parts, strict=True)), 0 * parts[0][0])
+            spread = sum((s * c for s, (_, c) in zip(share, parts, strict=True)), 0 * parts[0][1])
+            root = torch.linalg.cholesky(spread + 1e-6 * torch.eye(3, device=device))
+            colours = torch.einsum("dc,bchw->bdhw", root, noise) + mean.view(1, 3, 1, 1)
+        return self.objective.features.normalize(colours.clamp(0, 1)).contiguous()
+
+    def _phase_of(self, step: int) -> int:
+        ends = torch.tensor([phase.steps for phase in self.schedule]).cumsum(0)
+        return int((step >= ends).sum().clamp(max=len(ends) - 1))
+
+    def _enter(self, phase: int) -> None:
+        """Bring pixels, targets and optimizer to the size and kind of a phase."""
+        scale = self.schedule[phase].scale
+        if self._phase < 0 or scale != self.schedule[self._phase].scale:
+            self.targets = self._targets(scale)
+        size = [max(1, round(scale * side)) for side in self.content.shape[2:]]
+        before = self.pixels
+        self.pixels = _to_size(before, size).detach()
+        self.mean = None if self.mean is None else _to_size(self.mean, size)
+        made = max(n for n in range(phase + 1) if self.schedule[n].optimizer is not None)
+        make = self.schedule[made].optimizer
+        if self._phase < made or self._phase < 0:
+            assert make is not None
+            self.optimizer = make([self.pixels])
+        elif self.pixels is not before:
+            self._carry(before)
+        self._phase, self._evaluated = phase, None
+
+    def _carry(self, before: Tensor) -> None:
+        """Let the optimizer go on with the resized pixels and what it remembers of each."""
+        [group] = self.optimizer.param_groups
+        group["params"] = [self.pixels]
+        state = self.optimizer.state.pop(before, {})
+        self.optimizer.state[self.pixels] = {
+            key: _to_size(value, list(self.pixels.shape[2:]))
+            if isinstance(value, Tensor) and value.shape == before.shape
+            else value
+            for key, value in state.items()
+        }
+
+    def _targets(self, scale: float) -> Targets:
+        normalize = self.objective.features.normalize
+        content, *styles = (
+            normalize(_scaled(colours, scale)) for colours in (self.content, *self.styles)
+        )
+        return self.objective.targets(content, styles, self.shares)
+
+    def _losses(self) -> tuple[Tensor, Tensor]:
+        """Return losses and gradient; L-BFGS asks for those of its last point again."""
+        if self._evaluated is not None and torch.equal(self._evaluated[0], self.pixels):
+            return self._evaluated[1:]
+        losses, gradient = self.objective.gradient(self.pixels, self.targets)
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            self._evaluated = self.pixels.clone(), losses, gradient.clone()
+        return losses, gradient
+
+
+def to_bytes(colours: Float[Tensor, "1 3 H W"]) -> UInt8[Tensor, "3 H W"]:
+    """Return fractions up to 1 as whole numbers up to 255."""
+    return (colours[0].clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _scaled(colours: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return colours
+    size = [max(1, round(scale * side)) for side in colours.shape[2:]]
+    return F.interpolate(colours, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def _to_size(values: Tensor, size: list[int]) -> Tensor:
+    """Return values of pixels for another size; bilinear, so that none changes its sign."""
+    if list(values.shape[2:]) == size:
+        return values
+    return F.interpolate(values, size, mode="bilinear", align_corners=False)
+
+
+def _resized(colours: Tensor, like: Tensor) -> Tensor:
+    if colours.shape == like.shape:
+        return colours
+    size = list(like.shape[2:])
+    return F.interpolate(colours, size, mode="bilinear", antialias=True)

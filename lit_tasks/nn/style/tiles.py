@@ -1,0 +1,261 @@
+"""The same objective in parts: large pictures in little memory, with the exact gradient.
+
+A style loss is a function of sums over all positions. A first pass over the picture's parts adds
+those sums up, without gradients; the derivative of the loss with respect to them is a small matrix
+a layer. With it fixed, the loss is a sum over positions, whose gradient a second pass takes part by
+part. Each part is seen with a margin as wide as features reach, and starts at a multiple of the
+strides, so that its own features are those of the whole picture.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lit_tasks.functional.style.losses import Moments, blend, moments, total_variation
+from lit_tasks.nn.style.features import StyleFeatures
+from lit_tasks.nn.style.objective import StyleObjective, Targets
+
+
+class Reach(NamedTuple):
+    """What a feature at position ``p`` sees: pixels ``p * stride - before`` to ``... + after``."""
+
+    stride: int
+    before: int
+    after: int
+
+
+class Part(NamedTuple):
+    """One side of a part of a picture.
+
+    Attributes:
+        start: Where it starts, seen with its margin.
+        stop: Where it ends, seen with its margin.
+        first: First pixel of its own.
+        last: First pixel of the next part; ``None`` for the last one.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int | None
+
+    def own(self, stride: int) -> slice:
+        """Return which of the part's features at a stride are its own."""
+        end = None if self.last is None else -(-self.last // stride) - self.start // stride
+        return slice(-(-self.first // stride) - self.start // stride, end)
+
+
+class TiledStyleObjective(StyleObjective):
+    """:class:`~lit_tasks.nn.style.StyleObjective`, evaluated part by part.
+
+    Args:
+        features: Returns features of a normalised picture at all layers named below.
+        tile: Pixels a side of a part, without its margin.
+        options: What :class:`~lit_tasks.nn.style.StyleObjective` takes.
+    """
+
+    def __init__(self, features: StyleFeatures, *args: Any, tile: int, **options: Any) -> None:
+        super().__init__(features, *args, **options)
+        found = reaches(features)
+        self.reach = {layer: found[place] for layer, place in features.wanted.items()}
+        self.stride = max(reach.stride for reach in self.reach.values())
+        if tile < self.stride:
+            raise ValueError(f"tile must be at least {self.stride} pixels, got {tile}")
+        self.tile = tile // self.stride * self.stride
+
+    @torch.no_grad()
+    def targets(
+        self,
+        content: Float[Tensor, "1 3 H W"],
+        styles: Sequence[Float[Tensor, "1 3 _ _"]],
+        shares: Sequence[float],
+    ) -> Targets:
+        """Return what a picture of this photograph in these styles should be like."""
+        wanted: dict[str, list[list[Tensor]]] = {layer: [] for layer in self.content}
+        for row in self._parts(content.shape[2]):
+            for rows in wanted.values():
+                rows.append([])
+            for column in self._parts(content.shape[3]):
+                own = self._own(content, row, column)
+                for layer, rows in wanted.items():
+                    rows[-1].append(own[layer].clone())
+        whole = {
+            layer: torch.cat([torch.cat(row, dim=3) for row in rows], dim=2)
+            for layer, rows in wanted.items()
+        }
+        painted = [self._moments(style)[0] for style in styles]
+        return Targets(
+            whole,
+            {
+                layer: blend([parts[layer] for parts in painted], list(shares))
+                for layer in self.style
+            },
+        )
+
+    @torch.no_grad()
+    def losses(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> Float[Tensor, " L"]:
+        """Return the weighted losses of a normalised picture."""
+        found, _, content = self._statistics(image, targets)
+        style = [
+            weight * self.distance(found[layer], targets.style[layer]).sum()
+            for layer, weight in self.style.items()
+        ]
+        variation = self.variation * total_variation(image).sum()
+        return torch.stack([*content.values(), *style, variation])
+
+    def gradient(
+        self, image: Float[Tensor, "1 3 H W"], targets: Targets
+    ) -> tuple[Float[Tensor, " L"], Float[Tensor, "1 3 H W"]]:
+        """Return the losses, and the gradient of their sum with respect to the picture."""
+        image = image.detach()
+        found, sizes, content = self._statistics(image, targets)
+        style, pulls = {}, {}
+        for layer, weight in self.style.items():
+            leaves = Moments(*(value.requires_grad_() for value in found[layer]))
+            with torch.enable_grad():
+                style[layer] = weight * self.distance(leaves, targets.style[layer]).sum()
+                pulls[layer] = torch.autograd.grad(
+                    style[layer], leaves, allow_unused=True, materialize_grads=True
+                )
+        with torch.enable_grad():
+            whole = image.clone().requires_grad_()
+            variation = self.variation * total_variation(whole).sum()
+            [gradient] = torch.autograd.grad(variation, whole)
+        for row in self._parts(image.shape[2]):
+            for column in self._parts(image.shape[3]):
+                self._add(gradient, image, row, column, targets, pulls, sizes)
+        losses = [*content.values(), *(loss.detach() for loss in style.values())]
+        return torch.stack([*losses, variation.detach()]), gradient
+
+    def _add(
+        self,
+        gradient: Tensor,
+        image: Tensor,
+        row: Part,
+        column: Part,
+        targets: Targets,
+        pulls: dict[str, Any],
+        sizes: dict[str, int],
+    ) -> None:
+        """Add the gradient of a part's own features."""
+        rows, columns = slice(row.start, row.stop), slice(column.start, column.stop)
+        with torch.enable_grad():
+            crop = image[:, :, rows, columns].clone().requires_grad_()
+            own = self._own(crop, row, column, cropped=True)
+            total = crop.new_zeros(())
+            for layer, weight in self.content.items():
+                wanted = self._place(targets.content[layer], layer, row, column)
+                total = total + weight * (own[layer] - wanted).square().sum()
+            for layer in self.style:
+                if not own[layer].numel():
+                    continue
+                share = own[layer][0, 0].numel() / sizes[layer]
+                found = moments(own[layer])
+                for value, pull in zip(found, pulls[layer], strict=True):
+                    total = total + share * (value * pull).sum()
+            [part] = torch.autograd.grad(total, crop)
+        gradient[:, :, rows, columns] += part
+
+    def _statistics(
+        self, image: Tensor, targets: Targets
+    ) -> tuple[dict[str, Moments], dict[str, int], dict[str, Tensor]]:
+        """Return the whole picture's moments, their numbers of positions, and content losses."""
+        content = {layer: image.new_zeros(()) for layer in self.content}
+        found, sizes = self._moments(image, targets, content)
+        return found, sizes, {layer: self.content[layer] * loss for layer, loss in content.items()}
+
+    @torch.no_grad()
+    def _moments(
+        self,
+        image: Tensor,
+        targets: Targets | None = None,
+        content: dict[str, Tensor] | None = None,
+    ) -> tuple[dict[str, Moments], dict[str, int]]:
+        parts: dict[str, list[Moments]] = {layer: [] for layer in self.style}
+        counts: dict[str, list[int]] = {layer: [] for layer in self.style}
+        for row in self._parts(image.shape[2]):
+            for column in self._parts(image.shape[3]):
+                own = self._own(image, row, column)
+                for layer in self.style:
+                    if own[layer].numel():
+                        parts[layer].append(moments(own[layer]))
+                        counts[layer].append(own[layer][0, 0].numel())
+                for layer in content or {}:
+                    assert targets is not None
+                    assert content is not None
+                    wanted = self._place(targets.content[layer], layer, row, column)
+                    content[layer] += (own[layer] - wanted).square().sum()
+        found = {layer: blend(parts[layer], counts[layer]) for layer in self.style}
+        return found, {layer: sum(counts[layer]) for layer in self.style}
+
+    def _own(
+        self, image: Tensor, row: Part, column: Part, cropped: bool = False
+    ) -> dict[str, Tensor]:
+        """Return the features that belong to a part, by layer."""
+        if not cropped:
+            image = image[:, :, row.start : row.stop, column.start : column.stop]
+        found = self.features(image)
+        return {
+            layer: f[:, :, row.own(reach.stride), column.own(reach.stride)]
+            for layer, f in found.items()
+            for reach in (self.reach[layer],)
+        }
+
+    def _place(self, whole: Tensor, layer: str, row: Part, column: Part) -> Tensor:
+        """Return a part's own features out of those of the whole picture."""
+        stride = self.reach[layer].stride
+        rows, columns = (
+            slice(-(-part.first // stride), None if part.last is None else -(-part.last // stride))
+            for part in (row, column)
+        )
+        return whole[:, :, rows, columns]
+
+    def _parts(self, side: int) -> Iterator[Part]:
+        before = max(reach.before for reach in self.reach.values())
+        after = max(reach.after for reach in self.reach.values())
+        first = 0
+        while first < side:
+            last = first + self.tile
+            # What is left over would be too small for the network, or not worth a margin.
+            ends = last + max(self.features.least, self.tile // 4) >= side
+            start = max(0, (first - before) // self.stride * self.stride)
+            stop = side if ends else min(side, last + after + 1)
+            yield Part(start, stop, first, None if ends else last)
+            first = side if ends else last
+
+
+def reaches(features: StyleFeatures) -> list[Reach]:
+    """Return how far each step of a network reaches.
+
+    Raises:
+        ValueError: A step's borders depend on the picture's size.
+    """
+    stride, before, after = 1, 0, 0
+    found = []
+    for step in features.steps:
+        for kernel, by, padding in _windows(step):
+            before += padding * stride
+            after += (kernel - 1 - padding) * stride
+            stride *= by
+        found.append(Reach(stride, before, after))
+    return found
+
+
+def _windows(step: nn.Module) -> list[tuple[int, int, int]]:
+    """Return kernel, stride and padding of what a step slides over the picture."""
+    if isinstance(step, nn.ReLU):
+        return []
+    if type(step) is nn.Conv2d or isinstance(step, nn.MaxPool2d | nn.AvgPool2d):
+        return [(_one(step.kernel_size), _one(step.stride), _one(step.padding))]
+    if type(step).__name__ == "Fire":
+        return [(3, 1, 1)]  # the larger of its two branches
+    raise ValueError(
+        "tile works with squeezenet1_1, vgg16 and vgg19, whose borders do not depend on the size"
+    )
+
+
+def _one(size: Any) -> int:
+    return int(size[0] if isinstance(size, tuple) else size)

@@ -1,0 +1,272 @@
+"""Texts as features without regard to order: bag of words and mean of embeddings.
+
+An encoder takes a ragged batch (all words in one row, plus lengths) and returns one row a text. It
+may have ``initialize(words)``, called once before training with the word of each number; it returns
+a sentence to report. It may have ``make_head(num_outputs)`` when :class:`torch.nn.Linear` does not
+fit its features; such a head may have ``observe``, called once with all training texts.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lit_tasks.functional.ngrams import keep_tokens, with_ngrams
+from lit_tasks.nn.text.embeddings import WordVectors
+
+
+class Bag(NamedTuple):
+    """Which features each text has, ragged; a feature stands once in a text.
+
+    Attributes:
+        features: Feature numbers of all texts, one text after the other.
+        lengths: Features of each text.
+        gain: Factor that makes up for the features left out by dropout.
+    """
+
+    features: Int[Tensor, " N"]
+    lengths: Int[Tensor, " B"]
+    gain: float = 1.0
+
+
+class BagOfWords(nn.Module):
+    """The set of words (and runs of words) of a text: a row of zeros and ones, kept sparse.
+
+    Args:
+        num_embeddings: Words in the vocabulary.
+        ngrams: Longest run of words that is a feature; 1 is words alone.
+        buckets: Numbers that the runs share by hashing; needed for ``ngrams`` above 1.
+        naive_bayes: Scale every feature by its log-count ratio in the training texts, as NB-SVM
+            does (Wang and Manning, 2012); the value is their smoothing count, 0 does not scale.
+        dropout: Share of the features left out of each text while training.
+        normalize: Divide each row by the square root of its number of features, so that long
+            texts are not more certain than short ones.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        ngrams: int = 1,
+        buckets: int = 0,
+        naive_bayes: float = 0.0,
+        dropout: float = 0.0,
+        normalize: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_ngrams(ngrams, buckets)
+        self.num_embeddings, self.ngrams, self.buckets = num_embeddings, ngrams, buckets
+        self.naive_bayes, self.dropout, self.normalize = naive_bayes, dropout, normalize
+        self.out_features = num_embeddings + (buckets if ngrams > 1 else 0)
+
+    def forward(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Bag:
+        """Return the features of each text."""
+        features, lengths = with_ngrams(
+            tokens, lengths, self.ngrams, self.num_embeddings, self.buckets
+        )
+        features, lengths = _distinct(features, lengths, self.out_features)
+        gain = 1 / (1 - self.dropout) if self.training else 1.0
+        return Bag(*_drop(features, lengths, self.dropout, self.training), gain)
+
+    def make_head(self, num_outputs: int) -> "SparseLinear":
+        """Return the linear layer that takes these sparse rows."""
+        return SparseLinear(self.out_features, num_outputs, self.naive_bayes, self.normalize)
+
+
+class SparseLinear(nn.Module):
+    """:class:`torch.nn.Linear` on rows of zeros and ones that are given by their ones.
+
+    Args:
+        in_features: Number of features.
+        out_features: Number of outputs.
+        naive_bayes: Smoothing count of the factor of each feature (:func:`log_count_ratios`), which
+            :meth:`observe` sets; 0 for no factors.
+        normalize: Whether a row is divided by the square root of its number of ones.
+    """
+
+    scale: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        naive_bayes: float = 0.0,
+        normalize: bool = False,
+    ) -> None:
+        super().__init__()
+        self.naive_bayes, self.normalize = naive_bayes, normalize
+        # A linear model has no symmetry to break, and features never seen in training stay silent.
+        self.weight = nn.Parameter(torch.zeros(in_features, out_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        scale = torch.ones(in_features, out_features) if naive_bayes else None
+        self.register_buffer("scale", scale)
+
+    @torch.no_grad()
+    def observe(self, bags: Iterable[tuple[Bag, Int[Tensor, " B"]]], num_classes: int) -> None:
+        """Set the factors from all training texts and their classes."""
+        if self.scale is None:
+            return
+        width = len(self.scale)
+        counts = torch.zeros(num_classes * width)
+        for bag, label in bags:
+            place = label.repeat_interleave(bag.lengths) * width + bag.features
+            counts.index_add_(0, place, torch.ones(len(place)))
+        ratios = log_count_ratios(
+            counts.view(num_classes, width), self.naive_bayes, self.scale.shape[1]
+        )
+        self.scale.copy_(ratios)
+
+    def forward(self, bag: Bag) -> Float[Tensor, "B F"]:
+        """Return the sum of the weights of each text's features, and the bias."""
+        offsets = bag.lengths.cumsum(0) - bag.lengths
+        if self.scale is None:
+            total = F.embedding_bag(bag.features, self.weight, offsets, mode="sum")
+        else:
+            total = self._scaled_sum(bag.features, offsets, self.scale)
+        if self.normalize:
+            total = total / bag.lengths.clamp(min=1).sqrt().unsqueeze(1)
+        return total * bag.gain + self.bias
+
+    def _scaled_sum(
+        self, features: Int[Tensor, " N"], offsets: Int[Tensor, " B"], scale: Tensor
+    ) -> Float[Tensor, "B F"]:
+        # embedding_bag knows one factor for each feature, not one for each output.
+        columns = [
+            F.embedding_bag(
+                features,
+                self.weight[:, [k]] if self.weight.shape[1] > 1 else self.weight,
+                offsets,
+                mode="sum",
+                per_sample_weights=scale[features, k],
+            )
+            for k in range(self.weight.shape[1])
+        ]
+        return torch.cat(columns, dim=1)
+
+
+class MeanOfEmbeddings(nn.Module):
+    """The mean of a trained vector for every word (and run of words): fastText's features.
+
+    Args:
+        num_embeddings: Words in the vocabulary.
+        embedding_dim: Numbers of each vector.
+        ngrams: Longest run of words with a vector of its own; 1 is words alone.
+        buckets: Vectors that the runs share by hashing; needed for ``ngrams`` above 1.
+        distinct: Whether a word counts once in a text, however often it stands there.
+        word_dropout: Share of the words and runs left out of each text while training.
+        init_std: Standard deviation of the vectors before training.
+        sparse: Whether gradients hold the rows of a batch alone: much faster for large tables, with
+            an optimizer that knows them (``torch.optim.Adagrad``, ``torch.optim.SGD``).
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int = 100,
+        ngrams: int = 1,
+        buckets: int = 0,
+        distinct: bool = False,
+        word_dropout: float = 0.0,
+        init_std: float = 0.1,
+        sparse: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_ngrams(ngrams, buckets)
+        self.num_embeddings, self.ngrams, self.buckets = num_embeddings, ngrams, buckets
+        self.distinct, self.word_dropout = distinct, word_dropout
+        rows = num_embeddings + (buckets if ngrams > 1 else 0)
+        self.embedding = nn.EmbeddingBag(rows, embedding_dim, mode="mean", sparse=sparse)
+        nn.init.normal_(self.embedding.weight, std=init_std)
+        self.out_features = embedding_dim
+
+    def forward(
+        self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B F"]:
+        """Return the mean of each text, zeros for a text without words."""
+        features, lengths = with_ngrams(
+            tokens, lengths, self.ngrams, self.num_embeddings, self.buckets
+        )
+        if self.distinct:
+            features, lengths = _distinct(features, lengths, self.embedding.num_embeddings)
+        features, lengths = _drop(features, lengths, self.word_dropout, self.training)
+        mean: Tensor = self.embedding(features, lengths.cumsum(0) - lengths)
+        return mean
+
+
+class MeanOfWordVectors(nn.Module):
+    """The mean of pretrained word vectors, frozen or tuned, with trained ones beside them if asked.
+
+    Args:
+        num_embeddings: Words in the vocabulary.
+        vectors: ``glove-6b-50d``, or a GloVe text file or zip, or a ``.vec`` file.
+        embedding_dim: Numbers of each pretrained vector.
+        tune: Whether the pretrained vectors are trained further.
+        trained_dim: Numbers of a second vector, trained from scratch, beside the pretrained one.
+        word_dropout: Share of the words left out of each text while training.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        vectors: str = "glove-6b-50d",
+        embedding_dim: int = 50,
+        tune: bool = False,
+        trained_dim: int = 0,
+        word_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.word_vectors = WordVectors(num_embeddings, embedding_dim, vectors, tune, trained_dim)
+        self.word_dropout = word_dropout
+        self.out_features = self.word_vectors.out_features
+
+    def initialize(self, words: Sequence[str]) -> str:
+        """Load the pretrained vectors of ``words`` and return how many there are."""
+        return self.word_vectors.initialize(words)
+
+    def forward(
+        self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B F"]:
+        """Return the mean of each text, zeros for a text without words."""
+        return self.word_vectors.mean(*_drop(tokens, lengths, self.word_dropout, self.training))
+
+
+def log_count_ratios(
+    counts: Float[Tensor, "C F"], smoothing: float, num_outputs: int
+) -> Float[Tensor, "F O"]:
+    """Return the log ratio of each feature's frequency in a class to that in the other classes.
+
+    ``counts`` are the texts of each class that have the feature. One output compares the second of
+    two classes with the first. Source: Wang and Manning (2012), equation 1.
+    """
+    smoothed = counts + smoothing
+    classes = smoothed[1:] if num_outputs == 1 else smoothed
+    others = smoothed.sum(0) - classes
+    ratio = (classes / classes.sum(1, keepdim=True)) / (others / others.sum(1, keepdim=True))
+    return ratio.log().T.contiguous()
+
+
+def _check_ngrams(ngrams: int, buckets: int) -> None:
+    if ngrams < 1:
+        raise ValueError(f"ngrams must be at least 1, got {ngrams}")
+    if ngrams > 1 and buckets < 1:
+        raise ValueError(f"ngrams {ngrams} needs buckets to hash runs of words into, got {buckets}")
+
+
+def _distinct(
+    features: Int[Tensor, " N"], lengths: Int[Tensor, " B"], num_features: int
+) -> tuple[Int[Tensor, " M"], Int[Tensor, " B"]]:
+    """Keep each feature once in a text."""
+    text = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
+    key = torch.unique(text * num_features + features)
+    count = torch.bincount(key.div(num_features, rounding_mode="floor"), minlength=len(lengths))
+    return key % num_features, count
+
+
+def _drop(
+    tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"], share: float, training: bool
+) -> tuple[Int[Tensor, " M"], Int[Tensor, " B"]]:
+    if not training or share == 0:
+        return tokens, lengths
+    return keep_tokens(tokens, lengths, torch.rand(len(tokens), device=tokens.device) >= share)

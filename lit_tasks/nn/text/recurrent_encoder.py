@@ -1,0 +1,142 @@
+"""Texts as features that follow the order of words: word vectors, a recurrent layer, pooling.
+
+Nothing is padded: words are put in packed order, and pooling reads the packed states in place.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from lit_tasks.functional.ngrams import keep_tokens
+from lit_tasks.functional.recurrent.packing import pack_ragged
+from lit_tasks.nn.recurrent.cells import open_forget_gates
+from lit_tasks.nn.recurrent.layers import LSTM, RNN
+from lit_tasks.nn.text.embeddings import WordVectors
+
+Pooling = Literal["last", "mean", "max", "concat", "attention"]
+
+
+class RecurrentEncoder(nn.Module):
+    """Word vectors through an RNN or LSTM, pooled to one row for each text.
+
+    Args:
+        num_embeddings: Words in the vocabulary.
+        cell: The recurrent layer, :class:`lit_tasks.nn.recurrent.LSTM` or ``RNN``.
+        vectors: Pretrained word vectors (``glove-6b-50d``, a GloVe text file or zip, a ``.vec``
+            file); ``None`` trains vectors from scratch.
+        embedding_dim: Numbers of each (pretrained) vector.
+        tune: Whether the pretrained vectors are trained further.
+        trained_dim: Numbers of a second vector, trained from scratch, beside the pretrained one.
+        hidden_size: Features of the state, in each direction.
+        num_layers: Layers on top of each other.
+        bidirectional: Whether a second layer reads each text from its end.
+        pooling: ``last`` state, ``mean`` or ``max`` over the words, all three (``concat``), or a
+            mean weighted by learned ``attention``.
+        word_dropout: Share of the words left out of each text while training.
+        embedding_dropout: Share of the numbers of the word vectors set to zero while training.
+        dropout: The same between layers.
+        recurrent_dropout: Share of the hidden features that a text does without, at all words.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        cell: Literal["lstm", "rnn"] = "lstm",
+        vectors: str | None = "glove-6b-50d",
+        embedding_dim: int = 50,
+        tune: bool = True,
+        trained_dim: int = 0,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        pooling: Pooling = "last",
+        word_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.word_vectors = WordVectors(num_embeddings, embedding_dim, vectors, tune, trained_dim)
+        layer: Callable[..., LSTM | RNN] = LSTM if cell == "lstm" else RNN
+        self.recurrent = layer(
+            self.word_vectors.out_features,
+            hidden_size,
+            num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+        )
+        if isinstance(self.recurrent, LSTM):
+            open_forget_gates(self.recurrent)
+        self.word_dropout = word_dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout)
+        self.pooling = pooling
+        features = hidden_size * (2 if bidirectional else 1)
+        self.attention = nn.Linear(features, 1) if pooling == "attention" else None
+        self.out_features = features * (3 if pooling == "concat" else 1)
+
+    def initialize(self, words: Sequence[str]) -> str:
+        """Load the pretrained vectors of ``words`` and return how many there are."""
+        return self.word_vectors.initialize(words)
+
+    def forward(
+        self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B F"]:
+        """Return the pooled states of each text, zeros for a text without words."""
+        if self.training and self.word_dropout:
+            keep = torch.rand(len(tokens), device=tokens.device) >= self.word_dropout
+            tokens, lengths = keep_tokens(tokens, lengths, keep)
+        if not len(tokens):
+            return self.word_vectors.tables[0].new_zeros(len(lengths), self.out_features)
+        place = torch.arange(len(tokens), device=tokens.device)
+        packed = pack_ragged(torch.stack((tokens, place), dim=1), lengths)
+        vectors = self.embedding_dropout(self.word_vectors(packed.data[:, 0]))
+        output, state = self.recurrent(packed._replace(data=vectors))
+        rows = torch.empty_like(place)
+        rows[packed.data[:, 1]] = place  # the packed row of each word
+        last = state[0] if isinstance(state, tuple) else state
+        return self._pool(output, rows, lengths, last)
+
+    def _pool(
+        self,
+        output: PackedSequence,
+        rows: Int[Tensor, " N"],
+        lengths: Int[Tensor, " B"],
+        state: Float[Tensor, "L B H"],
+    ) -> Float[Tensor, "B F"]:
+        directions = 2 if self.recurrent.bidirectional else 1
+        last = torch.cat(tuple(state[-directions:]), dim=1)
+        offsets = lengths.cumsum(0) - lengths
+        if self.pooling == "last":
+            return last
+        if self.pooling == "attention":
+            assert self.attention is not None
+            weights = softmax_by_text(self.attention(output.data)[rows, 0], lengths)
+            return F.embedding_bag(
+                rows, output.data, offsets, mode="sum", per_sample_weights=weights
+            )
+        # embedding_bag reads each text's rows where they are and gives zeros to an empty text.
+        mean = F.embedding_bag(rows, output.data, offsets, mode="mean")
+        if self.pooling == "mean":
+            return mean
+        largest = F.embedding_bag(rows, output.data, offsets, mode="max")
+        if self.pooling == "max":
+            return largest
+        return torch.cat((last, mean, largest), dim=1)
+
+
+def softmax_by_text(scores: Float[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, " N"]:
+    """Return the softmax over each text's own scores, one text after the other."""
+    text = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
+    offsets = lengths.cumsum(0) - lengths
+    place = torch.arange(len(scores), device=scores.device)
+    with torch.no_grad():
+        largest = F.embedding_bag(place, scores.unsqueeze(1), offsets, mode="max")[:, 0]
+    weights = (scores - largest[text]).exp()
+    totals = torch.zeros_like(largest).index_add(0, text, weights)
+    return weights / totals[text]

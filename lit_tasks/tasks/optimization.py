@@ -1,0 +1,135 @@
+"""Learning rates over a run: a scheduler of one's own, or a rise and a fall until the last step."""
+
+from collections.abc import Callable
+from math import cos, isfinite, pi
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
+from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lit_tasks.nn.image.finetuning import Finetuning
+
+Decay = Literal["constant", "linear", "cosine"]
+Rate = Callable[[int, int, int, Decay], float]
+"""Share of the learning rate at a step, given the steps of the warm-up and of the whole run."""
+
+
+def check_schedule(
+    lr_scheduler: LRSchedulerCallable | None, decay: Decay, warm_up: float = 0.0
+) -> None:
+    """Refuse a scheduler beside a rise or a fall, and a rise that is no share of the run.
+
+    Raises:
+        ValueError: Two things set the learning rate, or ``warm_up`` is out of its range.
+    """
+    if not 0 <= warm_up <= 1:
+        raise ValueError(f"warm_up must be from 0 to 1, got {warm_up}")
+    others = [f"decay '{decay}'"] if decay != "constant" else []
+    others += [f"warm_up {warm_up}"] if warm_up else []
+    if lr_scheduler is not None and others:
+        raise ValueError(
+            f"lr_scheduler and {' and '.join(others)} set the same learning rate: leave"
+            f" lr_scheduler out, or {' and '.join(name.split()[0] for name in others)}"
+        )
+
+
+def learning_rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
+    """Return the share of the learning rate at a step: a linear rise, then ``decay`` to zero."""
+    if step < warm_up:
+        return (step + 1) / (warm_up + 1)
+    done = min(1.0, (step - warm_up) / max(1, total - warm_up))
+    return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + cos(pi * done))}[decay]
+
+
+def in_two_phases(share: float, factor: float) -> Rate:
+    """Return a course in which each of two phases falls to zero.
+
+    Args:
+        share: Of all steps, those of the first phase.
+        factor: What the learning rate is multiplied by in the second.
+    """
+
+    def rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
+        first = min(total, round(total * share))
+        if step < first:
+            return learning_rate(step, warm_up, first, decay)
+        return factor * learning_rate(step - first, 0, total - first, decay)
+
+    return rate
+
+
+def scheduled(
+    trainer: Trainer,
+    optimizer: Optimizer,
+    lr_scheduler: LRSchedulerCallable | None,
+    decay: Decay,
+    warm_up: float = 0.0,
+    rate: Rate = learning_rate,
+) -> OptimizerLRScheduler:
+    """Return an optimizer with what changes its learning rate.
+
+    Args:
+        trainer: Knows how long the run is.
+        optimizer: The optimizer.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        decay: How the learning rate falls over all steps.
+        warm_up: Share of all steps in which it rises.
+        rate: Its course.
+
+    Raises:
+        ValueError: The run has no known length, and the course needs one; or weights are to be
+            averaged that were copied before the task built its model.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+        raise ValueError(
+            "StochasticWeightAveraging averages a copy made before the model is built, which is"
+            " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
+        )
+    if lr_scheduler is not None:
+        return {"optimizer": optimizer, "lr_scheduler": lr_scheduler(optimizer)}
+    if decay == "constant" and not warm_up and rate is learning_rate:
+        return optimizer
+    steps = _total_steps(trainer)
+    rise = int(warm_up * steps)
+    schedule = LambdaLR(optimizer, lambda step: rate(step, rise, steps, decay))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _total_steps(trainer: Trainer) -> int:
+    steps = trainer.estimated_stepping_batches
+    if not isfinite(steps) or steps < 0:  # Lightning says -1 where max_steps is left out
+        raise ValueError(
+            "the learning rate falls until the last step, and a stream has no known length: set "
+            "trainer.max_steps, or model.decay to constant without warm_up"
+        )
+    return max(1, int(steps))
+
+
+def train_stages(task: LightningModule, backbone: Any, tuning: Finetuning | None) -> None:
+    """Train the stages of the current epoch and freeze the others; all of them without ``tuning``.
+
+    DDP reduces the gradients of what needed them when it was built, so it is built again where the
+    choice changes.
+    """
+    trained = 0
+    if tuning is not None:
+        trained = tuning.trained_stages(task.trainer.current_epoch, len(backbone.stages()))
+    changed = backbone.freeze(trained, tuning is not None and tuning.statistics)
+    strategy = task.trainer.strategy
+    if changed and isinstance(strategy.model, nn.parallel.DistributedDataParallel):
+        strategy.model = strategy._setup_model(task)
+
+
+def shows_step(task: LightningModule) -> bool:
+    """Return whether the trainer logs the step that is being made.
+
+    Each ``self.log`` costs more than a step of a small model, so a task logs in these steps only.
+    """
+    every: int = task.trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return bool(every) and (task.global_step + 1) % every == 0

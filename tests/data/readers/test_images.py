@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lit_tasks.data.readers.images import PictureFiles, files_below, in_colour, read_picture
+
+
+def ramp() -> np.ndarray:
+    return np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
+
+
+def test_every_mode_becomes_red_green_and_blue() -> None:
+    colours = Image.fromarray(ramp())
+    for mode in ("RGB", "CMYK", "YCbCr", "HSV", "P", "L", "1", "LA", "RGBA"):
+        assert in_colour(colours.convert(mode)).mode == "RGB", mode
+    assert np.array_equal(np.asarray(in_colour(colours.convert("RGBA"))), ramp())
+
+
+def test_sixteen_bits_become_eight_without_clipping() -> None:
+    values = (np.arange(16, dtype=np.uint16).reshape(4, 4) * 4369).astype(np.uint16)  # to 65535
+    found = np.asarray(in_colour(Image.fromarray(values)))[:, :, 0]
+    assert np.array_equal(found, np.arange(16).reshape(4, 4) * 17)
+
+
+def test_what_is_transparent_becomes_white() -> None:
+    clear = Image.new("RGBA", (2, 2), (200, 10, 10, 0))
+    assert np.asarray(in_colour(clear)).min() == 255
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    picture, exif = Image.new("RGB", (8, 4)), Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_picture(tmp_path / "turned.jpg").size == (4, 8)
+
+
+def test_a_large_photograph_is_decoded_smaller_but_large_enough(tmp_path: Path) -> None:
+    Image.new("RGB", (1600, 1200)).save(tmp_path / "large.jpg")
+    assert read_picture(tmp_path / "large.jpg", least=100).size == (400, 300)
+    assert read_picture(tmp_path / "large.jpg").size == (1600, 1200)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.jpg is no picture .*unknown format"):
+        read_picture(tmp_path / "text.jpg")
+    Image.fromarray(np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)).save(
+        tmp_path / "cut.jpg"
+    )
+    whole = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"cut\.jpg is no picture .*truncated"):
+        read_picture(tmp_path / "cut.jpg")
+    with pytest.raises(FileNotFoundError, match=r"there is no picture .*nothing\.jpg"):
+        read_picture(tmp_path / "nothing.jpg")
+
+
+def test_a_folder_is_searched_for_pictures_only(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a/c.png", ".hidden.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert [path.name for path in files_below(tmp_path)] == ["c.png", "b.JPG"]
+    with pytest.raises(FileNotFoundError, match=r"nothing is not there"):
+        files_below(tmp_path / "nothing")
+
+
+def test_pictures_are_told_apart_by_content_and_order(tmp_path: Path) -> None:
+    for name, colour in (("a", "red"), ("b", "blue"), ("c", "red")):
+        Image.new("RGB", (4, 4), colour).save(tmp_path / f"{name}.png")
+    a, b, c = (tmp_path / f"{name}.png" for name in "abc")
+    assert PictureFiles([a, b]).digest() == PictureFiles([c, b]).digest()
+    assert PictureFiles([a, b]).digest() != PictureFiles([b, a]).digest()

@@ -1,0 +1,261 @@
+"""The formulas against torch's derivatives, the sequence against the step, fast against plain."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_tasks.functional.recurrent import fused, lstm, rnn
+from lit_tasks.functional.recurrent.cells import lstm_cell, rnn_relu_cell, rnn_tanh_cell
+from lit_tasks.functional.recurrent.lstm_autograd import lstm as lstm_sequence
+from lit_tasks.functional.recurrent.packing import blocks, pack_ragged
+from lit_tasks.functional.recurrent.regularized import Options
+from lit_tasks.functional.recurrent.regularized_autograd import regularised_lstm, regularised_rnn
+from lit_tasks.functional.recurrent.rnn_autograd import rnn as rnn_sequence
+
+SIZES = torch.tensor([3, 2, 2])
+
+
+def leaf(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return (torch.randn(*shape, dtype=dtype) * 0.7).requires_grad_()
+
+
+def lstm_inputs(hidden: int = 3, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    """Return seven rows in three steps, and a fourth sequence without any."""
+    torch.manual_seed(0)
+    shapes = [
+        (7, 2),
+        (4, hidden),
+        (4, hidden),
+        (4 * hidden, 2),
+        (4 * hidden, hidden),
+        (4 * hidden,),
+    ]
+    return [leaf(*shape, dtype=dtype) for shape in shapes]
+
+
+def rnn_inputs() -> list[Tensor]:
+    torch.manual_seed(0)
+    return [leaf(7, 2), leaf(4, 3), leaf(3, 2), leaf(3, 3), leaf(3)]
+
+
+def test_lstm_sequence_has_first_and_second_derivatives() -> None:
+    def function(*given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(lstm_sequence(*given, SIZES))
+
+    assert torch.autograd.gradcheck(function, lstm_inputs())
+    assert torch.autograd.gradgradcheck(lambda *given: function(*given)[:4], lstm_inputs())
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_rnn_sequence_has_first_and_second_derivatives(nonlinearity: Any) -> None:
+    def function(*given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(rnn_sequence(*given, SIZES, nonlinearity))
+
+    assert torch.autograd.gradcheck(function, rnn_inputs())
+    assert torch.autograd.gradgradcheck(function, rnn_inputs())
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "gates"),
+    [
+        (lstm_cell, torch.lstm_cell, 4),
+        (rnn_tanh_cell, torch.rnn_tanh_cell, 1),
+        (rnn_relu_cell, torch.rnn_relu_cell, 1),
+    ],
+)
+def test_cells_take_torchs_arguments_and_have_second_derivatives(
+    ours: Any, theirs: Any, gates: int
+) -> None:
+    torch.manual_seed(0)
+    x, h, c = leaf(2, 2), leaf(2, 3), leaf(2, 3)
+    weights = [leaf(gates * 3, 2), leaf(gates * 3, 3), leaf(gates * 3), leaf(gates * 3)]
+
+    def call(cell: Any) -> Any:
+        return lambda x, h, c, *rest: cell(x, (h, c) if gates == 4 else h, *rest)
+
+    inputs = [x, h, c, *weights]
+    torch.testing.assert_close(call(ours)(*inputs), call(theirs)(*inputs))
+    assert torch.autograd.gradcheck(call(ours), inputs)
+    assert torch.autograd.gradgradcheck(call(ours), inputs)
+
+
+def test_lstm_sequence_equals_its_step_in_a_loop() -> None:
+    x, h0, c0, w_ih, w_hh, bias = (tensor.detach() for tensor in lstm_inputs())
+    found = lstm.lstm_forward(x, h0, c0, w_ih, w_hh, bias, SIZES)
+    h, c, start = h0, c0, 0
+    for size in SIZES.tolist():
+        rows = slice(start, start + size)
+        start += size
+        h, c, gates = lstm.lstm_cell_forward(
+            x[rows] @ w_ih.t() + h[:size] @ w_hh.t() + bias, c[:size]
+        )
+        torch.testing.assert_close(
+            (found.output[rows], found.cells[rows], found.gates[rows]), (h, c, gates)
+        )
+
+
+@pytest.mark.parametrize("rows", [1, 3, 1000])
+def test_both_backward_passes_of_the_lstm_agree(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lstm, "GRAD_ROWS", rows)
+    monkeypatch.setattr(lstm, "KEPT_ROWS", rows)
+    x, h0, c0, w_ih, w_hh, bias = (tensor.detach() for tensor in lstm_inputs())
+    done = lstm.lstm_forward(x, h0, c0, w_ih, w_hh, bias, SIZES)
+    grads = [
+        torch.randn_like(done.output),
+        torch.randn_like(h0),
+        torch.randn_like(c0),
+        torch.randn_like(done.cells),
+    ]
+    saved = (x, h0, c0, w_ih, w_hh, done.output, done.cells, done.gates, SIZES)
+    fast = lstm.lstm_backward(*grads, *saved)
+    torch.testing.assert_close(fast, lstm.lstm_backward_by_steps(*grads, None, *saved))
+    fast = lstm.lstm_backward(None, grads[1], None, None, *saved)
+    plain = lstm.lstm_backward_by_steps(None, grads[1], None, None, None, *saved)
+    torch.testing.assert_close(fast, plain)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_both_backward_passes_of_the_rnn_agree(nonlinearity: Any) -> None:
+    x, h0, w_ih, w_hh, bias = (tensor.detach() for tensor in rnn_inputs())
+    done = rnn.rnn_forward(x, h0, w_ih, w_hh, bias, SIZES, nonlinearity)
+    given = (
+        torch.randn_like(done.output),
+        torch.randn_like(h0),
+        x,
+        h0,
+        w_ih,
+        w_hh,
+        done.output,
+        SIZES,
+    )
+    fast = rnn.rnn_backward(*given, nonlinearity)
+    torch.testing.assert_close(fast, rnn.rnn_backward_by_steps(*given, nonlinearity))
+
+
+def test_gates_are_kept_only_for_the_derivative() -> None:
+    inputs = [tensor.detach() for tensor in lstm_inputs()]
+    kept, lost = (lstm.lstm_forward(*inputs, SIZES, keep=keep) for keep in (True, False))
+    torch.testing.assert_close(lost[:4], kept[:4])
+    assert kept.gates.shape == (7, 12)
+    assert lost.gates.shape == (0, 12)
+
+
+@pytest.mark.skipif(fused.library() is None, reason="no C compiler here")
+@pytest.mark.parametrize("hidden", [1, 3, 16, 37])
+def test_the_compiled_step_equals_the_plain_one(hidden: int) -> None:
+    inputs = [tensor.detach() for tensor in lstm_inputs(hidden, torch.float32)]
+    plain, quick = (lstm.lstm_forward(*inputs, SIZES, fused=use) for use in (False, True))
+    torch.testing.assert_close(quick, plain, rtol=1e-6, atol=1e-6)
+    grads = [
+        torch.randn_like(plain.output),
+        None,
+        torch.randn_like(inputs[2]),
+        torch.randn_like(plain.cells),
+    ]
+    saved = (*inputs[:5], plain.output, plain.cells, plain.gates, SIZES)
+    expected, found = (lstm.lstm_backward(*grads, *saved, fused=use) for use in (False, True))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(fused.library() is None, reason="no C compiler here")
+def test_the_compiled_activations_are_exact_near_zero_and_far_from_it() -> None:
+    far = torch.tensor([0.0, -0.0, 1e-30, -1e-8, 1e-4, 0.624, 0.626, 5, -9, 50, -100, 1e4, -1e4])
+    values = torch.cat((far, torch.tensor([float("inf"), -float("inf"), float("nan")])))
+    zero, big = torch.zeros_like(values), torch.full_like(values, 100.0)
+    z = torch.cat((big, zero, values, values))[None]  # input gate 1, forget gate 1/2
+    c_next, h = torch.empty(1, len(values)), torch.empty(1, len(values))
+    fused.lstm_forward_step(z, None, torch.zeros(1, len(values)), c_next, h)
+    torch.testing.assert_close(c_next[0], values.tanh(), rtol=3e-7, atol=0, equal_nan=True)
+    torch.testing.assert_close(
+        z[0, -len(values) :], values.sigmoid(), rtol=3e-7, atol=1e-37, equal_nan=True
+    )
+
+
+def test_without_a_compiler_the_plain_step_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [tensor.detach() for tensor in lstm_inputs(dtype=torch.float32)]
+    expected = lstm.lstm_forward(*inputs, SIZES)
+    monkeypatch.setenv("LIT_TASKS_FUSED", "0")
+    fused.library.cache_clear()
+    try:
+        assert fused.library() is None
+        torch.testing.assert_close(lstm.lstm_forward(*inputs, SIZES, fused=True), expected)
+    finally:
+        fused.library.cache_clear()
+
+
+def options(gates: int, norm: bool, mask: bool, zone: str) -> Options:
+    torch.manual_seed(1)
+    gains = [leaf(gates * 2), leaf(gates * 2)] if norm else [None, None]
+    cell = [leaf(2), leaf(2)] if norm and gates == 4 else [None, None]
+    update: list[Tensor | None] = [None, None]
+    if zone == "drawn":
+        update = [(torch.rand(7, 2) > 0.3).double() for _ in range(2)]
+    if zone == "expected":
+        update = [torch.full((1, 1), 0.7).double() for _ in range(2)]
+    kept = (torch.rand(4, 2) > 0.5).double() * 2 if mask else None
+    return Options(*gains, *cell, kept, update[0], update[1] if gates == 4 else None)
+
+
+@pytest.mark.parametrize(
+    ("norm", "mask", "zone"),
+    [(True, False, ""), (False, True, ""), (False, False, "drawn"), (True, True, "expected")],
+)
+@pytest.mark.parametrize("gates", [1, 4])
+def test_each_option_beyond_torch_has_both_derivatives(
+    gates: int, norm: bool, mask: bool, zone: str
+) -> None:
+    chosen = options(gates, norm, mask, zone)
+    names = [name for name in chosen._fields[:4] if getattr(chosen, name) is not None]
+    states = [leaf(4, 2) for _ in range(2 if gates == 4 else 1)]
+    inputs = [leaf(7, 1), *states, leaf(gates * 2, 1), leaf(gates * 2, 2), leaf(gates * 2)]
+
+    def function(*given: Tensor) -> tuple[Tensor, ...]:
+        plain, scales = given[: len(inputs)], given[len(inputs) :]
+        used = chosen._replace(**dict(zip(names, scales, strict=True)))
+        if gates == 4:
+            return tuple(regularised_lstm(*plain, SIZES, used)[:4])
+        return tuple(regularised_rnn(*plain, SIZES, "tanh", used))
+
+    given = [*inputs, *(getattr(chosen, name) for name in names)]
+    assert torch.autograd.gradcheck(function, given)
+    assert torch.autograd.gradgradcheck(function, given)
+
+
+def test_switched_off_options_change_nothing() -> None:
+    inputs = lstm_inputs()
+    torch.testing.assert_close(
+        regularised_lstm(*inputs, SIZES, Options()), lstm_sequence(*inputs, SIZES)
+    )
+    inputs = rnn_inputs()
+    torch.testing.assert_close(
+        regularised_rnn(*inputs, SIZES, "relu", Options()), rnn_sequence(*inputs, SIZES, "relu")
+    )
+
+
+def test_blocks_cover_all_steps_in_order() -> None:
+    sizes = [5, 5, 4, 2, 2, 2, 1]
+    for rows in (1, 4, 6, 100):
+        found = blocks(sizes, rows)
+        assert list(itertools.chain(*(block.sizes for block in found))) == sizes
+        assert [block.start for block in found] == [
+            sum(block.total for block in found[:place]) for place in range(len(found))
+        ]
+
+
+def test_a_ragged_batch_can_be_embedded_packed_and_run() -> None:
+    words, lengths = torch.tensor([4, 1, 2, 2, 0, 3]), torch.tensor([2, 0, 4])
+    packed = pack_ragged(words, lengths)
+    table = torch.randn(5, 2).double()
+    _, h0, c0, *weights = lstm_inputs()
+    done = lstm_sequence(table[packed.data], h0[:3], c0[:3], *weights, packed.batch_sizes)
+    order = packed.sorted_indices
+    assert order is not None
+    for place, text in enumerate(order.tolist()):
+        own = words.split(lengths.tolist())[text]
+        ones = torch.ones(len(own), dtype=torch.int64)
+        state = h0[place : place + 1], c0[place : place + 1]
+        alone = lstm_sequence(table[own], *state, *weights, ones)
+        torch.testing.assert_close(done.h_n[place], alone.h_n[0])

@@ -1,0 +1,136 @@
+"""Learning from own words and from scores of whole sentences, against enumeration."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lit_tasks.nn.caption.decoding import Rules
+from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
+from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
+from lit_tasks.nn.caption.scheduled_sampling import with_own_words
+from lit_tasks.nn.caption.self_critical import SelfCritical, ragged, self_critical_loss
+
+FEATURES, WORDS = 4, 6
+RULES = Rules(max_words=2, min_words=0)
+
+
+def captioner(seed: int = 0) -> RecurrentCaptioner:
+    torch.manual_seed(seed)
+    model = RecurrentCaptioner(WORDS, FEATURES, embedding_dim=3, hidden_size=4).double()
+    for parameter in model.parameters():
+        parameter.data *= 2
+    return model
+
+
+def image(count: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(count, FEATURES, generator=generator, dtype=torch.float64)
+
+
+def worth(words: list[int]) -> float:
+    return sum({3: 1.0, 4: 0.3, 5: -0.5}.get(word, 0.0) for word in words) + 0.1 * len(words)
+
+
+def reward(sentences: list[list[int]]) -> Tensor:
+    return torch.tensor([worth(words) for words in sentences], dtype=torch.float64)
+
+
+def expected_reward(model: RecurrentCaptioner) -> Tensor:
+    """The exact mean over all sentences; a sentence of the longest length has to end."""
+    total = torch.zeros((), dtype=torch.float64)
+    for count in range(RULES.max_words + 1):
+        for words in product(range(3, WORDS), repeat=count):
+            tokens, lengths = ragged([list(words)], torch.device("cpu"))
+            found = model(image(), tokens, lengths)
+            scores = found.scores.clone()
+            scores[:, [0, 2]] = -1e9  # never drawn
+            logarithm = scores.log_softmax(1).gather(1, found.target[:, None])[:, 0]
+            if count == RULES.max_words:
+                logarithm = logarithm[:-1]
+            total = total + logarithm.sum().exp() * worth(list(words))
+    return total
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_the_gradient_is_that_of_the_expected_reward(samples: int) -> None:
+    model = captioner()
+    weights = list(model.parameters())
+    exact = torch.autograd.grad(-expected_reward(model), weights)
+    torch.manual_seed(5)
+    times = 40000 // samples
+    loss, mean = self_critical_loss(model, image().expand(times, -1), samples, RULES, reward)
+    found = torch.autograd.grad(loss, weights)
+    assert float(mean) == pytest.approx(float(expected_reward(model).detach()), abs=0.02)
+    exact_row, row = (torch.cat([g.flatten() for g in gs]) for gs in (exact, found))
+    assert float(torch.cosine_similarity(exact_row, row, dim=0)) > 0.99
+    assert float(row.norm() / exact_row.norm()) == pytest.approx(1, abs=0.05)
+
+
+def test_sentences_are_drawn_without_dropout_and_the_mode_comes_back() -> None:
+    model = captioner()
+    model.train()
+    seen = []
+    hook = model.scores[0].register_forward_pre_hook(lambda module, _: seen.append(module.training))
+    self_critical_loss(model, image(3), 2, RULES, reward)
+    hook.remove()
+    assert seen[-1]
+    assert not any(seen[:-1])
+    assert model.training
+
+
+def test_a_captioner_learns_to_write_what_is_rewarded() -> None:
+    model = captioner(3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    means = []
+    torch.manual_seed(0)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss, mean = self_critical_loss(model, image(8), 4, RULES, reward)
+        loss.backward()
+        optimizer.step()
+        means.append(float(mean))
+    best = worth([3, 3])
+    assert means[0] < 0.6 * best < 0.95 * best < means[-1]
+
+
+def captions() -> tuple[Tensor, Tensor]:
+    return ragged([[2, 3, 4], [5], [3, 3, 2, 2, 5]], torch.device("cpu"))
+
+
+@pytest.mark.parametrize("members", [0, 2])
+def test_own_words_take_the_place_of_words_only(members: int) -> None:
+    model: nn.Module = captioner()
+    if members:
+        model = CaptionerEnsemble(WORDS, FEATURES, lambda *_: captioner(), members)
+    tokens, lengths = captions()
+    found = model(image(3), tokens, lengths)
+    assert with_own_words(found, tokens, 0.0).tolist() == tokens.tolist()
+    torch.manual_seed(0)
+    drawn = torch.stack([with_own_words(found, tokens, 1.0) for _ in range(2000)])
+    special = (tokens == 0) | (tokens == 1)
+    assert (drawn[:, special] == tokens[special]).all()
+    assert not ((drawn[:, ~special] == 0) | (drawn[:, ~special] == 1)).any()
+    alone = captioner()(image(3), tokens, lengths)
+    scores = alone.scores.clone()
+    scores[:, :2] = -torch.inf
+    for row in range(len(alone.target)):
+        if alone.target[row] == 1:
+            continue
+        shares = torch.bincount(drawn[:, alone.place[row]], minlength=WORDS) / 2000
+        torch.testing.assert_close(shares.double(), scores[row].softmax(0), atol=0.05, rtol=0)
+
+
+def test_half_of_the_words_are_replaced_at_a_share_of_a_half() -> None:
+    tokens, lengths = ragged([[2] * 4000], torch.device("cpu"))
+    found = captioner()(image(), tokens, lengths)
+    scores = torch.zeros_like(found.scores)
+    scores[:, 5] = 50.0
+    changed = with_own_words(found._replace(scores=scores), tokens, 0.5)
+    assert float((changed == 5).double().mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_numbers_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="samples at least 1 and lr_factor positive, got 3, 0"):
+        SelfCritical(3, 0)
