@@ -105,7 +105,7 @@ class RunWandbLogger(WandbLogger):
 
     def _begun(self) -> "Run":
         self._held = False
-        return self.experiment
+        return cast("Run", self.experiment)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
