@@ -25,7 +25,7 @@ from lit_tasks.cli.parser import SentenceParser, check_config_files
 from lit_tasks.cli.record import RecordConfig, forget_rows_after, print_end
 from lit_tasks.cli.trainer import RunTrainer
 from lit_tasks.cli.unfit_callbacks import check_callbacks
-from lit_tasks.loggers.wandb import has_run
+from lit_tasks.loggers.wandb import RunWandbLogger, has_run
 
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
 #: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
@@ -204,8 +204,12 @@ class TaskCLI(LightningCLI):
         if not any(isinstance(c, Checkpoint) for c in (*callbacks, *own)):
             kwargs["enable_checkpointing"] = False  # Lightning would add one of its own
         folder = {"default_root_dir": str(self.run_dir)}
-        loggers = {"logger": None if chosen["barebones"] else with_csv(chosen["logger"])}
-        return self._instantiate_trainer({**chosen, **loggers, **folder, **kwargs}, callbacks)
+        loggers = None if chosen["barebones"] else with_csv(chosen["logger"])
+        for logger in loggers or ():
+            if isinstance(logger, RunWandbLogger):
+                logger.hold()  # until RecordConfig writes that something has begun
+        settings = {**chosen, "logger": loggers, **folder, **kwargs}
+        return self._instantiate_trainer(settings, callbacks)
 
     def _named_callbacks(self, names: Iterable[str]) -> list[Callback]:
         callbacks = [self._get(self.config_init, name) for name in names]

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks.loggers.csv import RunCSVLogger
 
 
-def with_csv(loggers: Logger | Iterable[Logger] | bool | None) -> list[Logger] | bool:
+def with_csv(loggers: Logger | Iterable[Logger] | bool | None) -> list[Logger] | Literal[False]:
     """Return the loggers and ours of ``metrics.csv``; none where they are switched off."""
     if not loggers:
         return False

@@ -85,17 +85,27 @@ class RunWandbLogger(WandbLogger):
         )
         self._log_model = log_model
         self._known: set[str] = set()
-        self._failed = False
+        self._failed = self._held = False
         self.unsent: Path | None = None
+
+    def hold(self) -> None:
+        """Start no run before something is logged: an attempt that fails before leaves none."""
+        self._held = True
 
     @property
     @rank_zero_experiment
     def experiment(self) -> "Run":
-        """The run, started at the first use."""
+        """The run, started at the first use, or at the first value that is logged."""
+        if self._held:  # Lightning asks every logger before it knows whether it can begin
+            return cast("Run", _NoRun())
         if self._experiment is None:
             self._start()
         assert self._experiment is not None
         return cast("Run", self._experiment)
+
+    def _begun(self) -> "Run":
+        self._held = False
+        return cast("Run", self.experiment)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -104,7 +114,7 @@ class RunWandbLogger(WandbLogger):
         What the best checkpoint reached is a single number: it goes to the summary alone, not into
         a chart of one point.
         """
-        run = self.experiment
+        run = self._begun()
         with self._going_on():
             if single := {k: v for k, v in metrics.items() if k.startswith("best/")}:
                 run.summary.update(single)
@@ -122,7 +132,7 @@ class RunWandbLogger(WandbLogger):
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
         """Add to the run's configuration."""
-        _ = self.experiment
+        self._begun()
         with self._going_on():
             super().log_hyperparams(params)
 
@@ -131,7 +141,7 @@ class RunWandbLogger(WandbLogger):
         self, key: str, images: list[Any], step: int | None = None, **kwargs: Any
     ) -> None:
         """Log images, as Lightning's logger does."""
-        _ = self.experiment
+        self._begun()
         with self._going_on():
             super().log_image(key, images, step, **kwargs)
 
@@ -147,7 +157,7 @@ class RunWandbLogger(WandbLogger):
         """Log a table as a file of the run: as an artifact it would ask the server first."""
         import wandb
 
-        run = self.experiment
+        run = self._begun()
         with self._going_on():
             names: list[str | int] | None = None if columns is None else [*columns]
             table = wandb.Table(columns=names, data=data, dataframe=dataframe)
@@ -232,6 +242,13 @@ class RunWandbLogger(WandbLogger):
         self._wandb_init |= {"mode": mode, "settings": settings}
         self._wandb_init.pop("anonymous", None)  # Lightning's argument, which W&B warns about
         _ = super().experiment
+
+
+class _NoRun:
+    """Stands for a run that has not begun: whatever it is asked to do, it does nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **kwargs: None
 
 
 def has_run(run_dir: Path) -> bool:

@@ -48,3 +48,8 @@ class CollectedScores(Metric):
         first[1:] = index[1:] != index[:-1]
         order = order[first]
         return dim_zero_cat(self.scores)[order], dim_zero_cat(self.target)[order]
+
+    def samples(self) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`compute` does, of one sample too, which torchmetrics squeezes."""
+        scores, target = self.compute()
+        return scores.reshape(-1, self.classes), target.reshape(-1)

@@ -247,7 +247,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         self._report("test")
 
     def _report(self, stage: Literal["val", "test"]) -> None:
-        scores, target = self.collected.compute()  # of all processes, also one without a batch
+        scores, target = self.collected.samples()  # of all processes, also one without a batch
         self.collected.reset()
         self._evaluated = scores, target
         fitting = self.trainer.state.fn == TrainerFn.FITTING

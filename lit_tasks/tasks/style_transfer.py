@@ -263,7 +263,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self._report("test")
 
     def _report(self, stage: Literal["val", "test"]) -> None:
-        rows, _ = self.evaluated.compute()
+        rows, _ = self.evaluated.samples()
         self.evaluated.reset()
         rows = rows[rows.isfinite().all(dim=1)].double()
         if not len(rows):

@@ -52,6 +52,13 @@ def test_the_record_is_of_the_run_that_trained_not_of_a_failed_attempt(wrong: st
     assert not list(Path("mine").glob("config-*"))
 
 
+def test_a_failed_attempt_leaves_no_wandb_run_and_the_next_one_leaves_its_own() -> None:
+    assert fit("--run_dir=mine", "--data.samples=-1") != 0
+    assert not Path("mine/wandb").exists()
+    assert fit("--run_dir=mine", "--trainer.max_epochs=1") == 0
+    assert len(list(Path("mine/wandb").glob("offline-run-*"))) == 1
+
+
 def test_a_record_that_a_failed_attempt_left_is_replaced() -> None:
     Path("mine").mkdir()
     Path("mine/config.yaml").write_text("model: {init_args: {optimizer: {init_args: {lr: 0.5}}}}")

@@ -62,3 +62,12 @@ def test_scores_come_back_in_the_order_of_the_dataset_and_once_each() -> None:
     found = metric.compute()
     assert torch.equal(found[0], scores)
     assert torch.equal(found[1], target)
+
+
+def test_a_single_sample_keeps_its_shape() -> None:
+    metric = CollectedScores(3)
+    metric.update(torch.tensor([0]), torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([2]))
+    scores, target = metric.samples()
+    assert scores.shape == (1, 3)
+    assert target.tolist() == [2]
+    assert class_report(scores, target, ["a", "b", "c"], 1.0)["accuracy"] == 1.0
