@@ -34,7 +34,7 @@ results: $(VENV)/dev  ## run every experiment on ../shared/data and write docs/r
 docs: $(VENV)/docs  ## build the site into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-format: $(VENV)/dev  ## put the code into the house's style
+format: $(VENV)/dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

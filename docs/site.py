@@ -1,4 +1,4 @@
-"""Pages of the site that stand elsewhere: README and the like, and the docstrings of each room."""
+"""Pages of the site that stand elsewhere: README and the like, and the docstrings of each package."""
 
 import posixpath
 import re
@@ -15,13 +15,23 @@ TEXTS = {
     "security.md": "SECURITY.md",
     "changelog.md": "CHANGELOG.md",
 }
-ROOMS = ("functional", "nn", "metrics", "data", "tasks", "callbacks", "text")
+PACKAGES = (
+    "functional",
+    "nn",
+    "metrics",
+    "data",
+    "tasks",
+    "callbacks",
+    "loggers",
+    "distributed",
+    "text",
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made from other files."""
     made = {page: _moved(source) for page, source in TEXTS.items()}
-    made |= {f"api/{room}.md": _modules(room) for room in ROOMS}
+    made |= {f"api/{package}.md": _modules(package) for package in PACKAGES}
     for page, content in made.items():
         files.append(File.generated(config, page, content=content))
     return files
@@ -55,9 +65,10 @@ def _moved(source: str) -> str:
     return re.sub(r"(\]\(|src=\")(?!https?:|#)([^)#\s\"]+)", target, text)
 
 
-def _modules(room: str) -> str:
-    """Return a page that asks mkdocstrings for each module of a room."""
-    folder = ROOT / "lit_tasks" / room
-    names = sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
-    asked = "\n\n".join(f"::: lit_tasks.{room}.{name}" for name in names)
-    return f"# lit_tasks.{room}\n\n{asked}\n"
+def _modules(package: str) -> str:
+    """Return a page that asks mkdocstrings for each module of a package and of those in it."""
+    paths = (ROOT / "lit_tasks" / package).rglob("*.py")
+    files = [path.relative_to(ROOT) for path in paths if not path.stem.startswith("_")]
+    names = sorted(".".join(file.with_suffix("").parts) for file in files)
+    asked = "\n\n".join(f"::: {name}" for name in names)
+    return f"# lit_tasks.{package}\n\n{asked}\n"

@@ -94,25 +94,25 @@ MUTATIONS = [
         "Wilson",
         "z**2 / (4 * total**2)",
         "z**2 / (4 * total)",
-        "functional runs",
+        "test_wilson.py test_statistics.py",
     ),
     Mutation(
         "Newcombe",
         "a * a - 2 * phi * a * b",
         "a * a + 2 * phi * a * b",
-        "runs",
+        "test_statistics.py",
     ),
     Mutation(
         "McNemar",
         "range(fewer + 1)",
         "range(fewer)",
-        "runs",
+        "test_statistics.py",
     ),
     Mutation(
         "Student",
         "term *= cosine**2 * (k - 1) / k",
         "term *= cosine**2",
-        "runs",
+        "test_statistics.py",
     ),
     Mutation(
         "temperature",
@@ -214,7 +214,7 @@ MUTATIONS = [
         "merged predictions",
         'numpy.unique(places["at"], return_index=True)',
         '(0, numpy.argsort(places["offset"]))',
-        "distributed/test_prediction_writer.py",
+        "callbacks/predictions/test_prediction_writer.py",
     ),
     Mutation(
         "split column",

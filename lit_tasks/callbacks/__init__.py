@@ -1,1 +1,1 @@
-"""What watches a run, one thing per file."""
+"""Lightning callbacks: what observes a run and writes files, one thing per file."""

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "derivations.md").read_text()
 QUOTES = re.findall(r"^→ `(\w+)\.(\w+)`: `([^`]+)`$", PAGE, re.MULTILINE)
-FILES = ("rnn", "lstm", "cells", "regularised")
+FILES = ("rnn", "lstm", "cells", "regularized")
 
 
 def squeezed(text: str) -> str:
@@ -28,7 +28,7 @@ def test_each_equation_is_named_in_the_code_and_each_named_one_exists() -> None:
     written = {int(number) for number in re.findall(r"\\tag\{(\d+)\}", PAGE)}
     named = set()
     for name in FILES:
-        source = (ROOT / "lit_tasks" / "functional" / f"{name}.py").read_text()
+        source = (ROOT / "lit_tasks/functional/recurrent" / f"{name}.py").read_text()
         named |= {int(number) for number in re.findall(r"eq\. \((\d+)\)", source)}
     assert written == set(range(1, max(written) + 1))
     assert named == written
