@@ -1,4 +1,4 @@
-"""Pages of the site that stand elsewhere: README and the like, and the docstrings of each package."""
+"""Pages of the site that stand elsewhere: README and the like, and docstrings by package."""
 
 import posixpath
 import re
