@@ -24,13 +24,13 @@ from lit_tasks.tensor_files import load_plain
 
 ROOT = Path(__file__).parents[1]
 GOOD = "text,label\n" + "".join(f"a good thing {i},pos\na bad thing {i},neg\n" for i in range(9))
-QUIET = "--trainer.enable_progress_bar=false"
+QUIET = ("--trainer.enable_progress_bar=false", "--figures=null", "--curves=null")
 
 Refusal = Callable[..., str]
 
 
 def config(name: str) -> list[str]:
-    return ["--config", f"configs/{name}.yaml", "--config", f"tests/configs/{name}.yaml", QUIET]
+    return ["--config", f"configs/{name}.yaml", "--config", f"tests/configs/{name}.yaml", *QUIET]
 
 
 TEXTS, IMAGES = config("text_own"), config("image_hymenoptera_frozen")

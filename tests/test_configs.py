@@ -50,7 +50,7 @@ def test_config_fits_and_predicts(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     words = words_of(config)
-    best = fit(words, tmp_path)
+    best = fit([*words, "--figures=null", "--curves=null"], tmp_path)
     results = json.loads((tmp_path / "fit/results.json").read_text())
     asked = {"val", "test"} if yaml.safe_load(config.read_text()).get("test") else {"val"}
     assert asked == {name.partition("/")[0] for name in results} - {"train"}

@@ -407,7 +407,11 @@ def test_each_slot_takes_what_it_is_for(settings: dict[str, Any]) -> None:
     slots(**settings)
 
 
-@pytest.mark.parametrize("evil", [EVIL, POPEN], ids=lambda e: e["class_path"])
+@pytest.mark.parametrize(
+    "evil",
+    [EVIL, pytest.param(POPEN, marks=pytest.mark.slow)],  # every slot is parsed four times again
+    ids=lambda e: e["class_path"],
+)
 @pytest.mark.parametrize(
     "name",
     ["anything", "untyped", "text", "path", "module", "call", "make", "kind", "either", "options"],

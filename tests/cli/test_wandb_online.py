@@ -30,6 +30,8 @@ TEXTS = [
     "--test=false",
 ]
 FOR_EVER = 3600.0
+# W&B asks again and again where a server answers 500 or nothing: that takes seconds.
+WAITED_FOR = [pytest.param(how, marks=pytest.mark.slow) for how in ("500", "silent")]
 SENT = "W&B: not everything was sent; later:\n  wandb sync --include-online "
 
 
@@ -144,7 +146,7 @@ def test_a_resumed_run_goes_on_in_the_same_one(server: WandbServer) -> None:
     assert sorted(steps) == list(range(12))
 
 
-@pytest.mark.parametrize("how", ["gone", "401", "403", "500", "silent"])
+@pytest.mark.parametrize("how", ["gone", "401", "403", *WAITED_FOR])
 def test_a_server_that_is_no_use_at_the_start_makes_an_offline_run(
     how: str,
     server: WandbServer,
@@ -162,7 +164,7 @@ def test_a_server_that_is_no_use_at_the_start_makes_an_offline_run(
     until(lambda: kept.stat().st_size > 1000)  # W&B's own process writes the end a little later
 
 
-@pytest.mark.parametrize("how", ["gone", "403", "500", "silent"])
+@pytest.mark.parametrize("how", ["gone", "403", *WAITED_FOR])
 def test_trouble_in_mid_run_ends_no_training_and_loses_nothing(
     how: str,
     server: WandbServer,

@@ -115,6 +115,7 @@ class _Rows(IterableDataset[Any]):
             yield torch.as_tensor(tokens), int(label), int(index)
 
 
+@pytest.mark.slow  # a stream of two files takes ten seconds to start and to end
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_parquet_shards_are_read_once_on_any_number_of_processes(
     tmp_path: Path, world: int

@@ -220,6 +220,7 @@ def test_the_words_of_wandbs_agent_are_ours_and_our_parser_takes_them(
         assert place == value, name
 
 
+@pytest.mark.slow  # torchrun imports everything in two processes, twice
 def test_a_local_sweep_of_two_processes_a_trial_gives_both_the_same_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_checkpoint_has_pictures_and_no_network_and_needs_no_files(finished: P
     assert [row["file"] for row in rows] == [f"pictures/{name}.png" for name in NAMES]
 
 
+@pytest.mark.slow  # three processes; tests/distributed/test_every_task.py has two
 def test_pictures_do_not_depend_on_the_number_of_processes(folder: Path, finished: Path) -> None:
     words = "--run_dir=run-3", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"
     assert run(3, in_folder, str(folder), *words) == [0] * 3  # the third has nothing to do

@@ -29,7 +29,10 @@ def objectives(network: str, tile: int, loss: Any, **options: Any) -> list[Style
     return [StyleObjective(*arguments), TiledStyleObjective(*arguments, tile=tile)]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "vgg16" else n for n in NETWORKS],  # 138 M
+)
 @pytest.mark.parametrize(
     ("tile", "size", "loss", "options"),
     [
