@@ -342,6 +342,17 @@ def _flat(value: Any) -> Iterator[Any]:
         yield from _flat(child)
 
 
+def packages_to_trust(settings: Any) -> list[str]:
+    """Return the packages of others whose classes are named: a checkpoint needs the user's word.
+
+    Args:
+        settings: Sections of a config.
+    """
+    names = [str(spec["class_path"]) for spec in specs(settings)]
+    known = (*TRUSTED, *plugins())
+    return sorted({name.partition(".")[0] for name in names if not _is_below(name, known)})
+
+
 def specs(value: Any) -> Iterator[Any]:
     """Yield every mapping that names a class, at any depth."""
     for each in _flat(value):

@@ -26,6 +26,7 @@ from lit_tasks.cli.record import RecordConfig, forget_rows_after, print_end
 from lit_tasks.cli.trainer import RunTrainer
 from lit_tasks.cli.unfit_callbacks import check_callbacks
 from lit_tasks.loggers.wandb import RunWandbLogger, has_run
+from lit_tasks.trust import packages_to_trust
 
 #: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
 #: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
@@ -277,6 +278,9 @@ class TaskCLI(LightningCLI):
                 part: getattr(self.datamodule, f"{part}_example", None)
                 for part in ("test", "predict")
             }
-            print_end(str(self.subcommand), self.run_dir, examples, self.trainer.loggers)
+            sections = self.config[self.subcommand]
+            packages = packages_to_trust([sections["model"], sections["data"]])
+            loggers = self.trainer.loggers
+            print_end(str(self.subcommand), self.run_dir, examples, loggers, packages)
 
     after_validate = after_test = after_predict

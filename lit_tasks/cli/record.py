@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,7 @@ def print_end(
     run_dir: Path,
     examples: Mapping[str, str | None],
     loggers: Iterable[Logger] = (),
+    packages: Sequence[str] = (),
 ) -> None:
     """Print where the run's files are and which commands go on from here.
 
@@ -104,7 +105,9 @@ def print_end(
         examples: What the data module may be given to ``predict``, and what it has to be given to
             ``test`` on, where it has nothing yet.
         loggers: Those of the run; one of W&B may have something to send.
+        packages: Of others, whose classes a checkpoint of this run names.
     """
+    trusted = f" --trusted_modules=[{','.join(packages)}]" if packages else ""
     folder = shorter(run_dir)
     print(printable(f"run folder: {folder}"), file=sys.stderr)
     for path in sorted(folder.glob("predictions/*")) if command == "predict" else ():
@@ -113,7 +116,7 @@ def print_end(
     if command == "fit" and (best := folder / "checkpoints" / "best.ckpt").is_file():
         for task, example in examples.items():
             if task == "test" or example is not None:
-                words = f"lit-tasks {task} --ckpt_path {shlex.quote(str(best))}"
+                words = f"lit-tasks {task} --ckpt_path {shlex.quote(str(best))}{trusted}"
                 lines.append(f"{words} --data.{task}={example}" if example else words)
     unsent = [logger.unsent for logger in loggers if isinstance(logger, RunWandbLogger)]
     lines += [f"wandb sync {shlex.quote(str(shorter(path)))}" for path in unsent if path]

@@ -163,10 +163,13 @@ def test_a_checkpoint_loads_without_running_code() -> None:
 
 
 def test_a_checkpoint_of_a_strange_package_is_refused_until_it_is_named(
-    refusal: Callable[..., str],
+    refusal: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ckpt = str(fit() / "checkpoints/best.ckpt")
+    proposed = "--trusted_modules=[toy_task]"
+    assert f"best.ckpt {proposed}" in capsys.readouterr().err
     assert "wants to import toy_task.ToyTask" in refusal("test", "--ckpt_path", ckpt)
+    assert main(["test", "--ckpt_path", ckpt, proposed]) == 0
     named = ["--model=toy_task.ToyTask", "--data=toy_task.ToyData"]
     assert main(["test", "--ckpt_path", ckpt, *named]) == 0
 
