@@ -56,7 +56,7 @@ class Kill(Callback):
         at: At which one of them, counted from 1; 0 only counts.
         signal_name: What is sent.
         rank: To which process.
-        counts: File that the counts are written to.
+        counts: Beginning of the files that the counts are written to, one a process.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ class Kill(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the counts down."""
-        if self.counts and trainer.is_global_zero:
-            Path(self.counts).write_text(json.dumps(self.seen))
+        if self.counts:
+            Path(f"{self.counts}-{trainer.global_rank}.json").write_text(json.dumps(self.seen))
 
     def _see(self, moment: str, trainer: Trainer) -> None:
         self.seen[moment] += 1
@@ -191,7 +191,7 @@ class References:
 
     def _made(self, place: Path, world: int, words_of: Any, kind: str, *more: Path) -> Path:
         if not place.exists():
-            words = watched(words_of(kind, place, *more), counts=f"{place}-counts.json")
+            words = watched(words_of(kind, place, *more), counts=f"{place}-counts")
             codes = processes.run(world, command, words, seconds=600)
             assert codes == [0] * world, codes
         return place
@@ -232,10 +232,10 @@ def kill_and_continue(case: Case, references: References, draw: random.Random) -
     """Return what differs between a run that was killed and continued and one that was not."""
     predicting = case.moment in ("predict", "merge")
     expected = (references.predict if predicting else references.fit)(case.kind, case.world)
-    counts = json.loads(Path(f"{expected}-counts.json").read_text())
-    most = counts.get(case.moment, 0)
-    if not most:
-        return [f"has no moment {case.moment!r}"]
+    rank, most = case.rank, _count(expected, case.rank, case.moment)
+    if not most:  # another process has all batches of so few samples, or merges for both
+        rank, most = 0, _count(expected, 0, case.moment)
+    assert most, f"{case.kind} has no moment {case.moment!r}"
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / "run"
         checkpoint = references.fit(case.kind, case.world) / "checkpoints" / "best.ckpt"
@@ -245,7 +245,6 @@ def kill_and_continue(case: Case, references: References, draw: random.Random) -
             else fit_words(case.kind, run_dir)
         )
         at = draw.randint(1, most)
-        rank = 0 if case.moment == "merge" else case.rank  # rank 0 alone merges
         kill = {"moment": case.moment, "at": at, "signal_name": case.signal_name, "rank": rank}
         codes, _ = processes.outcomes(case.world, command, watched(words, **kill), seconds=300)
         if codes and all(code == 0 for code in codes.values()) and len(codes) == case.world:
@@ -255,6 +254,11 @@ def kill_and_continue(case: Case, references: References, draw: random.Random) -
         if failures or any(codes.values()):
             return [f"did not continue: {codes} {failures}"[-1500:]]
         return differences(run_dir, expected)
+
+
+def _count(reference: Path, rank: int, moment: str) -> int:
+    counts = json.loads(Path(f"{reference}-counts-{rank}.json").read_text())
+    return int(counts.get(moment, 0))
 
 
 def kill_sweep(draw: random.Random, signal_name: str, folder: Path) -> list[str]:

@@ -250,8 +250,8 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         scores, target = self.collected.samples()  # of all processes, also one without a batch
         self.collected.reset()
         self._evaluated = scores, target
-        fitting = self.trainer.state.fn == TrainerFn.FITTING
-        if fitting:
+        # A sanity check sees few images, and is made again where a run is resumed between epochs.
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
             self.temperature.fill_(fit_temperature(scores, target))
         values = class_report(scores, target, self.hparams["labels"], float(self.temperature))
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})

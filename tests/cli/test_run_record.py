@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from csv_table import table
+from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 
 from lit_tasks.__main__ import main
@@ -27,6 +28,14 @@ PICTURES = [
     *("--config", str(ROOT / "configs/image_scenes_frozen.yaml")),
     *("--config", str(ROOT / "tests/configs/image_scenes_frozen.yaml")),
 ]
+
+
+class StopBetweenEpochs(Callback):
+    """Ends a run before its second epoch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            raise RuntimeError("stopped")
 
 
 def fit(*words: str) -> Path:
@@ -136,6 +145,16 @@ def test_pictures_are_shown_with_what_was_predicted() -> None:
         "epoch_0001.png",
     ]
     assert {"file", "label", "target"} <= table(run / "examples.csv")[0].keys()
+
+
+def test_a_run_resumed_between_epochs_shows_what_one_never_stopped_does() -> None:
+    words = (*PICTURES, "--trainer.logger=false", "--figures=null", "--curves=null")
+    words = (*words, "--trainer.max_epochs=2")
+    whole = fit(*words)
+    stopped = ("--run_dir=part", "--trainer.callbacks+=test_run_record.StopBetweenEpochs")
+    assert main(["fit", *words, *stopped]) == 1
+    fit(*words, "--run_dir=part", "--resume=true")
+    assert table(Path("part/examples.csv")) == table(whole / "examples.csv")
 
 
 def test_a_predict_step_that_fails_ends_no_training(capfd: pytest.CaptureFixture[str]) -> None:
