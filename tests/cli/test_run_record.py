@@ -149,7 +149,7 @@ def test_pictures_are_shown_with_what_was_predicted() -> None:
 
 def test_a_run_resumed_between_epochs_shows_what_one_never_stopped_does() -> None:
     words = (*PICTURES, "--trainer.logger=false", "--figures=null", "--curves=null")
-    words = (*words, "--trainer.max_epochs=2")
+    words = (*words, "--trainer.max_epochs=2", "--data.batch_size=3")  # more than a sanity check
     whole = fit(*words)
     stopped = ("--run_dir=part", "--trainer.callbacks+=test_run_record.StopBetweenEpochs")
     assert main(["fit", *words, *stopped]) == 1
