@@ -41,20 +41,20 @@ CALLBACKS: dict[str, dict[str, Any]] = {
         },
     },
     "last_checkpoint": {"class_path": "lit_tasks.distributed.last_checkpoint.LastCheckpoint"},
-    "resume_state": {"class_path": "lit_tasks.distributed.rng_state.ResumeState"},
-    "non_finite": {"class_path": "lit_tasks.callbacks.non_finite.NonFinite"},
+    "random_state": {"class_path": "lit_tasks.distributed.rng_state.RandomState"},
+    "terminate_on_nan": {"class_path": "lit_tasks.callbacks.terminate_on_nan.TerminateOnNaN"},
     "monitor": {"class_path": "lit_tasks.callbacks.monitor.Monitor"},
     "examples": {"class_path": "lit_tasks.callbacks.examples.Examples"},
     "curves": {"class_path": "lit_tasks.callbacks.learning_curves.LearningCurves"},
     "results": {"class_path": "lit_tasks.callbacks.results.ResultsWriter"},
-    "samples": {"class_path": "lit_tasks.callbacks.sample_scores.SampleScores"},
+    "samples": {"class_path": "lit_tasks.callbacks.per_sample_scores.PerSampleScores"},
     "figures": {"class_path": "lit_tasks.callbacks.figures.FigureWriter"},
     "predictions": {"class_path": "lit_tasks.callbacks.predictions.writer.PredictionWriter"},
     "pictures": {"class_path": "lit_tasks.callbacks.pictures.PictureWriter"},
     "progress": {"class_path": "lit_tasks.callbacks.progress.Progress"},
 }
 #: Where a callback has nothing to do it is left out: each costs 30 microseconds a step.
-ONLY_FIT = {"early_stopping", "checkpoint", "resume_state", "non_finite"}
+ONLY_FIT = {"early_stopping", "checkpoint", "random_state", "terminate_on_nan"}
 ONLY_FIT |= {"monitor", "examples", "curves"}
 ONLY_EVALUATION = {"results", "samples", "figures"}
 CSV, WANDB = "lit_tasks.loggers.csv.RunCSVLogger", "lit_tasks.loggers.wandb.RunWandbLogger"

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import distributed as dist
 
 
-class ResumeState(Callback):
+class RandomState(Callback):
     """Save the random state of all processes, and restore it before the next batch is read.
 
     Every container is plain, so the checkpoint still loads with ``weights_only=True``.

@@ -18,7 +18,7 @@ from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CaptionScores, Described
 from lit_tasks.nn.caption.captioner import WordScores
-from lit_tasks.nn.caption.generation import Decoding
+from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.scheduled_sampling import with_own_words
 from lit_tasks.nn.caption.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
@@ -52,15 +52,16 @@ class CaptioningTask(CheckedLoading, LightningModule):
         finetuning: How the backbone is trained; not at all when left out.
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
-        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
-        warm_up: Share of all steps in which the learning rate rises.
+        warmup: Share of all steps in which the learning rate rises.
         label_smoothing: Probability that is spread over all words in the training loss.
         scheduled_sampling: Share of the words read in training that are the model's own by the
             end of the run; it rises from none, epoch by epoch.
         self_critical: Learning from CIDEr-D; not at all when left out. Needs the data module's
             ``train_references``.
-        decoding: How sentences are written; validation within training is greedy by its rules.
+        generation: How sentences are written; validation within training is greedy, under its
+            constraints.
         words: The vocabulary; taken from the data.
         in_features: Features of an image, or of a position; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
@@ -76,28 +77,28 @@ class CaptioningTask(CheckedLoading, LightningModule):
         finetuning: Finetuning | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
-        decay: Decay = "constant",
-        warm_up: float = 0.0,
+        lr_decay: Decay = "constant",
+        warmup: float = 0.0,
         label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
         self_critical: SelfCritical | None = None,
-        decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+        generation: GenerationConfig = GenerationConfig(),  # noqa: B008 - frozen
         words: list[str] | None = None,
         in_features: int | None = None,
         preprocessing: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_schedule(lr_scheduler, decay, warm_up)
+        check_schedule(lr_scheduler, lr_decay, warmup)
         if finetuning is not None and backbone is None:
             raise ValueError("finetuning needs a backbone: give one, or leave finetuning out")
         if not 0 <= scheduled_sampling <= 1:
             raise ValueError(f"scheduled_sampling must be from 0 to 1, got {scheduled_sampling}")
         self.make_captioner, self.make_backbone = captioner, backbone
         self.finetuning, self.optimizer, self.lr_scheduler = finetuning, optimizer, lr_scheduler
-        self.decay, self.warm_up, self.label_smoothing = decay, warm_up, label_smoothing
+        self.lr_decay, self.warmup, self.label_smoothing = lr_decay, warmup, label_smoothing
         self.scheduled_sampling, self.self_critical = scheduled_sampling, self_critical
-        self.decoding = decoding
+        self.generation = generation
         self.backbone: Any = None
         self.captioner: Any = None
         self.scores = CaptionScores(intervals=True)
@@ -163,7 +164,9 @@ class CaptioningTask(CheckedLoading, LightningModule):
         rate: Rate = learning_rate
         if phase is not None and epochs and epochs > 0:
             rate = in_two_phases(phase.from_epoch / epochs, phase.lr_factor)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up, rate)
+        return scheduled(
+            self.trainer, optimizer, self.lr_scheduler, self.lr_decay, self.warmup, rate
+        )
 
     # Freezing.
 
@@ -203,8 +206,8 @@ class CaptioningTask(CheckedLoading, LightningModule):
     def describe(self, image: Tensor, index: Tensor) -> list[str]:
         """Return a sentence about each picture, or each picture's features."""
         fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
-        decoding = self.decoding.greedy() if fitting else self.decoding
-        found = decoding(self.captioner, self.features(image), index)
+        generation = self.generation.greedy() if fitting else self.generation
+        found = generation(self.captioner, self.features(image), index)
         return [self._spelled(numbers) for numbers in found]
 
     def _spelled(self, numbers: list[int]) -> str:
@@ -250,7 +253,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
         features = self.features(batch.image)
         loss, mean = self_critical_loss(
-            self.captioner, features, samples, self.decoding.rules, score
+            self.captioner, features, samples, self.generation.constraints, score
         )
         if shows_step(self):
             self.log("train/cider_d", mean, batch_size=len(references))

@@ -41,19 +41,19 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         finetuning: How the backbone is trained; not at all when left out.
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
-        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
-        warm_up: Share of all steps in which the learning rate rises.
-        start: What the head begins with: ``zero``, or what the layer that the backbone was
+        warmup: Share of all steps in which the learning rate rises.
+        head_init: What the head begins with: ``zero``, or what the layer that the backbone was
             ``pretrained`` with says about the training images.
         dropout: Share of the features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
         mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
         cutmix: Strength (alpha) of pasting parts of training images into others; 0 is off.
         class_weights: Whether rare classes weigh more in the training loss.
-        flips: Whether ``validate``, ``test`` and ``predict`` take the mean of the scores of an
+        flip_tta: Whether ``validate``, ``test`` and ``predict`` take the mean of the scores of an
             image and its mirror image.
-        top: How many labels a prediction names.
+        top_k: How many labels a prediction names.
         labels: Names of the classes; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
     """
@@ -67,27 +67,32 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         finetuning: Finetuning | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
-        decay: Decay = "constant",
-        warm_up: float = 0.0,
-        start: Literal["zero", "pretrained"] = "zero",
+        lr_decay: Decay = "constant",
+        warmup: float = 0.0,
+        head_init: Literal["zero", "pretrained"] = "zero",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
         class_weights: bool = False,
-        flips: bool = False,
-        top: int = 3,
+        flip_tta: bool = False,
+        top_k: int = 3,
         labels: list[str] | None = None,
         preprocessing: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_schedule(lr_scheduler, decay, warm_up)
+        check_schedule(lr_scheduler, lr_decay, warmup)
         self.make_backbone, self.finetuning = backbone, finetuning
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.decay, self.warm_up, self.dropout = decay, warm_up, dropout
+        self.lr_decay, self.warmup, self.dropout = lr_decay, warmup, dropout
         self.label_smoothing, self.mixup, self.cutmix = label_smoothing, mixup, cutmix
-        self.class_weights, self.flips, self.top, self.start = class_weights, flips, top, start
+        self.class_weights, self.flip_tta, self.top_k, self.head_init = (
+            class_weights,
+            flip_tta,
+            top_k,
+            head_init,
+        )
         self.backbone: Any = None
         self.head: Any = None
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
@@ -146,17 +151,17 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         values, numbers = data.train_features(self.backbone)
         features = torch.from_numpy(values)
         self.head.measure(features)
-        if self.start == "pretrained":
+        if self.head_init == "pretrained":
             if self.backbone.last_layer is None:
                 raise ValueError(
-                    "start: pretrained needs weights with a last layer; set it to zero"
+                    "head_init: pretrained needs weights with a last layer; set it to zero"
                 )
             self.head.start_from(features, torch.tensor(numbers), *self.backbone.last_layer)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
         optimizer = build_optimizer(self.optimizer, self.head, self.backbone, self.finetuning)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up)
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.lr_decay, self.warmup)
 
     # Freezing.
 
@@ -185,7 +190,9 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
 
     def _flips_now(self) -> bool:
         return (
-            self.flips and self._trainer is not None and self.trainer.state.fn != TrainerFn.FITTING
+            self.flip_tta
+            and self._trainer is not None
+            and self.trainer.state.fn != TrainerFn.FITTING
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -259,7 +266,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, str | float]]:
         """Return file and most probable labels of each image, with their probabilities."""
         probability = (self(batch).double() / self.temperature).softmax(dim=1)
-        best = probability.topk(min(self.top, probability.shape[1]), dim=1)
+        best = probability.topk(min(self.top_k, probability.shape[1]), dim=1)
         labels, data = self.hparams["labels"], self.trainer.datamodule  # type: ignore[attr-defined]
         predicting = self.trainer.state.fn == TrainerFn.PREDICTING
         names = getattr(data, "predict_files", None) if predicting else None

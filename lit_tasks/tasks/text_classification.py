@@ -29,7 +29,7 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         encoder: Builds the encoder from the size of the vocabulary.
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
-        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
         dropout: Share of the encoder's features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
@@ -42,7 +42,7 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         encoder: Callable[[int], nn.Module],
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
-        decay: Decay = "constant",
+        lr_decay: Decay = "constant",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         num_embeddings: int | None = None,
@@ -52,9 +52,9 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         # on to the class that replaces it.
         super().__init__()
         self.save_hyperparameters()
-        check_schedule(lr_scheduler, decay)
+        check_schedule(lr_scheduler, lr_decay)
         self.make_encoder, self.optimizer, self.lr_scheduler = encoder, optimizer, lr_scheduler
-        self.decay, self.label_smoothing = decay, label_smoothing
+        self.lr_decay, self.label_smoothing = lr_decay, label_smoothing
         self.dropout = nn.Dropout(dropout)
         self.encoder: Any = None  # any module with out_features; its extras are optional
         self.head: Any = None
@@ -139,7 +139,7 @@ class TextClassificationTask(CheckedLoading, LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what lowers its learning rate."""
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay)
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.lr_decay)
 
     def _build(self, num_embeddings: int, labels: list[str]) -> None:
         self.hparams.update(num_embeddings=num_embeddings, labels=labels)

@@ -75,7 +75,7 @@ CONFIG = {
             "weights": "random",
             "content": {"3": 0.01},
             "style": {"1": 10.0, "4": 1.0},
-            "schedule": [{"steps": 3, "scale": 0.7, "optimizer": ADAM}, {"steps": 3}],
+            "phases": [{"steps": 3, "scale": 0.7, "optimizer": ADAM}, {"steps": 3}],
         },
     },
     "data": {
@@ -176,7 +176,7 @@ def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
     """By gradient descent: Adam's first steps would follow signs that rounding may turn."""
     descent = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}
     schedule = json.dumps([{"steps": 2, "scale": 0.7, "optimizer": descent}, {"steps": 2}])
-    same = ["--model.start=noise", f"--model.schedule={schedule}", "--data.styles=[1.png]"]
+    same = ["--model.init=noise", f"--model.phases={schedule}", "--data.styles=[1.png]"]
     assert fit(*same) == 0
     assert main(["fit", "--config", "style.yaml", "--run_dir=tiled", "--model.tile=8", *same]) == 0
     for name in NAMES[::2]:
@@ -191,9 +191,9 @@ def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model.average=1.5"], "average must be at least 0 and below 1, got 1.5"),
+        (["--model.ema_decay=1.5"], "ema_decay must be at least 0 and below 1, got 1.5"),
         (["--model.style={}"], "style needs at least one layer"),
-        (["--model.schedule=[]"], "a schedule needs at least one phase"),
+        (["--model.phases=[]"], "phases needs at least one phase"),
         (["--model.weights=nothing.pth"], "there is no file of weights nothing.pth"),
         (["--model.style={'77': 1.0}"], "squeezenet1_1 has no layer 77"),
         (["--data.contents=[x.png]"], "there is no picture x.png"),

@@ -29,7 +29,7 @@ def trainer(**arguments: object) -> Trainer:
 )
 def test_made_up_reviews_are_learned(tmp_path: Path, encoder: object) -> None:
     torch.manual_seed(0)
-    task = TextClassificationTask(encoder, Adam, decay="cosine")
+    task = TextClassificationTask(encoder, Adam, lr_decay="cosine")
     fit = trainer(max_epochs=15)
     fit.fit(task, data(tmp_path))
     assert fit.callback_metrics["val/accuracy"] > 0.9  # 11 of 12
@@ -75,11 +75,11 @@ def test_evaluation_counts_samples_and_not_batches(tmp_path: Path) -> None:
     assert values["val/accuracy"] == pytest.approx(float(right))
 
 
-@pytest.mark.parametrize(("decay", "middle"), [("linear", 0.5), ("cosine", 0.5)])
+@pytest.mark.parametrize(("lr_decay", "middle"), [("linear", 0.5), ("cosine", 0.5)])
 def test_the_learning_rate_falls_to_zero_over_the_run(
-    tmp_path: Path, decay: str, middle: float
+    tmp_path: Path, lr_decay: str, middle: float
 ) -> None:
-    task = TextClassificationTask(BagOfWords, partial(torch.optim.SGD, lr=1.0), decay=decay)
+    task = TextClassificationTask(BagOfWords, partial(torch.optim.SGD, lr=1.0), lr_decay=lr_decay)
     rates: list[float] = []
     task.on_train_batch_start = lambda *_: rates.append(task.optimizers().param_groups[0]["lr"])
     trainer(max_epochs=2).fit(task, data(tmp_path))
@@ -91,5 +91,5 @@ def test_the_learning_rate_falls_to_zero_over_the_run(
 
 def test_two_rulers_of_the_learning_rate_are_refused() -> None:
     scheduler = partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
-    with pytest.raises(ValueError, match="lr_scheduler and decay 'linear' set the same"):
-        TextClassificationTask(BagOfWords, lr_scheduler=scheduler, decay="linear")
+    with pytest.raises(ValueError, match="lr_scheduler and lr_decay 'linear' set the same"):
+        TextClassificationTask(BagOfWords, lr_scheduler=scheduler, lr_decay="linear")

@@ -14,7 +14,7 @@ from lit_tasks.distributed.last_checkpoint import LastCheckpoint
 _SHOWN = 8  # samples named in a message
 
 
-class NonFinite(Callback):
+class TerminateOnNaN(Callback):
     """Stop at the first loss that is infinite or not a number, and name step and samples.
 
     One process stops before the weights change. Several have to stop together: they ask one

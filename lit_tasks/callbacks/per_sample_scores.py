@@ -13,7 +13,7 @@ from lit_tasks.distributed.gather import of_all_processes
 from lit_tasks.files import written_whole
 
 
-class SampleScores(Callback):
+class PerSampleScores(Callback):
     """Write ``samples_test.csv`` and ``samples_val.csv``: one row a sample, in dataset order.
 
     A task takes part by returning from ``test_step`` and ``validation_step`` numbers of each sample
