@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +22,17 @@ from lit_tasks.nn.caption.scheduled_sampling import with_own_words
 from lit_tasks.nn.caption.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.protocols import (
+    HasFeatureShape,
+    HasPredictFiles,
+    HasPredictIds,
+    HasReferences,
+    HasVocabulary,
+    attributes,
+    required,
+)
 from lit_tasks.tasks.caption_figures import drawn
+from lit_tasks.tasks.initialization import initialize_words
 from lit_tasks.tasks.optimization import (
     Decay,
     Rate,
@@ -106,6 +115,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         self.counted = SumMetric().set_dtype(torch.float64)
         self._evaluated: list[Described] = []
         self._reward: CiderReward | None = None
+        self._from_data = False
         if words is not None and in_features is not None:
             self._build(words, in_features, pretrained=False)
             if preprocessing is not None and self.backbone is not None:
@@ -130,16 +140,20 @@ class CaptioningTask(CheckedLoading, LightningModule):
     def configure_model(self) -> None:
         """Build for the words and features of the data, unless a checkpoint said them."""
         if self.captioner is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            data = required(attributes(self.trainer).datamodule, HasVocabulary, self)
             self._build(list(data.vocabulary), self._width(data), pretrained=True)
-            captioner: Any = self.captioner
-            if hasattr(captioner, "initialize") and (said := captioner.initialize(data.vocabulary)):
-                rank_zero_info(said)
+            self._from_data = True
         self._freeze()
 
-    def _width(self, data: Any) -> int | None:
+    def on_fit_start(self) -> None:
+        """Initialize a new captioner from its words."""
+        if self._from_data:
+            self._from_data = False
+            initialize_words(self, self.captioner, self.hparams["words"])
+
+    def _width(self, data: object) -> int | None:
         """Return the features of an image from a file, or ``None`` where the backbone knows."""
-        shape = getattr(data, "feature_shape", None)
+        shape = data.feature_shape if isinstance(data, HasFeatureShape) else None
         if shape is None and self.make_backbone is None:
             raise ValueError(
                 "there is neither a backbone nor a file of features: set model.backbone or "
@@ -203,7 +217,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         found: Tensor = self.backbone(image)
         return found
 
-    def describe(self, image: Tensor, index: Tensor) -> list[str]:
+    def generate(self, image: Tensor, index: Tensor) -> list[str]:
         """Return a sentence about each picture, or each picture's features."""
         fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
         generation = self.generation.greedy() if fitting else self.generation
@@ -261,8 +275,8 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def _make_reward(self) -> CiderReward:
         if self._reward is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self._reward = CiderReward(data.references("train"))
+            data = required(attributes(self.trainer).datamodule, HasReferences, self)
+            self._reward = CiderReward([list(said) for said in data.references("train")])
         return self._reward
 
     def on_validation_epoch_start(self) -> None:
@@ -300,7 +314,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         loss = F.cross_entropy(found.scores.double(), found.target, reduction="sum")
         self.losses.update(loss)
         self.counted.update(len(found.target))
-        self.scores.update(batch.index, self.describe(features, batch.index), batch.references)
+        self.scores.update(batch.index, self.generate(features, batch.index), batch.references)
 
     def _log_metrics(self, stage: str) -> None:
         # compute() adds up all processes, also on one that had no batch.
@@ -315,12 +329,13 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[dict[str, int | str]]:
         """Return number, file and sentence of each image, under COCO's names."""
-        captions = self.describe(batch.image, batch.index)
+        captions = self.generate(batch.image, batch.index)
         # While training goes on, a few validation images are described for people to read.
         if self.trainer.state.fn == TrainerFn.FITTING:
             return [{"caption": caption} for caption in captions]
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        ids, files = data.predict_ids, data.predict_files
+        data = attributes(self.trainer).datamodule
+        ids = required(data, HasPredictIds, self).predict_ids
+        files = required(data, HasPredictFiles, self).predict_files
         return [
             {"image_id": ids[at], "file": files[at], "caption": caption}
             for at, caption in zip(batch.index.tolist(), captions, strict=True)
@@ -328,5 +343,5 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = attributes(self.trainer).datamodule
         return drawn(self, data, stage, self._evaluated)

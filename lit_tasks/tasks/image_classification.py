@@ -1,6 +1,6 @@
 """Which of a few classes an image belongs to: a pretrained backbone and a linear head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,18 @@ from lit_tasks.nn.image.classifier import LinearHead
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.onnx import StatedProbabilities, export_classifier
 from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.protocols import (
+    HasLabels,
+    HasPredictFiles,
+    HasTrainClassCounts,
+    HasTrainFeatures,
+    ShowsSamples,
+    SplitName,
+    attributes,
+    required,
+)
 from lit_tasks.tasks.classification_figures import drawn
+from lit_tasks.tasks.initialization import initialize_head
 from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step, train_stages
 
 if TYPE_CHECKING:
@@ -125,12 +136,12 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
     def configure_model(self) -> None:
         """Build for the labels of the data, unless a checkpoint said them."""
         if self.head is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self._build(list(data.labels), pretrained=True)
+            data = attributes(self.trainer).datamodule
+            self._build(list(required(data, HasLabels, self).labels), pretrained=True)
             self._from_data = True
             if self.class_weights:
-                counts = torch.tensor(data.train_class_counts)
-                self.weights.copy_(class_weights(counts))
+                counts = required(data, HasTrainClassCounts, self).train_class_counts
+                self.weights.copy_(class_weights(torch.tensor(counts)))
         train_stages(self, self.backbone, self.finetuning)
 
     def _build(self, labels: list[str], pretrained: bool) -> None:
@@ -142,21 +153,25 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         self.backbone.freeze()
 
     def on_fit_start(self) -> None:
-        """Measure the training images' features as they are before training, for the head."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not self._from_data or self.trainer.ckpt_path is not None:
+        """Initialize a new head from the training images' features as they are by now."""
+        if not self._from_data:
             return
-        if not hasattr(data, "train_features"):
-            return
-        values, numbers = data.train_features(self.backbone)
-        features = torch.from_numpy(values)
-        self.head.measure(features)
+        self._from_data = False
+        initialize_head(self, self.head, self._training_images, len(self.hparams["labels"]))
+
+    def _training_images(self) -> Iterable[tuple[Tensor, Tensor]] | None:
+        """Return features of all training images at once, where the data have them."""
+        data = attributes(self.trainer).datamodule
+        if not isinstance(data, HasTrainFeatures):
+            return None
         if self.head_init == "pretrained":
             if self.backbone.last_layer is None:
                 raise ValueError(
                     "head_init: pretrained needs weights with a last layer; set it to zero"
                 )
-            self.head.start_from(features, torch.tensor(numbers), *self.backbone.last_layer)
+            self.head.pretrained = self.backbone.last_layer
+        values, numbers = data.train_features(self.backbone)
+        return [(torch.from_numpy(values), torch.tensor(numbers))]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
@@ -267,9 +282,9 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         """Return file and most probable labels of each image, with their probabilities."""
         probability = (self(batch).double() / self.temperature).softmax(dim=1)
         best = probability.topk(min(self.top_k, probability.shape[1]), dim=1)
-        labels, data = self.hparams["labels"], self.trainer.datamodule  # type: ignore[attr-defined]
+        labels, data = self.hparams["labels"], attributes(self.trainer).datamodule
         predicting = self.trainer.state.fn == TrainerFn.PREDICTING
-        names = getattr(data, "predict_files", None) if predicting else None
+        names = data.predict_files if predicting and isinstance(data, HasPredictFiles) else None
         rows = []
         for at, numbers, shares in zip(
             batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
@@ -294,6 +309,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
             return {}
         scores, target = (tensor.cpu() for tensor in self._evaluated)
         probability = (scores.double() / self.temperature.cpu()).softmax(dim=1)
-        show = getattr(self.trainer.datamodule, "shown", None)  # type: ignore[attr-defined]
-        pictures = None if show is None else partial(show, stage)
+        data = attributes(self.trainer).datamodule
+        split: SplitName = "test" if stage == "test" else "val"
+        pictures = partial(data.shown, split) if isinstance(data, ShowsSamples) else None
         return drawn(probability, target, self.hparams["labels"], pictures)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import cos, isfinite, pi
 from typing import Any, Literal
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lit_tasks.nn.image.finetuning import Finetuning
+from lit_tasks.protocols import attributes
 
 Decay = Literal["constant", "linear", "cosine"]
 Rate = Callable[[int, int, int, Decay], float]
@@ -85,7 +86,7 @@ def scheduled(
         ValueError: The run has no known length, and the course needs one; or weights are to be
             averaged that were copied before the task built its model.
     """
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks = attributes(trainer).callbacks
     if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
         raise ValueError(
             "StochasticWeightAveraging averages a copy made before the model is built, which is"
@@ -131,5 +132,5 @@ def shows_step(task: LightningModule) -> bool:
 
     Each ``self.log`` costs more than a step of a small model, so a task logs in these steps only.
     """
-    every: int = task.trainer.log_every_n_steps  # type: ignore[attr-defined]
+    every = attributes(task.trainer).log_every_n_steps
     return bool(every) and (task.global_step + 1) % every == 0

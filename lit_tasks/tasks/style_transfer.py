@@ -18,6 +18,7 @@ from lit_tasks.nn.style.features import Network, StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective, loss_names
 from lit_tasks.nn.style.stylization import ColorMode, Init, Phase, Stylization, check
 from lit_tasks.nn.style.tiles import TiledStyleObjective
+from lit_tasks.protocols import StyleData, attributes, required
 from lit_tasks.sampling import derived_seed
 from lit_tasks.tasks.optimization import shows_step
 from lit_tasks.tasks.style_figures import drawn, pixels
@@ -141,11 +142,14 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def on_fit_start(self) -> None:
         """End after the last group of pairs."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         groups = -(-len(data.names) // data.batch_size)
         limit = self.trainer.max_epochs
         limited = groups if limit is None or limit < 0 else min(limit, groups)
         self.trainer.fit_loop.max_epochs = limited
+
+    def _data(self) -> StyleData:
+        return required(attributes(self.trainer).datamodule, StyleData, self)
 
     # Making pictures.
 
@@ -201,7 +205,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def _log_losses(self, losses: list[Tensor], places: list[int], first: int) -> None:
         """Log the mean over the group's pictures, of all processes."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         size = min(data.batch_size, len(data.names) - first)
         rows = torch.zeros(size, len(self.loss_names), dtype=torch.float64, device=self.device)
         for place, row in zip(places, losses, strict=True):
@@ -297,7 +301,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         mine["pictures"] |= {n: job.picture().cpu() for n, job in self.at_work.items()}
         parts = self._gathered(mine)
         whole = {kind: {n: v for part in parts for n, v in part[kind].items()} for kind in mine}
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         checkpoint["state_dict"] = {"anchor": self.anchor.detach().clone()} | {
             f"pictures.{n}": whole["pictures"][n] for n in sorted(whole["pictures"])
         }
@@ -365,7 +369,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return pictures beside what they were made of, and the losses over the steps."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         return drawn(data, self.pictures, self.traces)
 
 

@@ -14,9 +14,9 @@ from lightning.pytorch import seed_everything
 from processes import outcomes, run
 from torch import Tensor
 
-from lit_tasks.callbacks.terminate_on_nan import TerminateOnNaN
 from lit_tasks.distributed.last_checkpoint import LastCheckpoint
 from lit_tasks.distributed.rng_state import RandomState
+from lit_tasks.distributed.terminate_on_nan import TerminateOnNaN
 
 
 class Faulty(TextClassifier):

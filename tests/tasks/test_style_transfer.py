@@ -66,6 +66,7 @@ def finished(painted: Path, folder: Path) -> Path:
     return folder / "run"
 
 
+WRITER = "lit_tasks.callbacks.pictures.PictureWriter"
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1}}
 CONFIG = {
     "model": {
@@ -87,9 +88,13 @@ CONFIG = {
             "batch_size": 2,
         },
     },
-    "trainer": {"accelerator": "cpu", "max_epochs": -1, "log_every_n_steps": 2},
+    "trainer": {
+        "accelerator": "cpu",
+        "max_epochs": -1,
+        "log_every_n_steps": 2,
+        "callbacks": [{"class_path": WRITER, "init_args": {"every_n_steps": 2}}],
+    },
     "checkpoint": {"init_args": {"monitor": None}},
-    "pictures": {"init_args": {"every_n_steps": 2}},
 }
 NAMES = ["0__1", "0__2", "1__1", "1__2"]
 
@@ -131,7 +136,8 @@ def test_a_checkpoint_has_pictures_and_no_network_and_needs_no_files(finished: P
     assert sorted(content["state_dict"]) == ["anchor", *(f"pictures.{n}" for n in range(4))]
     for path in Path().glob("*.png"):
         path.unlink()
-    assert main(["predict", "--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=again"]) == 0
+    words = ["--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=again"]
+    assert main(["predict", *words, f"--trainer.callbacks+={WRITER}"]) == 0
     for name in NAMES:
         files = [Path(f"{run}/pictures/{name}.png").read_bytes() for run in ("run", "again")]
         assert files[0] == files[1]

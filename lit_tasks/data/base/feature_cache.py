@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Subset
 from lit_tasks.data.base.image_dataset import TransformedPictures
 from lit_tasks.data.readers.images import Pictures
 from lit_tasks.files import stamp
+from lit_tasks.protocols import HasFeatureMaps, HasFeatures
 
 _VERSION = 1
 """Raised when the same pictures, weights and preprocessing give other features than before."""
@@ -188,5 +189,6 @@ def fingerprint(
 
 def _shape(network: nn.Module) -> tuple[int, ...]:
     """Return the shape of one picture's features: a network that makes maps says it itself."""
-    shape: Any = getattr(network, "feature_shape", None) or (network.out_features,)
-    return tuple(int(size) for size in shape)
+    if isinstance(network, HasFeatureMaps):
+        return tuple(int(size) for size in network.feature_shape)
+    return (int(cast(HasFeatures, network).out_features),)
