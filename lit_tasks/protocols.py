@@ -264,6 +264,33 @@ class ObservesTraining(Protocol):
         """Take what it begins with from features and classes, batch by batch."""
 
 
+# What loaders ask of a dataset; all of it is optional.
+
+
+@runtime_checkable
+class ReadsTogether(Protocol):
+    """A dataset that reads the samples of a batch at once, as torch knows it."""
+
+    def __getitems__(self, indices: list[int], /) -> Any:
+        """Return some samples."""
+
+
+@runtime_checkable
+class SetsEpoch(Protocol):
+    """A stream that has another order in each epoch."""
+
+    def set_epoch(self, epoch: int, /) -> None:
+        """Take the epoch that is read next."""
+
+
+@runtime_checkable
+class SplitsByProcess(Protocol):
+    """A stream that knows how processes share it."""
+
+    def split_by_process(self, rank: int, world_size: int, /) -> Any:
+        """Return the stream of one process."""
+
+
 # What everybody asks of a batch.
 
 

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,3 +91,10 @@ def test_a_command_has_the_callbacks_that_it_needs() -> None:
     fit = {"early_stopping", *CALLBACKS} - shown - {"predictions"}
     assert set(taking_part("fit")) == fit
     assert after_fit() == sorted(shown)
+
+
+def test_types_of_frameworks_are_named_and_not_imported() -> None:
+    """`pyproject.toml` lets this module name them; at run time it must not load them."""
+    code = "import sys, lit_tasks.protocols; print({'lightning', 'matplotlib'} & {*sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

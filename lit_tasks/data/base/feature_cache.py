@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self, cast
@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from lit_tasks.data.base.image_dataset import TransformedPictures
-from lit_tasks.data.readers.images import Pictures
+from lit_tasks.data.readers.images import PictureFiles, Pictures
 from lit_tasks.files import stamp
 from lit_tasks.protocols import HasFeatureMaps, HasFeatures
 
@@ -84,10 +84,9 @@ class FeatureCache:
         A hundred thousand photographs take minutes to read, and seconds to look up their stamps. A
         date of the last seconds is not trusted: the file may change once more within it.
         """
-        paths: Sequence[Path] | None = getattr(pictures, "paths", None)
-        if paths is None:
+        if not isinstance(pictures, PictureFiles):
             return pictures.digest()
-        stamps = [(str(path.absolute()), stamp(path)) for path in paths]
+        stamps = [(str(path.absolute()), stamp(path)) for path in pictures.paths]
         note = self.folder / f"{hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]}.digest"
         if note.is_file():
             return note.read_text()
