@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lit_tasks.nn.caption.beam_search import beam_search
-from lit_tasks.nn.caption.decoding import Rules
+from lit_tasks.nn.caption.decoding import DecodingConstraints
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 
 FEATURES, WORDS, BATCH, LENGTHS = 1280, 2000, 64, (8, 17)
@@ -95,11 +95,11 @@ def search(images: int) -> float:
     torch.manual_seed(0)
     model = RecurrentCaptioner(WORDS, FEATURES).eval()
     features = torch.randn(images, FEATURES)
-    rules = Rules(max_words=16, min_words=8)
+    constraints = DecodingConstraints(max_words=16, min_words=8)
     start = time.perf_counter()
-    together = beam_search(model, features, 5, rules).listed()
+    together = beam_search(model, features, 5, constraints).listed()
     middle = time.perf_counter()
-    alone = [beam_search(model, image, 5, rules).listed()[0] for image in features.split(1)]
+    alone = [beam_search(model, image, 5, constraints).listed()[0] for image in features.split(1)]
     end = time.perf_counter()
     assert together == alone, "batched and single searches must find the same sentences"
     ratio = (end - middle) / (middle - start)

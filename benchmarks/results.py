@@ -116,7 +116,7 @@ PARTS = (
     Part(
         "Transfer learning: ants and bees",
         "Last epoch on the 153 validation images, EfficientNet-Lite0. Its ImageNet weights know "
-        "`ant` and `bee` among their 1000 classes, and `start: pretrained` uses what the last "
+        "`ant` and `bee` among their 1000 classes, and `head_init: pretrained` uses what the last "
         "layer says about them: this is an easy set.",
         (
             Experiment("image_hymenoptera_frozen", DEV, ANTS, 5, "0.9608 and 0.9542"),

@@ -23,7 +23,7 @@ from PIL import Image
 from lit_tasks.data.style_pairs import StylePairsDataModule
 from lit_tasks.nn.style.features import StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective
-from lit_tasks.nn.style.stylization import Phase, Start, Stylization
+from lit_tasks.nn.style.stylization import Init, Phase, Stylization
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PAINTINGS = ["composition_vii", "the_scream", "starry_night"]
@@ -36,13 +36,13 @@ def objective(options: dict[str, Any], weights: Path, channels_last: bool) -> St
     """Return the assignment's objective."""
     layers = list(dict.fromkeys([*options["content"], *options["style"]]))
     features = StyleFeatures(layers, "squeezenet1_1", weights, channels_last=channels_last)
-    return StyleObjective(features, options["content"], options["style"], options["variation"])
+    return StyleObjective(features, options["content"], options["style"], options["tv_weight"])
 
 
 def schedule(options: dict[str, Any]) -> list[Phase]:
     """Return the assignment's schedule."""
     phases = []
-    for phase in options["schedule"]:
+    for phase in options["phases"]:
         adam = phase.get("optimizer")
         make = partial(torch.optim.Adam, **adam["init_args"]) if adam else None
         phases.append(Phase(phase["steps"], make, clamp=phase.get("clamp")))
@@ -74,9 +74,9 @@ def compare(painting: str, root: Path, weights: Path, figures: Path | None) -> s
     pair = pairs.pair(0)
     plain, fast = objective(options, weights, False), objective(options, weights, True)
 
-    def begin(judge: StyleObjective, phases: list[Phase], start: Start) -> Stylization:
+    def begin(judge: StyleObjective, phases: list[Phase], init: Init) -> Stylization:
         return Stylization(
-            judge, pair["content"], pair["styles"], pair["shares"], phases, start=start
+            judge, pair["content"], pair["styles"], pair["shares"], phases, init=init
         )
 
     theirs = begin(plain, schedule(options), "content")

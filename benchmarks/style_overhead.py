@@ -92,7 +92,7 @@ def by_hand(root: Path, weights: Path, steps: int) -> list[float]:
             loss = loss + weight * (gram(found[layer]) - grams[layer]).square().sum()
         rows = (image[:, :, 1:] - image[:, :, :-1]).square().sum()
         columns = (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
-        (loss + options["variation"] * (rows + columns)).backward()
+        (loss + options["tv_weight"] * (rows + columns)).backward()
         optimizer.step()
         stamps.append(time.thread_time())
     return [b - a for a, b in pairwise(stamps)]

@@ -21,22 +21,30 @@ WIDTH, HEIGHT, GAP, STEP = 1.5, 0.5, 0.35, 1.25
 COLORS = ["#dbe9f6", "#e3f1de", "#fdf0d5", "#f6e0e6", "#e8e3f3", "#ececec", "#f7f7f7"]
 
 
+def contract() -> dict[str, list[str]]:
+    """Return the contract about layers."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [found] = [c for c in settings["tool"]["importlinter"]["contracts"] if c["type"] == "layers"]
+    return found
+
+
 def layers() -> list[list[str]]:
     """Return the packages, layer by layer from the top, as the contract names them."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    [contract] = [c for c in settings["tool"]["importlinter"]["contracts"] if c["type"] == "layers"]
-    return [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
+    return [[name.strip() for name in layer.split("|")] for layer in contract()["layers"]]
 
 
 def imports(names: list[str]) -> set[tuple[str, str]]:
     """Return the pairs of packages of which the first imports from the second."""
     graph = grimp.build_graph("lit_tasks")
+    types = contract()["ignore_imports"]  # named in annotations, and not imported
     owner = {module: name for name in names for module in (name, *graph.find_descendants(name))}
     return {
         (owner[module], owner[imported])
         for module in owner
         for imported in graph.find_modules_directly_imported_by(module)
-        if imported in owner and owner[imported] != owner[module]
+        if imported in owner
+        and owner[imported] != owner[module]
+        and f"{module} -> {imported}" not in types
     }
 
 

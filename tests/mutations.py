@@ -182,8 +182,8 @@ MUTATIONS = [
     ),
     Mutation(
         "beams that end",
-        "new[:, width:] = False",
-        "new[:, :width] = False",
+        "new[:, num_beams:] = False",
+        "new[:, :num_beams] = False",
         "nn",
     ),
     Mutation(

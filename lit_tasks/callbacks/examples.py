@@ -2,9 +2,9 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,6 +15,16 @@ from lit_tasks.callbacks.logger_media import show_image, show_table
 from lit_tasks.distributed.gather import of_all_processes
 from lit_tasks.files import written_whole
 from lit_tasks.plots import example_sheet
+from lit_tasks.protocols import (
+    Command,
+    DescribesSamples,
+    HasLabel,
+    HasLabels,
+    HasValidateOn,
+    ShowsSamples,
+    attributes,
+    batch_index,
+)
 
 Row = dict[str, Any]
 _NAMES = ("file", "id", "image_id")  # what a row is of, not what it says
@@ -25,14 +35,17 @@ class Examples(Callback):
 
     They are the same samples in every epoch and on any number of processes. All rows are in
     ``examples.csv``; each epoch's go to the loggers as the table ``val/examples``. Where the data
-    module can show samples (``shown(part, positions)`` returns pictures), a sheet of them with
-    what was predicted goes to ``examples/`` and to the loggers. ``describe(part, positions)`` of
+    module can show samples (``shown(split, indices)`` returns pictures), a sheet of them with
+    what was predicted goes to ``examples/`` and to the loggers. ``describe(split, indices)`` of
     the data module adds columns, such as a text or a file's name.
 
     Args:
         rows: Samples at most.
         every_n_epochs: Epochs from one table to the next.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit"})
+    display_only: ClassVar[bool] = True
 
     def __init__(self, rows: int = 8, every_n_epochs: int = 1) -> None:
         if rows < 1 or every_n_epochs < 1:
@@ -70,9 +83,8 @@ class Examples(Callback):
         """Predict the first batch, or this process's part of it."""
         if batch_idx or dataloader_idx or self._failed or not self._due(trainer):
             return
-        # A list or a plain tuple has an index too: a method.
-        has_positions = isinstance(getattr(batch, "index", None), torch.Tensor)
-        if not has_positions or not is_overridden("predict_step", pl_module):
+        index = batch_index(batch)
+        if index is None or not is_overridden("predict_step", pl_module):
             return
         try:
             rows = self._predicted(trainer, pl_module, batch)
@@ -80,9 +92,9 @@ class Examples(Callback):
             self._failed = True
             rank_zero_warn(f"no examples are shown: predict_step failed with {error!r}")
             return
-        labels = getattr(batch, "label", None)
+        labels = batch.label if isinstance(batch, HasLabel) else None
         targets = [None] * len(rows) if labels is None else labels.tolist()
-        self._mine = list(zip(batch.index.tolist(), targets, rows, strict=True))
+        self._mine = list(zip(index.tolist(), targets, rows, strict=True))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Collect the rows of all processes, and show them."""
@@ -102,14 +114,15 @@ class Examples(Callback):
         return [dict(row) for row in rows]
 
     def _show(self, trainer: Trainer, found: list[tuple[int, int | None, Row]]) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        part = getattr(data, "validate_on", "val")  # what the data module validates on
+        data = attributes(trainer).datamodule
+        part = data.validate_on if isinstance(data, HasValidateOn) else "val"
         positions = [position for position, _, _ in found]
-        names = getattr(data, "labels", None)
+        names = data.labels if isinstance(data, HasLabels) else None
         targets = [_named(number, names) for _, number, _ in found]
         rows = [row for _, _, row in found]
-        described = getattr(data, "describe", None)
-        extra = [{} for _ in rows] if described is None else described(part, positions)
+        extra: Sequence[Mapping[str, Any]] = [{} for _ in rows]
+        if isinstance(data, DescribesSamples):
+            extra = data.describe(part, positions)
         table = [
             {"sample": at, **more, **({} if target is None else {"target": target}), **row}
             for at, more, target, row in zip(positions, extra, targets, rows, strict=True)
@@ -117,9 +130,8 @@ class Examples(Callback):
         columns = list(dict.fromkeys(name for line in table for name in line))
         cells = [[_plain(line.get(name, "")) for name in columns] for line in table]
         self._keep(trainer, columns, cells)
-        shown = getattr(data, "shown", None)
-        if shown is not None:
-            self._picture(trainer, shown(part, positions), rows, targets)
+        if isinstance(data, ShowsSamples):
+            self._picture(trainer, data.shown(part, positions), rows, targets)
 
     def _keep(self, trainer: Trainer, columns: list[str], cells: list[list[Any]]) -> None:
         path = self._folder / "examples.csv"

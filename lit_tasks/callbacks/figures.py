@@ -1,13 +1,14 @@
 """Pictures of what a task found, in the run folder and in loggers that show pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.files import written_whole
+from lit_tasks.protocols import Command, HasFigures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,9 @@ class FigureWriter(Callback):
         dpi: Dots per inch of the PNG files.
     """
 
+    commands: ClassVar[frozenset[Command]] = frozenset({"validate", "test"})
+    display_only: ClassVar[bool] = True
+
     def __init__(self, dpi: int = 120) -> None:
         self.dpi = dpi
 
@@ -36,10 +40,9 @@ class FigureWriter(Callback):
         self._draw(trainer, pl_module, "test")
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        offered = getattr(pl_module, "figures", None)
-        if not callable(offered):
+        if not isinstance(pl_module, HasFigures):
             return
-        figures = offered(stage)
+        figures = pl_module.figures(stage)
         folder = Path(trainer.log_dir or ".") / "figures"
         if not trainer.is_global_zero:
             return

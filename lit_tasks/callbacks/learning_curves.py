@@ -2,13 +2,14 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.callbacks.results import add_results
 from lit_tasks.files import written_whole
+from lit_tasks.protocols import Command, attributes
 from lit_tasks.runs.curves import best_and_last, of_training, read_rows
 
 
@@ -23,6 +24,9 @@ class LearningCurves(Callback):
         dpi: Dots per inch of the PNG file.
         axes: How many kinds of metrics are drawn at most.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit"})
+    display_only: ClassVar[bool] = True
 
     def __init__(self, dpi: int = 120, axes: int = 6) -> None:
         self.dpi, self.axes = dpi, axes
@@ -53,7 +57,7 @@ class LearningCurves(Callback):
                 self._finish(trainer)
 
     def _finish(self, trainer: Trainer) -> None:
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or attributes(trainer).fast_dev_run:
             return
         rows = self._rows(trainer)
         if not any(name.startswith(("train/", "val/")) for row in rows for name in row):

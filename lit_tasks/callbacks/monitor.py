@@ -5,13 +5,15 @@ import math
 import resource
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch import distributed as dist
 from torch.optim import Optimizer
+
+from lit_tasks.protocols import Command, attributes, batch_index
 
 
 class Monitor(Callback):
@@ -28,6 +30,9 @@ class Monitor(Callback):
         processes: Log memory and processor time of every process, also those of a W&B run that
             shows only the first one's.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit"})
+    display_only: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -150,7 +155,7 @@ def gradient_norm(optimizer: Optimizer) -> float:
 
 
 def _logs(trainer: Trainer, step: int) -> bool:
-    every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    every = attributes(trainer).log_every_n_steps
     return bool(every) and step % every == 0
 
 
@@ -161,8 +166,8 @@ def _log(trainer: Trainer, values: dict[str, float]) -> None:
 
 
 def _size(batch: Any) -> int:
-    index = getattr(batch, "index", None)
-    if isinstance(index, Tensor):
+    index = batch_index(batch)
+    if index is not None:
         return len(index)
     first = batch
     while isinstance(first, list | tuple | dict) and first:

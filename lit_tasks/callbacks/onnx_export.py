@@ -1,9 +1,12 @@
 """The evaluated model as an ONNX file in the run folder."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
+
+from lit_tasks.protocols import Command, ExportsOnnx
 
 
 class OnnxExport(Callback):
@@ -15,6 +18,9 @@ class OnnxExport(Callback):
     Args:
         filename: Name of the file in the run folder.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"validate", "test"})
+    display_only: ClassVar[bool] = True
 
     def __init__(self, filename: str = "model.onnx") -> None:
         self.filename = filename
@@ -29,10 +35,9 @@ class OnnxExport(Callback):
         self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        export = getattr(pl_module, "export_onnx", None)
-        if export is None:
+        if not isinstance(pl_module, ExportsOnnx):
             raise ValueError(f"{type(pl_module).__name__} offers no export to ONNX")
         path = Path(trainer.log_dir or ".") / self.filename
         if trainer.is_global_zero:
-            export(path)
+            pl_module.export_onnx(path)
             rank_zero_info(f"ONNX model: {path}")

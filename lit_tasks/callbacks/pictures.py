@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -11,6 +11,7 @@ from PIL import Image
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.distributed.gather import of_all_processes
 from lit_tasks.files import written_whole
+from lit_tasks.protocols import Command, MakesPictures
 
 
 class PictureWriter(Callback):
@@ -30,6 +31,9 @@ class PictureWriter(Callback):
         duration: Seconds that the animation takes.
     """
 
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit", "predict"})
+    display_only: ClassVar[bool] = True
+
     def __init__(
         self, every_n_steps: int = 20, animation: int = 320, duration: float = 4.0
     ) -> None:
@@ -43,12 +47,13 @@ class PictureWriter(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder, or nothing to do."""
-        if not hasattr(pl_module, "pictures_at_work"):
+        if not isinstance(pl_module, MakesPictures):
             self.on_train_batch_end = None  # type: ignore[assignment, method-assign]
             self.on_predict_batch_end = None  # type: ignore[assignment, method-assign]
             return
         self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if stage in ("fit", "predict"):
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -58,8 +63,8 @@ class PictureWriter(Callback):
         due = self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0
         if not (due or last):
             return
-        rows = pl_module.pictures_at_work()  # type: ignore[operator]
-        written = [self._write(row, bool(due)) for row in rows]
+        assert isinstance(pl_module, MakesPictures)
+        written = [self._write(row, bool(due)) for row in pl_module.pictures_at_work()]
         self._show(trainer, written)
 
     def on_predict_batch_end(
@@ -72,8 +77,9 @@ class PictureWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write finished pictures that a checkpoint holds."""
+        assert isinstance(pl_module, MakesPictures)
         for index, name in zip(batch.index.tolist(), batch.names, strict=True):
-            _save(pl_module.picture_of(index), self._folder / f"{name}.png")  # type: ignore[operator]
+            _save(pl_module.picture_of(index), self._folder / f"{name}.png")
 
     def _write(self, row: dict[str, Any], due: bool) -> tuple[str, str]:
         """Write one picture; return its name and where it is."""

@@ -2,13 +2,14 @@
 
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lit_tasks.printable import printable
+from lit_tasks.protocols import Command
 
 
 class Progress(TQDMProgressBar):
@@ -18,6 +19,9 @@ class Progress(TQDMProgressBar):
         refresh_rate: Batches between two repaints of the bar: each costs a millisecond.
         seconds: Time between two lines where there is no terminal.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit", "validate", "test", "predict"})
+    display_only: ClassVar[bool] = True
 
     def __init__(self, refresh_rate: int = 20, seconds: float = 10.0) -> None:
         super().__init__(refresh_rate=refresh_rate)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.files import written_whole
 from lit_tasks.printable import printable
+from lit_tasks.protocols import Command
 from lit_tasks.runs.result_entries import read_results
 
 _LOW, _HIGH, _SAMPLES = "_low", "_high", "samples"
@@ -21,6 +22,9 @@ class ResultsWriter(Callback):
     Metrics ``m``, ``m_low`` and ``m_high`` of a stage become one entry with an interval of 95 %;
     ``<stage>/samples`` says how many samples they rest on.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"validate", "test"})
+    display_only: ClassVar[bool] = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics, unless this is one of the validations within training."""

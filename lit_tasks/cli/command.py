@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lit_tasks import trust
-from lit_tasks.cli import checkpoint, finished, run_folder
+from lit_tasks.cli import checkpoint, default_callbacks, finished, run_folder
 from lit_tasks.cli.arguments import Arguments
 from lit_tasks.cli.loggers import after_training, with_csv
 from lit_tasks.cli.parser import SentenceParser, check_config_files
@@ -26,38 +26,9 @@ from lit_tasks.cli.record import RecordConfig, forget_rows_after, print_end
 from lit_tasks.cli.trainer import RunTrainer
 from lit_tasks.cli.unfit_callbacks import check_callbacks
 from lit_tasks.loggers.wandb import RunWandbLogger, has_run
+from lit_tasks.protocols import HasPredictExample, HasTestExample, attributes
 from lit_tasks.trust import packages_to_trust
 
-#: Callbacks that every run has, each under a name of its own: ``--NAME.option=value`` sets an
-#: option, ``--NAME=null`` switches it off. Callbacks of the user come on top.
-CALLBACKS: dict[str, dict[str, Any]] = {
-    "exact_batches": {"class_path": "lit_tasks.distributed.exact_batches.ExactBatches"},
-    "checkpoint": {
-        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-        "init_args": {
-            "monitor": "val/loss",
-            "filename": "best",
-            "auto_insert_metric_name": False,
-            "enable_version_counter": False,
-        },
-    },
-    "last_checkpoint": {"class_path": "lit_tasks.distributed.last_checkpoint.LastCheckpoint"},
-    "resume_state": {"class_path": "lit_tasks.distributed.rng_state.ResumeState"},
-    "non_finite": {"class_path": "lit_tasks.callbacks.non_finite.NonFinite"},
-    "monitor": {"class_path": "lit_tasks.callbacks.monitor.Monitor"},
-    "examples": {"class_path": "lit_tasks.callbacks.examples.Examples"},
-    "curves": {"class_path": "lit_tasks.callbacks.learning_curves.LearningCurves"},
-    "results": {"class_path": "lit_tasks.callbacks.results.ResultsWriter"},
-    "samples": {"class_path": "lit_tasks.callbacks.sample_scores.SampleScores"},
-    "figures": {"class_path": "lit_tasks.callbacks.figures.FigureWriter"},
-    "predictions": {"class_path": "lit_tasks.callbacks.predictions.writer.PredictionWriter"},
-    "pictures": {"class_path": "lit_tasks.callbacks.pictures.PictureWriter"},
-    "progress": {"class_path": "lit_tasks.callbacks.progress.Progress"},
-}
-#: Where a callback has nothing to do it is left out: each costs 30 microseconds a step.
-ONLY_FIT = {"early_stopping", "checkpoint", "resume_state", "non_finite"}
-ONLY_FIT |= {"monitor", "examples", "curves"}
-ONLY_EVALUATION = {"results", "samples", "figures"}
 CSV, WANDB = "lit_tasks.loggers.csv.RunCSVLogger", "lit_tasks.loggers.wandb.RunWandbLogger"
 TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_autolog_hparams": False,  # RecordConfig logs the whole configuration instead
@@ -76,7 +47,7 @@ class TaskCLI(LightningCLI):
         self.arguments = Arguments(words)
         check_config_files(self.arguments.configs)
         SentenceParser.config_files = tuple(self.arguments.configs)
-        SentenceParser.words = " ".join((*self.arguments.named(), str(CALLBACKS)))
+        SentenceParser.words = " ".join((*self.arguments.named(), str(default_callbacks.CALLBACKS)))
         with trust.restored():
             super().__init__(
                 parser_class=SentenceParser,
@@ -118,7 +89,7 @@ class TaskCLI(LightningCLI):
             help="modules of others whose classes the checkpoint may name, such as [my_package]",
         )
         parser.add_argument("--early_stopping", type=EarlyStopping | None, default=None)
-        for name, default in CALLBACKS.items():
+        for name, default in default_callbacks.CALLBACKS.items():
             parser.add_argument(f"--{name}", type=Callback | None, default=default)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -186,11 +157,7 @@ class TaskCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the run's folder and the callbacks that have names."""
-        left_out = {
-            "fit": ONLY_EVALUATION | {"predictions"},  # results and figures come after the fit
-            "predict": ONLY_FIT | ONLY_EVALUATION,
-        }.get(str(self.subcommand), ONLY_FIT | {"predictions", "pictures"})
-        names = [name for name in ("early_stopping", *CALLBACKS) if name not in left_out]
+        names = default_callbacks.taking_part(str(self.subcommand))
         chosen = self._get(self.config_init, "trainer")
         # Barebones keeps and shows nothing: Lightning measures the bare speed of a step with it.
         callbacks = self._named_callbacks(["exact_batches"] if chosen["barebones"] else names)
@@ -218,7 +185,7 @@ class TaskCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Give the data module what the checkpoint knows about reading inputs, before its setup."""
-        check_callbacks(self.trainer.callbacks, self.model)  # type: ignore[attr-defined]
+        check_callbacks(attributes(self.trainer).callbacks, self.model)
         if not self.content:
             return
         path = self._get(self.config, "ckpt_path")
@@ -253,8 +220,8 @@ class TaskCLI(LightningCLI):
         best = Path(str(self.trainer.log_dir)) / "checkpoints" / "best.ckpt"
         if not best.is_file():
             return self.after_predict()
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.extend(self._named_callbacks(sorted(ONLY_EVALUATION)))
+        callbacks = attributes(self.trainer).callbacks
+        callbacks.extend(self._named_callbacks(default_callbacks.after_fit()))
         how: dict[str, Any] = {"ckpt_path": str(best), "verbose": False, "weights_only": True}
         if self._is_to_do("val"):
             forget_rows_after(self.trainer.loggers, self.trainer.global_step)
@@ -266,7 +233,7 @@ class TaskCLI(LightningCLI):
 
     def _is_to_do(self, split: str) -> bool:
         """Return whether an evaluation is missing; all are when something was trained."""
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = attributes(self.trainer).callbacks
         trained = any(isinstance(c, RecordConfig) and c.began for c in callbacks)
         done = not trained and finished.is_evaluated(self.run_dir, split)
         return not self.trainer.strategy.broadcast(done)
@@ -274,9 +241,10 @@ class TaskCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where everything is and what can be done next."""
         if getattr(rank_zero_only, "rank", 0) == 0:
+            data: object = self.datamodule
             examples = {
-                part: getattr(self.datamodule, f"{part}_example", None)
-                for part in ("test", "predict")
+                "test": data.test_example if isinstance(data, HasTestExample) else None,
+                "predict": data.predict_example if isinstance(data, HasPredictExample) else None,
             }
             sections = self.config[self.subcommand]
             packages = packages_to_trust([sections["model"], sections["data"]])

@@ -22,6 +22,7 @@ from lit_tasks.data.base.style_dataset import (
 )
 from lit_tasks.data.readers.images import ENDINGS
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.protocols import HasSteps
 
 
 class StylePairsDataModule(CheckedLoading, LightningDataModule):
@@ -110,7 +111,8 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         """Return one group of pairs an epoch, as often as a picture takes steps."""
         assert self.trainer is not None
         assert self._dataset is not None
-        steps = getattr(self.trainer.lightning_module, "steps", 1)
+        task: object = self.trainer.lightning_module
+        steps = task.steps if isinstance(task, HasSteps) else 1
         groups = Groups(len(self.names), self.batch_size, steps)
         return DataLoader(dataset=self._dataset, batch_sampler=groups, collate_fn=collate)
 

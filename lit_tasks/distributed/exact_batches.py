@@ -2,7 +2,7 @@
 
 import os
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lit_tasks.distributed.gather import expect_empty_processes
 from lit_tasks.distributed.rank_loader import RankLoader
 from lit_tasks.distributed.stream_loader import StreamLoader
+from lit_tasks.protocols import Command
 from lit_tasks.sampling import derived_seed
 
 _HOW: dict[RunningStage, Literal["in_step", "split", "whole"]] = {
@@ -39,6 +40,9 @@ class ExactBatches(Callback):
     Args:
         seed: Decides order and augmentation; none means the one given to ``seed_everything``.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit", "validate", "test", "predict"})
+    display_only: ClassVar[bool] = False
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed

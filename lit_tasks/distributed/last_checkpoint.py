@@ -5,7 +5,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import distributed as dist
 
 from lit_tasks.distributed import loop_hooks as moments
+from lit_tasks.protocols import Command, attributes
 
 STOPPED = 128 + signal.SIGTERM  # the exit code that a shell gives to a process ended so
 
@@ -33,6 +34,9 @@ class LastCheckpoint(Checkpoint):
         path: The checkpoint's file.
         saved_step: Optimizer steps behind it, once this run wrote it or was continued from it.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit", "validate", "test", "predict"})
+    display_only: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -131,7 +135,7 @@ class LastCheckpoint(Checkpoint):
             raise SystemExit(STOPPED)
 
     def _save(self, trainer: Trainer) -> None:
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if attributes(trainer).fast_dev_run:
             return
         for logger in trainer.loggers:
             logger.save()  # the rows up to here, before a checkpoint counts on them

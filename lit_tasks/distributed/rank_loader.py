@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lit_tasks.protocols import ReadsTogether
 from lit_tasks.sampling import EpochBatches, ShardedBatches, Share, derived_seed, seed_generators
 
 
@@ -134,10 +135,9 @@ class _Replayed(Dataset[Any]):
         self.dataset = dataset
 
     def __getitems__(self, items: list[tuple[int, int]]) -> list[Any]:
-        at_once = getattr(self.dataset, "__getitems__", None)
-        if at_once is not None:
+        if isinstance(self.dataset, ReadsTogether):
             seed_generators(items[0][0])
-            samples: list[Any] = at_once([index for _, index in items])
+            samples: list[Any] = self.dataset.__getitems__([index for _, index in items])
             return samples
         return [self[item] for item in items]
 

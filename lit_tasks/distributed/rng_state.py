@@ -1,7 +1,7 @@
 """The state of every random generator in the checkpoint, so that a continued run draws alike."""
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 import torch
@@ -9,12 +9,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import distributed as dist
 
+from lit_tasks.protocols import Command
 
-class ResumeState(Callback):
+
+class RandomState(Callback):
     """Save the random state of all processes, and restore it before the next batch is read.
 
     Every container is plain, so the checkpoint still loads with ``weights_only=True``.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit"})
+    display_only: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._restored: list[dict[str, Any]] | None = None

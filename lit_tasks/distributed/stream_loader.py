@@ -8,6 +8,7 @@ import torch
 from torch import distributed as dist
 from torch.utils.data import DataLoader, IterableDataset
 
+from lit_tasks.protocols import SetsEpoch, SplitsByProcess
 from lit_tasks.sampling import Share
 
 
@@ -71,9 +72,8 @@ class StreamLoader:
 
     def __iter__(self) -> Iterator[Any]:
         epoch, done = self.position()
-        set_epoch = getattr(self.dataset, "set_epoch", None)
-        if set_epoch is not None:
-            set_epoch(epoch)
+        if isinstance(self.dataset, SetsEpoch):
+            self.dataset.set_epoch(epoch)
         self._shares.clear()
         batches = iter(self._loader)
         if not self.training:
@@ -112,7 +112,7 @@ def split(dataset: Any, rank: int, world_size: int) -> Any:
     """Return one process's part of a stream."""
     if world_size == 1:
         return dataset
-    if hasattr(dataset, "split_by_process"):
+    if isinstance(dataset, SplitsByProcess):
         return dataset.split_by_process(rank, world_size)
     if type(dataset).__module__.startswith("datasets."):
         from datasets.distributed import split_dataset_by_node
@@ -128,9 +128,8 @@ class _EveryNth(IterableDataset[Any]):
         self.dataset, self.rank, self.world_size = dataset, rank, world_size
 
     def set_epoch(self, epoch: int) -> None:
-        set_epoch = getattr(self.dataset, "set_epoch", None)
-        if set_epoch is not None:
-            set_epoch(epoch)
+        if isinstance(self.dataset, SetsEpoch):
+            self.dataset.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Any]:
         return islice(iter(self.dataset), self.rank, None, self.world_size)

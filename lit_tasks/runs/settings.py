@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-#: Settings that say where a run lies and what is shown of it, not what it is.
+#: Settings that say where a run lies and how often it is saved, not what it is.
 ASIDE = (
     *("runs", "run_dir", "resume", "experiment", "trainer.default_root_dir", "trainer.logger"),
-    *("progress", "figures", "predictions", "results", "curves", "samples", "examples"),
-    *("monitor", "last_checkpoint"),
+    "last_checkpoint",
 )
+#: Callbacks of this package show a run. (``display_only`` says so too, and a test that both agree;
+#: here no class is imported, so options of a callback of others count as settings.)
+_DISPLAY = "lit_tasks.callbacks."
 
 
 def flat(config: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
@@ -34,10 +36,11 @@ def differing(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     configs = list(configs)
     keys = list(dict.fromkeys(key for config in configs for key in config))
     absent = object()
+    shows = _that_show(configs)
     found = []
     for key in keys:
         values = [config.get(key, absent) for config in configs]
-        if _aside(key) or all(value == values[0] for value in values):
+        if _aside(key, shows) or all(value == values[0] for value in values):
             continue
         if absent in values and _told_by_class(key, configs):
             continue
@@ -45,8 +48,18 @@ def differing(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def _aside(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in ASIDE)
+def _that_show(configs: list[Mapping[str, Any]]) -> set[str]:
+    """Return the options that hold a callback which shows the run, in any of the configurations."""
+    return {
+        key.removesuffix(".class_path")
+        for config in configs
+        for key, value in config.items()
+        if key.endswith(".class_path") and str(value).startswith(_DISPLAY)
+    }
+
+
+def _aside(key: str, shows: set[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in (*ASIDE, *shows))
 
 
 def _told_by_class(key: str, configs: list[Mapping[str, Any]]) -> bool:

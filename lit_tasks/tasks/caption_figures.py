@@ -11,6 +11,14 @@ from torch import Tensor
 from lit_tasks.metrics.caption_scores import Described
 from lit_tasks.nn.caption.self_critical import ragged
 from lit_tasks.plots import attention_maps, image_grid
+from lit_tasks.protocols import (
+    HasFeatureShape,
+    HasReferences,
+    HasValidateOn,
+    ShowsSamples,
+    SplitName,
+    required,
+)
 from lit_tasks.sampling import evenly_spread
 
 if TYPE_CHECKING:
@@ -22,22 +30,24 @@ _LETTERS = 34  # in a line above a picture
 
 def drawn(
     task: Any,
-    data: Any,
+    data: object,
     stage: str,
     evaluated: Sequence[Described],
 ) -> "dict[str, Figure]":
     """Return figures by name.
 
     Args:
-        task: The captioning task: ``describe(image, index)``, ``features`` and ``captioner``.
-        data: The data module; without ``shown(part, numbers)`` no pictures are drawn.
+        task: The captioning task: ``generate(image, index)``, ``features`` and ``captioner``.
+        data: The data module; without ``shown(split, indices)`` no pictures are drawn.
         stage: ``val`` or ``test``.
         evaluated: What the evaluation found.
     """
     figures: dict[str, Figure] = {}
-    if not evaluated or not hasattr(data, "shown") or not _has_pictures(task, data):
+    if not evaluated or not isinstance(data, ShowsSamples) or not _has_pictures(task, data):
         return figures
-    part = getattr(data, "validate_on", "val") if stage == "val" else stage
+    part: SplitName = "test" if stage == "test" else "val"
+    if part == "val" and isinstance(data, HasValidateOn):
+        part = data.validate_on
     some = [evaluated[i] for i in evenly_spread(len(evaluated), _SHOWN)]
     pictures = data.shown(part, [row.picture for row in some])
     figures["captions"] = _gallery(pictures, some)
@@ -58,18 +68,18 @@ def _gallery(pictures: Sequence[np.ndarray], rows: Sequence[Described]) -> "Figu
     return image_grid(pictures, titles, columns=4)
 
 
-def _trained(task: Any, data: Any) -> "Figure | None":
+def _trained(task: Any, data: ShowsSamples) -> "Figure | None":
     """Return the same for training pictures, where they are at hand."""
     try:
-        references = data.references("train")
-    except (ValueError, OSError):
+        references = required(data, HasReferences, task).references("train")
+    except (TypeError, ValueError, OSError):
         return None
     numbers = evenly_spread(len(references), _SHOWN)
     pictures = data.shown("train", numbers)
     with torch.inference_mode():
-        said = task.describe(_batch(pictures, task.device), torch.tensor(numbers))
+        said = task.generate(_batch(pictures, task.device), torch.tensor(numbers))
     rows = [
-        Described(number, caption, references[number])
+        Described(number, caption, list(references[number]))
         for number, caption in zip(numbers, said, strict=True)
     ]
     return _gallery(pictures, rows)
@@ -95,8 +105,9 @@ def _looks(task: Any, pictures: Sequence[np.ndarray], captions: Sequence[str]) -
     return attention_maps(pictures, [caption.split() for caption in captions], seen)
 
 
-def _has_pictures(task: Any, data: Any) -> bool:
-    return task.backbone is not None and getattr(data, "feature_file", None) is None
+def _has_pictures(task: Any, data: object) -> bool:
+    from_file = isinstance(data, HasFeatureShape) and data.feature_shape is not None
+    return task.backbone is not None and not from_file
 
 
 def _batch(pictures: Sequence[np.ndarray], device: torch.device) -> Tensor:

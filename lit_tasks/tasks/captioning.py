@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,12 +17,22 @@ from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CaptionScores, Described
 from lit_tasks.nn.caption.captioner import WordScores
-from lit_tasks.nn.caption.generation import Decoding
+from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.scheduled_sampling import with_own_words
 from lit_tasks.nn.caption.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.protocols import (
+    HasFeatureShape,
+    HasPredictFiles,
+    HasPredictIds,
+    HasReferences,
+    HasVocabulary,
+    attributes,
+    required,
+)
 from lit_tasks.tasks.caption_figures import drawn
+from lit_tasks.tasks.initialization import initialize_words
 from lit_tasks.tasks.optimization import (
     Decay,
     Rate,
@@ -52,15 +61,16 @@ class CaptioningTask(CheckedLoading, LightningModule):
         finetuning: How the backbone is trained; not at all when left out.
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
-        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
-        warm_up: Share of all steps in which the learning rate rises.
+        warmup: Share of all steps in which the learning rate rises.
         label_smoothing: Probability that is spread over all words in the training loss.
         scheduled_sampling: Share of the words read in training that are the model's own by the
             end of the run; it rises from none, epoch by epoch.
         self_critical: Learning from CIDEr-D; not at all when left out. Needs the data module's
             ``train_references``.
-        decoding: How sentences are written; validation within training is greedy by its rules.
+        generation: How sentences are written; validation within training is greedy, under its
+            constraints.
         words: The vocabulary; taken from the data.
         in_features: Features of an image, or of a position; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
@@ -76,28 +86,28 @@ class CaptioningTask(CheckedLoading, LightningModule):
         finetuning: Finetuning | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
-        decay: Decay = "constant",
-        warm_up: float = 0.0,
+        lr_decay: Decay = "constant",
+        warmup: float = 0.0,
         label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
         self_critical: SelfCritical | None = None,
-        decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+        generation: GenerationConfig = GenerationConfig(),  # noqa: B008 - frozen
         words: list[str] | None = None,
         in_features: int | None = None,
         preprocessing: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_schedule(lr_scheduler, decay, warm_up)
+        check_schedule(lr_scheduler, lr_decay, warmup)
         if finetuning is not None and backbone is None:
             raise ValueError("finetuning needs a backbone: give one, or leave finetuning out")
         if not 0 <= scheduled_sampling <= 1:
             raise ValueError(f"scheduled_sampling must be from 0 to 1, got {scheduled_sampling}")
         self.make_captioner, self.make_backbone = captioner, backbone
         self.finetuning, self.optimizer, self.lr_scheduler = finetuning, optimizer, lr_scheduler
-        self.decay, self.warm_up, self.label_smoothing = decay, warm_up, label_smoothing
+        self.lr_decay, self.warmup, self.label_smoothing = lr_decay, warmup, label_smoothing
         self.scheduled_sampling, self.self_critical = scheduled_sampling, self_critical
-        self.decoding = decoding
+        self.generation = generation
         self.backbone: Any = None
         self.captioner: Any = None
         self.scores = CaptionScores(intervals=True)
@@ -105,6 +115,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         self.counted = SumMetric().set_dtype(torch.float64)
         self._evaluated: list[Described] = []
         self._reward: CiderReward | None = None
+        self._from_data = False
         if words is not None and in_features is not None:
             self._build(words, in_features, pretrained=False)
             if preprocessing is not None and self.backbone is not None:
@@ -129,16 +140,20 @@ class CaptioningTask(CheckedLoading, LightningModule):
     def configure_model(self) -> None:
         """Build for the words and features of the data, unless a checkpoint said them."""
         if self.captioner is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            data = required(attributes(self.trainer).datamodule, HasVocabulary, self)
             self._build(list(data.vocabulary), self._width(data), pretrained=True)
-            captioner: Any = self.captioner
-            if hasattr(captioner, "initialize") and (said := captioner.initialize(data.vocabulary)):
-                rank_zero_info(said)
+            self._from_data = True
         self._freeze()
 
-    def _width(self, data: Any) -> int | None:
+    def on_fit_start(self) -> None:
+        """Initialize a new captioner from its words."""
+        if self._from_data:
+            self._from_data = False
+            initialize_words(self, self.captioner, self.hparams["words"])
+
+    def _width(self, data: object) -> int | None:
         """Return the features of an image from a file, or ``None`` where the backbone knows."""
-        shape = getattr(data, "feature_shape", None)
+        shape = data.feature_shape if isinstance(data, HasFeatureShape) else None
         if shape is None and self.make_backbone is None:
             raise ValueError(
                 "there is neither a backbone nor a file of features: set model.backbone or "
@@ -163,7 +178,9 @@ class CaptioningTask(CheckedLoading, LightningModule):
         rate: Rate = learning_rate
         if phase is not None and epochs and epochs > 0:
             rate = in_two_phases(phase.from_epoch / epochs, phase.lr_factor)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up, rate)
+        return scheduled(
+            self.trainer, optimizer, self.lr_scheduler, self.lr_decay, self.warmup, rate
+        )
 
     # Freezing.
 
@@ -200,11 +217,11 @@ class CaptioningTask(CheckedLoading, LightningModule):
         found: Tensor = self.backbone(image)
         return found
 
-    def describe(self, image: Tensor, index: Tensor) -> list[str]:
+    def generate(self, image: Tensor, index: Tensor) -> list[str]:
         """Return a sentence about each picture, or each picture's features."""
         fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
-        decoding = self.decoding.greedy() if fitting else self.decoding
-        found = decoding(self.captioner, self.features(image), index)
+        generation = self.generation.greedy() if fitting else self.generation
+        found = generation(self.captioner, self.features(image), index)
         return [self._spelled(numbers) for numbers in found]
 
     def _spelled(self, numbers: list[int]) -> str:
@@ -250,7 +267,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
         features = self.features(batch.image)
         loss, mean = self_critical_loss(
-            self.captioner, features, samples, self.decoding.rules, score
+            self.captioner, features, samples, self.generation.constraints, score
         )
         if shows_step(self):
             self.log("train/cider_d", mean, batch_size=len(references))
@@ -258,8 +275,8 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def _make_reward(self) -> CiderReward:
         if self._reward is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self._reward = CiderReward(data.references("train"))
+            data = required(attributes(self.trainer).datamodule, HasReferences, self)
+            self._reward = CiderReward([list(said) for said in data.references("train")])
         return self._reward
 
     def on_validation_epoch_start(self) -> None:
@@ -297,7 +314,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         loss = F.cross_entropy(found.scores.double(), found.target, reduction="sum")
         self.losses.update(loss)
         self.counted.update(len(found.target))
-        self.scores.update(batch.index, self.describe(features, batch.index), batch.references)
+        self.scores.update(batch.index, self.generate(features, batch.index), batch.references)
 
     def _log_metrics(self, stage: str) -> None:
         # compute() adds up all processes, also on one that had no batch.
@@ -312,12 +329,13 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[dict[str, int | str]]:
         """Return number, file and sentence of each image, under COCO's names."""
-        captions = self.describe(batch.image, batch.index)
+        captions = self.generate(batch.image, batch.index)
         # While training goes on, a few validation images are described for people to read.
         if self.trainer.state.fn == TrainerFn.FITTING:
             return [{"caption": caption} for caption in captions]
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        ids, files = data.predict_ids, data.predict_files
+        data = attributes(self.trainer).datamodule
+        ids = required(data, HasPredictIds, self).predict_ids
+        files = required(data, HasPredictFiles, self).predict_files
         return [
             {"image_id": ids[at], "file": files[at], "caption": caption}
             for at, caption in zip(batch.index.tolist(), captions, strict=True)
@@ -325,5 +343,5 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = attributes(self.trainer).datamodule
         return drawn(self, data, stage, self._evaluated)

@@ -1,6 +1,6 @@
 """Which of a few classes an image belongs to: a pretrained backbone and a linear head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,18 @@ from lit_tasks.nn.image.classifier import LinearHead
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.onnx import StatedProbabilities, export_classifier
 from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.protocols import (
+    HasLabels,
+    HasPredictFiles,
+    HasTrainClassCounts,
+    HasTrainFeatures,
+    ShowsSamples,
+    SplitName,
+    attributes,
+    required,
+)
 from lit_tasks.tasks.classification_figures import drawn
+from lit_tasks.tasks.initialization import initialize_head
 from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step, train_stages
 
 if TYPE_CHECKING:
@@ -41,19 +52,19 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         finetuning: How the backbone is trained; not at all when left out.
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
-        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
-        warm_up: Share of all steps in which the learning rate rises.
-        start: What the head begins with: ``zero``, or what the layer that the backbone was
+        warmup: Share of all steps in which the learning rate rises.
+        head_init: What the head begins with: ``zero``, or what the layer that the backbone was
             ``pretrained`` with says about the training images.
         dropout: Share of the features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
         mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
         cutmix: Strength (alpha) of pasting parts of training images into others; 0 is off.
         class_weights: Whether rare classes weigh more in the training loss.
-        flips: Whether ``validate``, ``test`` and ``predict`` take the mean of the scores of an
+        flip_tta: Whether ``validate``, ``test`` and ``predict`` take the mean of the scores of an
             image and its mirror image.
-        top: How many labels a prediction names.
+        top_k: How many labels a prediction names.
         labels: Names of the classes; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
     """
@@ -67,27 +78,32 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         finetuning: Finetuning | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
-        decay: Decay = "constant",
-        warm_up: float = 0.0,
-        start: Literal["zero", "pretrained"] = "zero",
+        lr_decay: Decay = "constant",
+        warmup: float = 0.0,
+        head_init: Literal["zero", "pretrained"] = "zero",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
         class_weights: bool = False,
-        flips: bool = False,
-        top: int = 3,
+        flip_tta: bool = False,
+        top_k: int = 3,
         labels: list[str] | None = None,
         preprocessing: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_schedule(lr_scheduler, decay, warm_up)
+        check_schedule(lr_scheduler, lr_decay, warmup)
         self.make_backbone, self.finetuning = backbone, finetuning
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.decay, self.warm_up, self.dropout = decay, warm_up, dropout
+        self.lr_decay, self.warmup, self.dropout = lr_decay, warmup, dropout
         self.label_smoothing, self.mixup, self.cutmix = label_smoothing, mixup, cutmix
-        self.class_weights, self.flips, self.top, self.start = class_weights, flips, top, start
+        self.class_weights, self.flip_tta, self.top_k, self.head_init = (
+            class_weights,
+            flip_tta,
+            top_k,
+            head_init,
+        )
         self.backbone: Any = None
         self.head: Any = None
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
@@ -120,12 +136,12 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
     def configure_model(self) -> None:
         """Build for the labels of the data, unless a checkpoint said them."""
         if self.head is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self._build(list(data.labels), pretrained=True)
+            data = attributes(self.trainer).datamodule
+            self._build(list(required(data, HasLabels, self).labels), pretrained=True)
             self._from_data = True
             if self.class_weights:
-                counts = torch.tensor(data.train_class_counts)
-                self.weights.copy_(class_weights(counts))
+                counts = required(data, HasTrainClassCounts, self).train_class_counts
+                self.weights.copy_(class_weights(torch.tensor(counts)))
         train_stages(self, self.backbone, self.finetuning)
 
     def _build(self, labels: list[str], pretrained: bool) -> None:
@@ -137,26 +153,30 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         self.backbone.freeze()
 
     def on_fit_start(self) -> None:
-        """Measure the training images' features as they are before training, for the head."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not self._from_data or self.trainer.ckpt_path is not None:
+        """Initialize a new head from the training images' features as they are by now."""
+        if not self._from_data:
             return
-        if not hasattr(data, "train_features"):
-            return
-        values, numbers = data.train_features(self.backbone)
-        features = torch.from_numpy(values)
-        self.head.measure(features)
-        if self.start == "pretrained":
+        self._from_data = False
+        initialize_head(self, self.head, self._training_images, len(self.hparams["labels"]))
+
+    def _training_images(self) -> Iterable[tuple[Tensor, Tensor]] | None:
+        """Return features of all training images at once, where the data have them."""
+        data = attributes(self.trainer).datamodule
+        if not isinstance(data, HasTrainFeatures):
+            return None
+        if self.head_init == "pretrained":
             if self.backbone.last_layer is None:
                 raise ValueError(
-                    "start: pretrained needs weights with a last layer; set it to zero"
+                    "head_init: pretrained needs weights with a last layer; set it to zero"
                 )
-            self.head.start_from(features, torch.tensor(numbers), *self.backbone.last_layer)
+            self.head.pretrained = self.backbone.last_layer
+        values, numbers = data.train_features(self.backbone)
+        return [(torch.from_numpy(values), torch.tensor(numbers))]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
         optimizer = build_optimizer(self.optimizer, self.head, self.backbone, self.finetuning)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay, self.warm_up)
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.lr_decay, self.warmup)
 
     # Freezing.
 
@@ -185,7 +205,9 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
 
     def _flips_now(self) -> bool:
         return (
-            self.flips and self._trainer is not None and self.trainer.state.fn != TrainerFn.FITTING
+            self.flip_tta
+            and self._trainer is not None
+            and self.trainer.state.fn != TrainerFn.FITTING
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -259,10 +281,10 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, str | float]]:
         """Return file and most probable labels of each image, with their probabilities."""
         probability = (self(batch).double() / self.temperature).softmax(dim=1)
-        best = probability.topk(min(self.top, probability.shape[1]), dim=1)
-        labels, data = self.hparams["labels"], self.trainer.datamodule  # type: ignore[attr-defined]
+        best = probability.topk(min(self.top_k, probability.shape[1]), dim=1)
+        labels, data = self.hparams["labels"], attributes(self.trainer).datamodule
         predicting = self.trainer.state.fn == TrainerFn.PREDICTING
-        names = getattr(data, "predict_files", None) if predicting else None
+        names = data.predict_files if predicting and isinstance(data, HasPredictFiles) else None
         rows = []
         for at, numbers, shares in zip(
             batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
@@ -287,6 +309,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
             return {}
         scores, target = (tensor.cpu() for tensor in self._evaluated)
         probability = (scores.double() / self.temperature.cpu()).softmax(dim=1)
-        show = getattr(self.trainer.datamodule, "shown", None)  # type: ignore[attr-defined]
-        pictures = None if show is None else partial(show, stage)
+        data = attributes(self.trainer).datamodule
+        split: SplitName = "test" if stage == "test" else "val"
+        pictures = partial(data.shown, split) if isinstance(data, ShowsSamples) else None
         return drawn(probability, target, self.hparams["labels"], pictures)

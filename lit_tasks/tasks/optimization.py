@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import cos, isfinite, pi
 from typing import Any, Literal
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lit_tasks.nn.image.finetuning import Finetuning
+from lit_tasks.protocols import attributes
 
 Decay = Literal["constant", "linear", "cosine"]
 Rate = Callable[[int, int, int, Decay], float]
@@ -20,17 +21,17 @@ Rate = Callable[[int, int, int, Decay], float]
 
 
 def check_schedule(
-    lr_scheduler: LRSchedulerCallable | None, decay: Decay, warm_up: float = 0.0
+    lr_scheduler: LRSchedulerCallable | None, lr_decay: Decay, warmup: float = 0.0
 ) -> None:
     """Refuse a scheduler beside a rise or a fall, and a rise that is no share of the run.
 
     Raises:
-        ValueError: Two things set the learning rate, or ``warm_up`` is out of its range.
+        ValueError: Two things set the learning rate, or ``warmup`` is out of its range.
     """
-    if not 0 <= warm_up <= 1:
-        raise ValueError(f"warm_up must be from 0 to 1, got {warm_up}")
-    others = [f"decay '{decay}'"] if decay != "constant" else []
-    others += [f"warm_up {warm_up}"] if warm_up else []
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"warmup must be from 0 to 1, got {warmup}")
+    others = [f"lr_decay '{lr_decay}'"] if lr_decay != "constant" else []
+    others += [f"warmup {warmup}"] if warmup else []
     if lr_scheduler is not None and others:
         raise ValueError(
             f"lr_scheduler and {' and '.join(others)} set the same learning rate: leave"
@@ -38,12 +39,12 @@ def check_schedule(
         )
 
 
-def learning_rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
-    """Return the share of the learning rate at a step: a linear rise, then ``decay`` to zero."""
-    if step < warm_up:
-        return (step + 1) / (warm_up + 1)
-    done = min(1.0, (step - warm_up) / max(1, total - warm_up))
-    return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + cos(pi * done))}[decay]
+def learning_rate(step: int, warmup: int, total: int, lr_decay: Decay) -> float:
+    """Return the share of the learning rate at a step: a linear rise, then ``lr_decay`` to zero."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = min(1.0, (step - warmup) / max(1, total - warmup))
+    return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + cos(pi * done))}[lr_decay]
 
 
 def in_two_phases(share: float, factor: float) -> Rate:
@@ -54,11 +55,11 @@ def in_two_phases(share: float, factor: float) -> Rate:
         factor: What the learning rate is multiplied by in the second.
     """
 
-    def rate(step: int, warm_up: int, total: int, decay: Decay) -> float:
+    def rate(step: int, warmup: int, total: int, lr_decay: Decay) -> float:
         first = min(total, round(total * share))
         if step < first:
-            return learning_rate(step, warm_up, first, decay)
-        return factor * learning_rate(step - first, 0, total - first, decay)
+            return learning_rate(step, warmup, first, lr_decay)
+        return factor * learning_rate(step - first, 0, total - first, lr_decay)
 
     return rate
 
@@ -67,8 +68,8 @@ def scheduled(
     trainer: Trainer,
     optimizer: Optimizer,
     lr_scheduler: LRSchedulerCallable | None,
-    decay: Decay,
-    warm_up: float = 0.0,
+    lr_decay: Decay,
+    warmup: float = 0.0,
     rate: Rate = learning_rate,
 ) -> OptimizerLRScheduler:
     """Return an optimizer with what changes its learning rate.
@@ -77,15 +78,15 @@ def scheduled(
         trainer: Knows how long the run is.
         optimizer: The optimizer.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
-        decay: How the learning rate falls over all steps.
-        warm_up: Share of all steps in which it rises.
+        lr_decay: How the learning rate falls over all steps.
+        warmup: Share of all steps in which it rises.
         rate: Its course.
 
     Raises:
         ValueError: The run has no known length, and the course needs one; or weights are to be
             averaged that were copied before the task built its model.
     """
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks = attributes(trainer).callbacks
     if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
         raise ValueError(
             "StochasticWeightAveraging averages a copy made before the model is built, which is"
@@ -93,11 +94,11 @@ def scheduled(
         )
     if lr_scheduler is not None:
         return {"optimizer": optimizer, "lr_scheduler": lr_scheduler(optimizer)}
-    if decay == "constant" and not warm_up and rate is learning_rate:
+    if lr_decay == "constant" and not warmup and rate is learning_rate:
         return optimizer
     steps = _total_steps(trainer)
-    rise = int(warm_up * steps)
-    schedule = LambdaLR(optimizer, lambda step: rate(step, rise, steps, decay))
+    rise = int(warmup * steps)
+    schedule = LambdaLR(optimizer, lambda step: rate(step, rise, steps, lr_decay))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -106,7 +107,7 @@ def _total_steps(trainer: Trainer) -> int:
     if not isfinite(steps) or steps < 0:  # Lightning says -1 where max_steps is left out
         raise ValueError(
             "the learning rate falls until the last step, and a stream has no known length: set "
-            "trainer.max_steps, or model.decay to constant without warm_up"
+            "trainer.max_steps, or model.lr_decay to constant without warmup"
         )
     return max(1, int(steps))
 
@@ -131,5 +132,5 @@ def shows_step(task: LightningModule) -> bool:
 
     Each ``self.log`` costs more than a step of a small model, so a task logs in these steps only.
     """
-    every: int = task.trainer.log_every_n_steps  # type: ignore[attr-defined]
+    every = attributes(task.trainer).log_every_n_steps
     return bool(every) and (task.global_step + 1) % every == 0

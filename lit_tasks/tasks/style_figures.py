@@ -1,13 +1,14 @@
 """Figures of style transfer: pictures beside what they were made of, and how their losses fell."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lit_tasks.plots import image_grid, loss_curves
+from lit_tasks.protocols import StyleData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ _SHOWN = 8  # pairs in a figure
 
 
 def drawn(
-    data: Any,
+    data: StyleData,
     pictures: Mapping[int, UInt8[Tensor, "3 _ _"]],
     traces: Mapping[int, Float[Tensor, "S L"]],
 ) -> "dict[str, Figure]":

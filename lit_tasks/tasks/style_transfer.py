@@ -16,8 +16,9 @@ from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.image.pretrained import Weights
 from lit_tasks.nn.style.features import Network, StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective, loss_names
-from lit_tasks.nn.style.stylization import Colours, Phase, Start, Stylization, check
+from lit_tasks.nn.style.stylization import ColorMode, Init, Phase, Stylization, check
 from lit_tasks.nn.style.tiles import TiledStyleObjective
+from lit_tasks.protocols import StyleData, attributes, required
 from lit_tasks.sampling import derived_seed
 from lit_tasks.tasks.optimization import shows_step
 from lit_tasks.tasks.style_figures import drawn, pixels
@@ -47,19 +48,19 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     Args:
         content: Weight of the content loss of each layer.
         style: Weight of the style loss of each layer.
-        schedule: What is done to a picture, phase after phase.
+        phases: What is done to a picture, phase after phase.
         network: Whose features are looked at.
         weights: Of the network: ``hub``, ``package`` (``tf_efficientnet_lite0`` only), ``random``,
             or a file.
         pooling: ``max`` as the network was trained, or ``average``.
         padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
-        variation: Weight of the total variation of the normalised picture.
+        tv_weight: Weight of the total variation of the normalised picture.
         style_loss: ``gram``, or ``wasserstein`` for means and covariances.
-        start: A picture starts as ``content``, as that with the painting's colours (``matched``),
+        init: A picture starts as ``content``, as that with the painting's colours (``matched``),
             as ``noise``, or as noise in the colours of the ``style``.
-        average: Decay of a mean over steps that is taken as the picture; 0 takes the last step.
-        colours: Of the ``style``; ``luma`` keeps the photograph's and changes light and dark only;
-            ``match`` gives the painting the photograph's colours first.
+        ema_decay: Decay of a mean over steps that is taken as the picture; 0 takes the last step.
+        color_mode: Of the ``style``; ``luma`` keeps the photograph's and changes light and dark
+            only; ``match`` gives the painting the photograph's colours first.
         seed: Of the noise, together with the pair's number.
         channels_last: Whether the network computes with channels last: a third faster on a CPU.
             Last digits differ, which large learning rates soon make visible.
@@ -71,32 +72,32 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self,
         content: dict[str, float],
         style: dict[str, float],
-        schedule: list[Phase],
+        phases: list[Phase],
         network: Network = "tf_efficientnet_lite0",
         weights: Weights | Path = "package",
         pooling: Literal["max", "average"] = "max",
         padding: Literal["zeros", "replicate"] = "zeros",
-        variation: float = 0.0,
+        tv_weight: float = 0.0,
         style_loss: Literal["gram", "wasserstein"] = "gram",
-        start: Start = "content",
-        average: float = 0.0,
-        colours: Colours = "style",
+        init: Init = "content",
+        ema_decay: float = 0.0,
+        color_mode: ColorMode = "style",
         seed: int = 0,
         channels_last: bool = True,
         tile: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check(schedule)
-        if not 0 <= average < 1:
-            raise ValueError(f"average must be at least 0 and below 1, got {average}")
+        check(phases)
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f"ema_decay must be at least 0 and below 1, got {ema_decay}")
         if not style:
             raise ValueError("style needs at least one layer with its weight")
         self.network, self.weights, self.pooling, self.padding = network, weights, pooling, padding
         self.content, self.style = content, style
-        self.variation, self.style_loss = variation, style_loss
-        self.schedule, self.start, self.average = schedule, start, average
-        self.colours, self.seed = colours, seed
+        self.tv_weight, self.style_loss = tv_weight, style_loss
+        self.phases, self.init, self.ema_decay = phases, init, ema_decay
+        self.color_mode, self.seed = color_mode, seed
         self.channels_last, self.tile = channels_last, tile
         self.automatic_optimization = False
         self.strict_loading = False  # pictures are no parameters, and the network is not kept
@@ -111,7 +112,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     @property
     def steps(self) -> int:
         """How many steps a picture takes."""
-        return sum(phase.steps for phase in self.schedule)
+        return sum(phase.steps for phase in self.phases)
 
     @property
     def loss_names(self) -> list[str]:
@@ -128,7 +129,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         features = StyleFeatures(
             layers, self.network, self.weights, self.pooling, self.padding, self.channels_last
         )
-        weights = features, self.content, self.style, self.variation, self.style_loss
+        weights = features, self.content, self.style, self.tv_weight, self.style_loss
         if self.tile is None:
             self.objective = StyleObjective(*weights)
         else:
@@ -141,11 +142,14 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def on_fit_start(self) -> None:
         """End after the last group of pairs."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         groups = -(-len(data.names) // data.batch_size)
         limit = self.trainer.max_epochs
         limited = groups if limit is None or limit < 0 else min(limit, groups)
         self.trainer.fit_loop.max_epochs = limited
+
+    def _data(self) -> StyleData:
+        return required(attributes(self.trainer).datamodule, StyleData, self)
 
     # Making pictures.
 
@@ -187,10 +191,10 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             batch.content[position],
             batch.styles[position],
             batch.shares[position],
-            self.schedule,
-            self.start,
-            self.average,
-            self.colours,
+            self.phases,
+            self.init,
+            self.ema_decay,
+            self.color_mode,
             derived_seed(self.seed, index),
         )
         waiting = self._waiting.pop(index, None)
@@ -201,7 +205,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def _log_losses(self, losses: list[Tensor], places: list[int], first: int) -> None:
         """Log the mean over the group's pictures, of all processes."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         size = min(data.batch_size, len(data.names) - first)
         rows = torch.zeros(size, len(self.loss_names), dtype=torch.float64, device=self.device)
         for place, row in zip(places, losses, strict=True):
@@ -297,7 +301,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         mine["pictures"] |= {n: job.picture().cpu() for n, job in self.at_work.items()}
         parts = self._gathered(mine)
         whole = {kind: {n: v for part in parts for n, v in part[kind].items()} for kind in mine}
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         checkpoint["state_dict"] = {"anchor": self.anchor.detach().clone()} | {
             f"pictures.{n}": whole["pictures"][n] for n in sorted(whole["pictures"])
         }
@@ -365,7 +369,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return pictures beside what they were made of, and the losses over the steps."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         return drawn(data, self.pictures, self.traces)
 
 

@@ -1,12 +1,11 @@
 """Which of a few labels a text has: an encoder by class path, and a linear head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +15,8 @@ from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.metrics.accuracy_interval import AccuracyInterval
 from lit_tasks.metrics.calibration import CalibrationError
+from lit_tasks.protocols import MakesHead, TextData, attributes, required
+from lit_tasks.tasks.initialization import initialize_head, initialize_words
 from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         encoder: Builds the encoder from the size of the vocabulary.
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
-        decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
         dropout: Share of the encoder's features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
@@ -42,7 +43,7 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         encoder: Callable[[int], nn.Module],
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
-        decay: Decay = "constant",
+        lr_decay: Decay = "constant",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         num_embeddings: int | None = None,
@@ -52,15 +53,16 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         # on to the class that replaces it.
         super().__init__()
         self.save_hyperparameters()
-        check_schedule(lr_scheduler, decay)
+        check_schedule(lr_scheduler, lr_decay)
         self.make_encoder, self.optimizer, self.lr_scheduler = encoder, optimizer, lr_scheduler
-        self.decay, self.label_smoothing = decay, label_smoothing
+        self.lr_decay, self.label_smoothing = lr_decay, label_smoothing
         self.dropout = nn.Dropout(dropout)
         self.encoder: Any = None  # any module with out_features; its extras are optional
         self.head: Any = None
         self.loss, self.accuracy = MeanMetric(), AccuracyInterval()
         self.calibration = CalibrationError()
         self._counts: Tensor | None = None
+        self._from_data = False
         if num_embeddings is not None and labels is not None:
             self._build(num_embeddings, labels)
 
@@ -68,12 +70,20 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         """Build for the vocabulary and the labels of the data, unless a checkpoint said them."""
         if self.head is not None:
             return
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self._data()
         self._build(len(data.vocabulary), list(data.labels))
-        if hasattr(self.encoder, "initialize"):
-            rank_zero_info(self.encoder.initialize(data.vocabulary))
-        if hasattr(self.head, "observe") and self.trainer.state.fn == "fit":
-            self._show_training_texts(data)
+        self._from_data = True
+
+    def on_fit_start(self) -> None:
+        """Initialize a new model from its words and the training texts."""
+        if not self._from_data:
+            return
+        self._from_data = False
+        initialize_words(self, self.encoder, self._data().vocabulary)
+        initialize_head(self, self.head, self._training_texts, len(self.hparams["labels"]))
+
+    def _data(self) -> TextData:
+        return required(attributes(self.trainer).datamodule, TextData, self)
 
     def forward(self, batch: TextBatch) -> Tensor:
         """Return the scores of the classes before softmax, ``(B, C)``."""
@@ -139,24 +149,22 @@ class TextClassificationTask(CheckedLoading, LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what lowers its learning rate."""
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.decay)
+        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.lr_decay)
 
     def _build(self, num_embeddings: int, labels: list[str]) -> None:
         self.hparams.update(num_embeddings=num_embeddings, labels=labels)
         self.encoder = self.make_encoder(num_embeddings)
         num_outputs = 1 if len(labels) == 2 else len(labels)
-        if hasattr(self.encoder, "make_head"):
+        if isinstance(self.encoder, MakesHead):
             self.head = self.encoder.make_head(num_outputs)
         else:
             self.head = nn.Linear(self.encoder.out_features, num_outputs)
         self.confusion = ConfusionMatrix(task="multiclass", num_classes=len(labels))
 
-    def _show_training_texts(self, data: Any) -> None:
-        """Let the head see all training texts once, as they are in evaluation."""
-        self.encoder.eval()
-        bags = ((self.encoder(b.tokens, b.lengths), b.label) for b in data.train_dataloader())
-        self.head.observe(bags, len(data.labels))
-        self.encoder.train()
+    def _training_texts(self) -> Iterable[tuple[Any, Tensor]]:
+        """Return features of all training texts as they are in evaluation, batch by batch."""
+        batches = self._data().train_dataloader()
+        return ((self.encoder(b.tokens, b.lengths), b.label) for b in batches)
 
     def _reset_metrics(self) -> None:
         for metric in (self.loss, self.accuracy, self.calibration, self.confusion):

@@ -14,9 +14,9 @@ from lightning.pytorch import seed_everything
 from processes import outcomes, run
 from torch import Tensor
 
-from lit_tasks.callbacks.non_finite import NonFinite
 from lit_tasks.distributed.last_checkpoint import LastCheckpoint
-from lit_tasks.distributed.rng_state import ResumeState
+from lit_tasks.distributed.rng_state import RandomState
+from lit_tasks.distributed.terminate_on_nan import TerminateOnNaN
 
 
 class Faulty(TextClassifier):
@@ -41,7 +41,7 @@ def fit(
     seed_everything(1, verbose=False)
     module = Faulty(fault, rank, step)
     last = LastCheckpoint(folder, every_n_train_steps=4)
-    callbacks = [NonFinite(every_n_steps=3), ResumeState(), last]
+    callbacks = [TerminateOnNaN(every_n_steps=3), RandomState(), last]
     runner = trainer(callbacks=callbacks, enable_checkpointing=True, max_epochs=3)
     path = folder / "last.ckpt" if go_on else None
     runner.fit(module, datamodule=TextData(37), ckpt_path=path, weights_only=True)

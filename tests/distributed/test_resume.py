@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau
 
 from lit_tasks.distributed.last_checkpoint import LastCheckpoint
-from lit_tasks.distributed.rng_state import ResumeState
+from lit_tasks.distributed.rng_state import RandomState
 
 
 class Scheduled(TextClassifier):
@@ -73,7 +73,7 @@ def play(
     seed_everything(1, verbose=False)
     module = Scheduled(schedule)
     saver = LastCheckpoint(folder) if path else KeepEvery(folder, every_n_train_steps=1)
-    callbacks = [*([EMAWeightAveraging(decay=0.9)] if ema else []), ResumeState(), saver]
+    callbacks = [*([EMAWeightAveraging(decay=0.9)] if ema else []), RandomState(), saver]
     runner = trainer(callbacks=callbacks, enable_checkpointing=True, **options)
     runner.fit(module, datamodule=TextData(37), ckpt_path=path, weights_only=True)
     return module.notes, module.weights()

@@ -15,7 +15,7 @@ from test_resume import KeepEvery
 from torch.utils.data import DataLoader, IterableDataset
 
 from lit_tasks.distributed.last_checkpoint import LastCheckpoint
-from lit_tasks.distributed.rng_state import ResumeState
+from lit_tasks.distributed.rng_state import RandomState
 
 
 class Stream(IterableDataset[Any]):
@@ -47,13 +47,13 @@ class StreamData(LightningDataModule):
 def fitted(folder: Path, samples: int, continues: bool = False) -> list[Any]:
     module = TextClassifier()
     saver = KeepEvery(folder, every_n_train_steps=1)
-    runner = trainer(callbacks=[ResumeState(), saver], enable_checkpointing=True)
+    runner = trainer(callbacks=[RandomState(), saver], enable_checkpointing=True)
     runner.fit(module, datamodule=StreamData(samples))
     metrics = {name: float(value) for name, value in runner.callback_metrics.items()}
     differences = []
     for path in sorted(folder.glob("*.kept")) if continues else ():
         again = TextClassifier()
-        callbacks = [ResumeState(), LastCheckpoint(folder / "again")]
+        callbacks = [RandomState(), LastCheckpoint(folder / "again")]
         runner = trainer(callbacks=callbacks, enable_checkpointing=True)
         runner.fit(again, datamodule=StreamData(samples), ckpt_path=path, weights_only=True)
         if again.losses != module.losses[len(module.losses) - len(again.losses) :]:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from lit_tasks.__main__ import main
+from lit_tasks.runs.settings import differing, flat
 
 
 def write_run(
@@ -77,6 +78,22 @@ def test_settings_that_differ_are_shown_by_their_shortest_name(
         {"seed_everything": "0", "lr": "0.1"},
         {"seed_everything": "7", "lr": "1e-05"},
     ]
+
+
+def test_callbacks_that_show_a_run_are_no_settings_and_others_are() -> None:
+    ours, theirs = "lit_tasks.callbacks.pictures.PictureWriter", "mine.Writer"
+    configs = [
+        flat({"figures": figures, "trainer": {"callbacks": [own, other]}})
+        for figures, own, other in (
+            (None, {"class_path": ours, "init_args": {"every": 1}}, {"class_path": theirs, "x": 1}),
+            (
+                {"class_path": "lit_tasks.callbacks.figures.FigureWriter", "init_args": {"dpi": 9}},
+                {"class_path": ours, "init_args": {"every": 2}},
+                {"class_path": theirs, "x": 2},
+            ),
+        )
+    ]
+    assert differing(configs) == ["trainer.callbacks.1.x"]
 
 
 def test_arguments_that_only_one_class_has_are_told_by_the_class(

@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
 from lit_tasks.nn.caption.attention import AttentionCaptioner
-from lit_tasks.nn.caption.generation import Decoding
+from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 from lit_tasks.nn.caption.self_critical import SelfCritical
 from lit_tasks.nn.image.backbone import Backbone
@@ -55,7 +55,7 @@ def fitted(tmp_path: Path, epochs: int = 1, data: Any = None, **options: Any) ->
 def test_captions_that_are_memorised_come_back_word_for_word(tmp_path: Path) -> None:
     data = scenes(tmp_path, captions=6, validate_on="train")
     optimizer = partial(torch.optim.Adam, lr=0.01)
-    task = fitted(tmp_path, 60, data, optimizer=optimizer, decay="cosine")
+    task = fitted(tmp_path, 60, data, optimizer=optimizer, lr_decay="cosine")
     [metrics] = trainer(tmp_path).validate(task, data, verbose=False)
     for name in ("bleu1", "bleu4", "rouge_l", "assignment_bleu"):
         assert metrics[f"val/{name}"] == pytest.approx(1, abs=1e-6)
@@ -108,11 +108,14 @@ def test_the_loss_is_the_sum_over_words_and_the_mean_over_captions(tmp_path: Pat
     [
         {"captioner": partial(AttentionCaptioner, attention_size=8, **SMALL), "backbone": MAPS},
         {"scheduled_sampling": 0.5},
-        {"label_smoothing": 0.1, "decoding": Decoding(width=3, no_repeat=2)},
-        {"decoding": Decoding(method="sample", top_p=0.9)},
+        {
+            "label_smoothing": 0.1,
+            "generation": GenerationConfig(num_beams=3, no_repeat_ngram_size=2),
+        },
+        {"generation": GenerationConfig(method="sample", top_p=0.9)},
         {"finetuning": Finetuning(from_epoch=1, stages=1)},
         {"self_critical": SelfCritical(from_epoch=1, samples=2)},
-        {"self_critical": SelfCritical(from_epoch=1, samples=1), "decay": "linear"},
+        {"self_critical": SelfCritical(from_epoch=1, samples=1), "lr_decay": "linear"},
     ],
     ids=[
         "attention",
@@ -143,8 +146,8 @@ def test_a_run_of_two_epochs_gives_all_figures_and_pictures(
 
 
 def test_drawn_sentences_do_not_depend_on_the_batches(tmp_path: Path) -> None:
-    decoding = Decoding(method="sample", temperature=2.0)
-    task = fitted(tmp_path, decoding=decoding)
+    generation = GenerationConfig(method="sample", temperature=2.0)
+    task = fitted(tmp_path, generation=generation)
     runs = []
     for size in (1, 4):
         rows = trainer(tmp_path).predict(task, scenes(tmp_path, batch_size=size))
@@ -176,8 +179,8 @@ def test_a_frozen_backbone_is_the_same_after_training_and_a_tuned_one_is_not(
         ({"scheduled_sampling": 1.5}, "scheduled_sampling must be from 0 to 1, got 1.5"),
         ({"self_critical": SelfCritical(0)}, "set data.train_references to true"),
         (
-            {"decay": "linear", "lr_scheduler": torch.optim.lr_scheduler.ConstantLR},
-            "leave lr_scheduler out, or decay",
+            {"lr_decay": "linear", "lr_scheduler": torch.optim.lr_scheduler.ConstantLR},
+            "leave lr_scheduler out, or lr_decay",
         ),
     ],
     ids=["nothing-to-see", "no-backbone", "share", "references", "schedules"],

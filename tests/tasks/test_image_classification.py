@@ -89,7 +89,7 @@ def test_cached_features_train_the_same_head(tmp_path: Path) -> None:
 
 
 SCHEDULES: dict[str, dict[str, Any]] = {
-    "cosine": {"decay": "cosine", "warm_up": 0.2},
+    "cosine": {"lr_decay": "cosine", "warmup": 0.2},
     "one cycle": {"lr_scheduler": partial(OneCycleLR, max_lr=0.01, total_steps=10)},
     # Lightning steps this one after the checkpoint of an epoch's end, so it must have time.
     "plateau": {"lr_scheduler": partial(ReduceLROnPlateau, patience=9)},
@@ -176,7 +176,7 @@ def test_a_checkpoint_alone_gives_the_same_scores(tmp_path: Path) -> None:
 def test_mirror_images_are_asked_for_in_evaluation_and_make_no_difference_to_mirrors(
     tmp_path: Path,
 ) -> None:
-    task = task_of(flips=True)
+    task = task_of(flip_tta=True)
     trainer = fitted(task, tmp_path, 1)
     trainer.validate(task, datamodule=trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
     image = torch.rand(4, 3, 32, 32)
@@ -196,5 +196,5 @@ def test_mixed_images_have_mixed_labels(kind: str, tmp_path: Path) -> None:
 
 
 def test_two_ways_to_set_the_learning_rate_are_one_too_many() -> None:
-    with pytest.raises(ValueError, match=r"lr_scheduler and decay 'cosine' and warm_up 0\.1 set"):
-        task_of(lr_scheduler=OneCycleLR, decay="cosine", warm_up=0.1)
+    with pytest.raises(ValueError, match=r"lr_scheduler and lr_decay 'cosine' and warmup 0\.1 set"):
+        task_of(lr_scheduler=OneCycleLR, lr_decay="cosine", warmup=0.1)

@@ -66,6 +66,7 @@ def finished(painted: Path, folder: Path) -> Path:
     return folder / "run"
 
 
+WRITER = "lit_tasks.callbacks.pictures.PictureWriter"
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1}}
 CONFIG = {
     "model": {
@@ -75,7 +76,7 @@ CONFIG = {
             "weights": "random",
             "content": {"3": 0.01},
             "style": {"1": 10.0, "4": 1.0},
-            "schedule": [{"steps": 3, "scale": 0.7, "optimizer": ADAM}, {"steps": 3}],
+            "phases": [{"steps": 3, "scale": 0.7, "optimizer": ADAM}, {"steps": 3}],
         },
     },
     "data": {
@@ -87,9 +88,13 @@ CONFIG = {
             "batch_size": 2,
         },
     },
-    "trainer": {"accelerator": "cpu", "max_epochs": -1, "log_every_n_steps": 2},
+    "trainer": {
+        "accelerator": "cpu",
+        "max_epochs": -1,
+        "log_every_n_steps": 2,
+        "callbacks": [{"class_path": WRITER, "init_args": {"every_n_steps": 2}}],
+    },
     "checkpoint": {"init_args": {"monitor": None}},
-    "pictures": {"init_args": {"every_n_steps": 2}},
 }
 NAMES = ["0__1", "0__2", "1__1", "1__2"]
 
@@ -131,7 +136,8 @@ def test_a_checkpoint_has_pictures_and_no_network_and_needs_no_files(finished: P
     assert sorted(content["state_dict"]) == ["anchor", *(f"pictures.{n}" for n in range(4))]
     for path in Path().glob("*.png"):
         path.unlink()
-    assert main(["predict", "--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=again"]) == 0
+    words = ["--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=again"]
+    assert main(["predict", *words, f"--trainer.callbacks+={WRITER}"]) == 0
     for name in NAMES:
         files = [Path(f"{run}/pictures/{name}.png").read_bytes() for run in ("run", "again")]
         assert files[0] == files[1]
@@ -177,7 +183,7 @@ def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
     """By gradient descent: Adam's first steps would follow signs that rounding may turn."""
     descent = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}
     schedule = json.dumps([{"steps": 2, "scale": 0.7, "optimizer": descent}, {"steps": 2}])
-    same = ["--model.start=noise", f"--model.schedule={schedule}", "--data.styles=[1.png]"]
+    same = ["--model.init=noise", f"--model.phases={schedule}", "--data.styles=[1.png]"]
     assert fit(*same) == 0
     assert main(["fit", "--config", "style.yaml", "--run_dir=tiled", "--model.tile=8", *same]) == 0
     for name in NAMES[::2]:
@@ -192,9 +198,9 @@ def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model.average=1.5"], "average must be at least 0 and below 1, got 1.5"),
+        (["--model.ema_decay=1.5"], "ema_decay must be at least 0 and below 1, got 1.5"),
         (["--model.style={}"], "style needs at least one layer"),
-        (["--model.schedule=[]"], "a schedule needs at least one phase"),
+        (["--model.phases=[]"], "phases needs at least one phase"),
         (["--model.weights=nothing.pth"], "there is no file of weights nothing.pth"),
         (["--model.style={'77': 1.0}"], "squeezenet1_1 has no layer 77"),
         (["--data.contents=[x.png]"], "there is no picture x.png"),

@@ -7,7 +7,12 @@ from lightning.pytorch import Trainer
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.text_files import LabelledLinesDataModule
-from lit_tasks.nn.text.encoders import BagOfWords, MeanOfEmbeddings
+from lit_tasks.nn.text.encoders import (
+    BagOfWords,
+    MeanOfEmbeddings,
+    MeanOfWordVectors,
+    SparseLinear,
+)
 from lit_tasks.tasks.text_classification import TextClassificationTask
 
 TEXTS = Path("tests/fixtures/text")
@@ -29,7 +34,7 @@ def trainer(**arguments: object) -> Trainer:
 )
 def test_made_up_reviews_are_learned(tmp_path: Path, encoder: object) -> None:
     torch.manual_seed(0)
-    task = TextClassificationTask(encoder, Adam, decay="cosine")
+    task = TextClassificationTask(encoder, Adam, lr_decay="cosine")
     fit = trainer(max_epochs=15)
     fit.fit(task, data(tmp_path))
     assert fit.callback_metrics["val/accuracy"] > 0.9  # 11 of 12
@@ -75,11 +80,11 @@ def test_evaluation_counts_samples_and_not_batches(tmp_path: Path) -> None:
     assert values["val/accuracy"] == pytest.approx(float(right))
 
 
-@pytest.mark.parametrize(("decay", "middle"), [("linear", 0.5), ("cosine", 0.5)])
+@pytest.mark.parametrize(("lr_decay", "middle"), [("linear", 0.5), ("cosine", 0.5)])
 def test_the_learning_rate_falls_to_zero_over_the_run(
-    tmp_path: Path, decay: str, middle: float
+    tmp_path: Path, lr_decay: str, middle: float
 ) -> None:
-    task = TextClassificationTask(BagOfWords, partial(torch.optim.SGD, lr=1.0), decay=decay)
+    task = TextClassificationTask(BagOfWords, partial(torch.optim.SGD, lr=1.0), lr_decay=lr_decay)
     rates: list[float] = []
     task.on_train_batch_start = lambda *_: rates.append(task.optimizers().param_groups[0]["lr"])
     trainer(max_epochs=2).fit(task, data(tmp_path))
@@ -91,5 +96,36 @@ def test_the_learning_rate_falls_to_zero_over_the_run(
 
 def test_two_rulers_of_the_learning_rate_are_refused() -> None:
     scheduler = partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
-    with pytest.raises(ValueError, match="lr_scheduler and decay 'linear' set the same"):
-        TextClassificationTask(BagOfWords, lr_scheduler=scheduler, decay="linear")
+    with pytest.raises(ValueError, match="lr_scheduler and lr_decay 'linear' set the same"):
+        TextClassificationTask(BagOfWords, lr_scheduler=scheduler, lr_decay="linear")
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "encoder"),
+    [
+        (MeanOfWordVectors, "initialize", MeanOfWordVectors),
+        (SparseLinear, "observe", partial(BagOfWords, naive_bayes=1.0)),
+    ],
+)
+def test_a_new_model_is_initialized_once_and_a_resumed_one_by_its_checkpoint(
+    owner: type, method: str, encoder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, original = [], getattr(owner, method)
+
+    def counted(*arguments: object) -> object:
+        calls.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, method, counted)
+    task, module = TextClassificationTask(encoder, Adam), data(tmp_path)
+    first = trainer(max_epochs=1)
+    first.fit(task, module)
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    assert len(calls) == 1
+    resumed = TextClassificationTask(encoder, Adam)
+    trainer(max_epochs=1).fit(
+        resumed, data(tmp_path), ckpt_path=tmp_path / "last.ckpt", weights_only=False
+    )
+    assert len(calls) == 1
+    for name, value in task.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name

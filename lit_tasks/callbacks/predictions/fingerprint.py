@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from lit_tasks.distributed.rank_loader import RankLoader
 from lit_tasks.files import read_json, stamp
+from lit_tasks.protocols import HasPredictIds, attributes
 
 _SAMPLED = 4096  # values of a tensor that are looked at
 
@@ -20,13 +21,14 @@ def identity(
     trainer: Trainer, module: LightningModule, loader: RankLoader | None
 ) -> dict[str, Any]:
     """Return what a row depends on: weights, settings, inputs."""
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    ids = getattr(data, "predict_ids", None)
+    data = attributes(trainer).datamodule
+    ids = data.predict_ids if isinstance(data, HasPredictIds) else None
+    settings = data.hparams if isinstance(data, LightningDataModule) else {}
     return {
         "task": type(module).__qualname__,
         "weights": weights_digest(module),
         "settings": _digest(_plain(dict(module.hparams))),
-        "data": _digest(_plain(dict(getattr(data, "hparams", {})))),
+        "data": _digest(_plain(dict(settings))),
         "samples": None if loader is None else len(loader.dataset),  # type: ignore[arg-type]
         "ids": None if ids is None else _digest(list(ids)),
     }

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._pytree import tree_leaves
@@ -17,6 +17,7 @@ from lit_tasks.callbacks.predictions.parts import (
     write_merged,
 )
 from lit_tasks.distributed.rank_loader import RankLoader
+from lit_tasks.protocols import Command, HasJsonFiles, HasPredictIds, attributes, batch_index
 
 
 class PredictionWriter(Callback):
@@ -33,6 +34,9 @@ class PredictionWriter(Callback):
         column: For ``lines``: which of a row's values.
         digits: Significant digits of numbers that are not whole; none keeps all.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"predict"})
+    display_only: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -98,10 +102,12 @@ class PredictionWriter(Callback):
         trainer.strategy.barrier("parts written")
         if trainer.is_global_zero:
             suffix = {"csv": "csv", "jsonl": "jsonl", "lines": "txt"}[self.format]
-            ids = getattr(trainer.datamodule, "predict_ids", None)  # type: ignore[attr-defined]
+            data = attributes(trainer).datamodule
+            ids = data.predict_ids if isinstance(data, HasPredictIds) else None
             path = folder / f"predictions.{suffix}"
             write_merged(folder / "parts", path, ids, self.column, self.digits)
-            for name, columns in getattr(pl_module, "json_files", {}).items():
+            named = pl_module.json_files if isinstance(pl_module, HasJsonFiles) else {}
+            for name, columns in named.items():
                 write_json(folder / "parts", folder / name, columns)
             shutil.rmtree(folder / "parts")
         trainer.strategy.barrier("parts merged")
@@ -115,8 +121,9 @@ class PredictionWriter(Callback):
     def _positions(self, batch: Any) -> list[int]:
         if self._loader is not None and self._loader.current is not None:
             return self._loader.current.indices
-        if hasattr(batch, "index"):
-            indices: list[int] = batch.index.tolist()
+        index = batch_index(batch)
+        if index is not None:
+            indices: list[int] = index.tolist()
             return indices
         raise ValueError(
             "rows cannot be put in order: the batch has no index, and its loader is not a plain"

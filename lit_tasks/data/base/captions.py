@@ -31,6 +31,7 @@ from lit_tasks.data.readers.images import PictureFiles, files_below
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
 from lit_tasks.text.captions import CaptionVocabulary
 
 Loader = DataLoader[Any]  # of CaptionBatch
@@ -156,18 +157,18 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         """Return all sentences about each picture of a part, in the order of evaluation batches."""
         return [list(several) for several in self.captioned(part).sentences]
 
-    def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
+    def shown(self, part: Part, indices: Sequence[int]) -> list[np.ndarray]:
         """Return pictures of a part as the network sees them, ``(S, S, 3)`` each.
 
         ``val`` stands for what the validation looks at, see ``validate_on``.
         """
         pictures = self._transformed(self._looked_at(part), augmented=False)
-        return [pictures.shown(number) for number in numbers]
+        return [pictures.shown(index) for index in indices]
 
-    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, part: Part, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the first sentence that somebody wrote about each of some pictures."""
         sentences = self.captioned(self._looked_at(part)).sentences
-        return [{"reference": next(iter(sentences[at]), "")} for at in positions]
+        return [{"reference": next(iter(sentences[at]), "")} for at in indices]
 
     def captioned(self, part: Part) -> Captioned:
         """Return pictures and sentences of a part; of those to train on, as many as asked for."""
@@ -277,8 +278,9 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
             return self._from_file(part)
         if train and (self.crop is not None or self.augment):
             return None
-        frozen = getattr(self._task(), "frozen_network", None)
-        network = None if frozen is None or not self.cache_features else frozen(part)
+        task, network = self._task(), None
+        if self.cache_features and isinstance(task, HasFrozenNetwork):
+            network = task.frozen_network(part)
         if network is None:
             return None
         return self._cache().features(network, self._transformed(part, augmented=False))
@@ -291,11 +293,16 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         return self._given[part]
 
     def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
-        wanted = getattr(self._task(), "preprocessing", None) or Preprocessing()
+        task = self._task()
+        wanted = (
+            task.preprocessing if isinstance(task, HasPreprocessing) else None
+        ) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
-        return TransformedPictures(self.captioned(part).pictures, None, wanted, **random)
+        return TransformedPictures(
+            self.captioned(part).pictures, None, wanted or Preprocessing(), **random
+        )
 
-    def _task(self) -> Any:
+    def _task(self) -> object:
         return None if self.trainer is None else self.trainer.lightning_module
 
     def _cache(self) -> FeatureCache:

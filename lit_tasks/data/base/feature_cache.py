@@ -4,10 +4,10 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from lit_tasks.data.base.image_dataset import TransformedPictures
-from lit_tasks.data.readers.images import Pictures
+from lit_tasks.data.readers.images import PictureFiles, Pictures
 from lit_tasks.files import stamp
+from lit_tasks.protocols import HasFeatureMaps, HasFeatures
 
 _VERSION = 1
 """Raised when the same pictures, weights and preprocessing give other features than before."""
@@ -83,10 +84,9 @@ class FeatureCache:
         A hundred thousand photographs take minutes to read, and seconds to look up their stamps. A
         date of the last seconds is not trusted: the file may change once more within it.
         """
-        paths: Sequence[Path] | None = getattr(pictures, "paths", None)
-        if paths is None:
+        if not isinstance(pictures, PictureFiles):
             return pictures.digest()
-        stamps = [(str(path.absolute()), stamp(path)) for path in paths]
+        stamps = [(str(path.absolute()), stamp(path)) for path in pictures.paths]
         note = self.folder / f"{hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]}.digest"
         if note.is_file():
             return note.read_text()
@@ -188,5 +188,6 @@ def fingerprint(
 
 def _shape(network: nn.Module) -> tuple[int, ...]:
     """Return the shape of one picture's features: a network that makes maps says it itself."""
-    shape: Any = getattr(network, "feature_shape", None) or (network.out_features,)
-    return tuple(int(size) for size in shape)
+    if isinstance(network, HasFeatureMaps):
+        return tuple(int(size) for size in network.feature_shape)
+    return (int(cast(HasFeatures, network).out_features),)

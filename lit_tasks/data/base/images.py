@@ -19,6 +19,7 @@ from lit_tasks.data.base.splits import PARTS_OF, Part
 from lit_tasks.data.readers.images import Pictures
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
 
 Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 
@@ -102,20 +103,20 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
         return [os.path.relpath(name, folder or ".") for name in names]
 
-    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, part: Part, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the name of some pictures."""
         ids = self.sample_ids(part)
-        return [{"file": ids[position]} for position in positions]
+        return [{"file": ids[position]} for position in indices]
 
     @property
     def predict_files(self) -> list[str]:
         """The path of each picture to predict."""
         return list(self._part("predict").names)
 
-    def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
+    def shown(self, part: Part, indices: Sequence[int]) -> list[np.ndarray]:
         """Return pictures of a part as the network sees them, ``(S, S, 3)`` each."""
         pictures = self._transformed(part, augmented=False)
-        return [pictures.shown(number) for number in numbers]
+        return [pictures.shown(index) for index in indices]
 
     def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
         """Return features of all training images without augmentation, and their classes."""
@@ -192,9 +193,13 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
 
     def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
         task = self._task()
-        wanted = getattr(task, "preprocessing", None) or Preprocessing()
+        wanted = (
+            task.preprocessing if isinstance(task, HasPreprocessing) else None
+        ) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
-        return TransformedPictures(self._part(part), self._numbers(part), wanted, **random)
+        return TransformedPictures(
+            self._part(part), self._numbers(part), wanted or Preprocessing(), **random
+        )
 
     def _loader(self, part: Part, shuffle: bool = False) -> Loader:
         augmented = part == "train" and (self.crop is not None or bool(self.augment))
@@ -217,10 +222,10 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
         )
 
     def _frozen(self, part: Part) -> nn.Module | None:
-        frozen = getattr(self._task(), "frozen_network", None)
-        return None if frozen is None else frozen(part)
+        task = self._task()
+        return task.frozen_network(part) if isinstance(task, HasFrozenNetwork) else None
 
-    def _task(self) -> Any:
+    def _task(self) -> object:
         return None if self.trainer is None else self.trainer.lightning_module
 
     def _cache(self) -> FeatureCache:

@@ -122,10 +122,10 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         rows: list[int] = self._rows[part].tolist()
         return rows
 
-    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, part: Part, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the beginning of some texts, as people read them."""
         self._set(part)
-        texts = _strings(self.source(part).data, "text", self._rows[part][list(positions)])
+        texts = _strings(self.source(part).data, "text", self._rows[part][list(indices)])
         return [{"text": " ".join(text.split())[:_SHOWN]} for text in texts]
 
     # Lightning's hooks.

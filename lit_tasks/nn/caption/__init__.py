@@ -2,14 +2,14 @@
 
 from lit_tasks.nn.caption.attention import AttentionCaptioner
 from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
-from lit_tasks.nn.caption.generation import Decoding
+from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 from lit_tasks.nn.caption.self_critical import SelfCritical
 
 __all__ = [
     "AttentionCaptioner",
     "CaptionerEnsemble",
-    "Decoding",
+    "GenerationConfig",
     "RecurrentCaptioner",
     "SelfCritical",
 ]

@@ -7,7 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lit_tasks.nn.caption.captioner import State, WordInput, WordScores, lesson, norm
+from lit_tasks.nn.caption.captioner import (
+    State,
+    WordInput,
+    WordScores,
+    norm,
+    teacher_forcing_inputs,
+)
 from lit_tasks.nn.recurrent.cells import LSTMCell, open_forget_gates
 
 
@@ -83,7 +89,7 @@ class AttentionCaptioner(nn.Module):
         lengths: Int[Tensor, " B"],
     ) -> WordScores:
         """Return the scores of the words after each given word, and where the decoder looked."""
-        words, target, sequence, place = lesson(tokens, lengths)
+        words, target, sequence, place = teacher_forcing_inputs(tokens, lengths)
         state = self.begin(features)
         order = words.sorted_indices
         assert order is not None

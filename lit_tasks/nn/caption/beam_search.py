@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_tasks.nn.caption.captioner import END, START, Captioner
-from lit_tasks.nn.caption.decoding import NEVER, Rules, Sentences, greedy, normalised
+from lit_tasks.nn.caption.decoding import NEVER, DecodingConstraints, Sentences, greedy, normalised
 
 
 class _Kept(NamedTuple):
@@ -30,34 +30,34 @@ class _Kept(NamedTuple):
 def beam_search(
     captioner: Captioner,
     features: Tensor,
-    width: int = 5,
-    rules: Rules = Rules(),  # noqa: B008
-    length_power: float = 0.7,
+    num_beams: int = 5,
+    constraints: DecodingConstraints = DecodingConstraints(),  # noqa: B008
+    length_penalty: float = 0.7,
 ) -> Sentences:
-    """Return the best sentences that a search over ``width`` beginnings at a time finds.
+    """Return the best sentences that a search over ``num_beams`` beginnings at a time finds.
 
-    A sentence that ends among the ``width`` best continuations is kept, and the search about an
-    image ends when ``width`` are kept; so width 1 is
+    A sentence that ends among the ``num_beams`` best continuations is kept, and the search about an
+    image ends when ``num_beams`` are kept; so one beam is
     :func:`~lit_tasks.nn.caption.decoding.greedy`. The greedy sentence is always among those
     compared: the result never ranks below it.
 
     Args:
         captioner: Writes.
         features: Of the images.
-        width: Beginnings that are continued.
-        rules: Which sentences may be written.
-        length_power: Sentences are ranked by score divided by this power of their number of words;
-            0 favours short sentences, 1 ranks by the mean score of a word.
+        num_beams: Beginnings that are continued.
+        constraints: Which sentences may be written.
+        length_penalty: Sentences are ranked by score divided by this power of their number of
+            words; 0 favours short sentences, 1 ranks by the mean score of a word.
     """
-    if width < 1:
-        raise ValueError(f"width must be at least 1, got {width}")
-    first = greedy(captioner, features, rules)
-    if width == 1 or not len(features):
+    if num_beams < 1:
+        raise ValueError(f"num_beams must be at least 1, got {num_beams}")
+    first = greedy(captioner, features, constraints)
+    if num_beams == 1 or not len(features):
         return first
-    kept = _search(captioner, features, width, rules, length_power)
-    rank = normalised(first.score, first.lengths, length_power)
+    kept = _search(captioner, features, num_beams, constraints, length_penalty)
+    rank = normalised(first.score, first.lengths, length_penalty)
     better = rank > kept.rank[:, :1] + 1e-6  # otherwise it was found, or is not the best
-    own = _padded(first.words, rules.max_words)
+    own = _padded(first.words, constraints.max_words)
     kept = kept.merged(
         _Kept(rank.masked_fill(~better, -torch.inf), first.score, first.lengths, own)
     )
@@ -67,44 +67,48 @@ def beam_search(
 
 
 def _search(
-    captioner: Captioner, features: Tensor, width: int, rules: Rules, power: float
+    captioner: Captioner,
+    features: Tensor,
+    num_beams: int,
+    constraints: DecodingConstraints,
+    power: float,
 ) -> _Kept:
     batch, device = len(features), features.device
     image = torch.arange(batch, device=device)
-    state = captioner.begin(features).rows(image.repeat_interleave(width))
+    state = captioner.begin(features).rows(image.repeat_interleave(num_beams))
     kept = _Kept(
-        torch.full((batch, width), -torch.inf, device=device),
-        torch.zeros(batch, width, device=device),
-        image.new_zeros(batch, width),
-        image.new_full((batch, width, rules.max_words), END),
+        torch.full((batch, num_beams), -torch.inf, device=device),
+        torch.zeros(batch, num_beams, device=device),
+        image.new_zeros(batch, num_beams),
+        image.new_full((batch, num_beams, constraints.max_words), END),
     )
-    live = torch.full((batch, width), NEVER, device=device)
+    live = torch.full((batch, num_beams), NEVER, device=device)
     live[:, 0] = 0  # all beginnings are the same: only one may be continued
-    word = image.new_full((batch * width,), START)
-    written = image.new_zeros(batch, width, 0)
-    for step in range(rules.max_words):
+    word = image.new_full((batch * num_beams,), START)
+    written = image.new_zeros(batch, num_beams, 0)
+    for step in range(constraints.max_words):
         scores, state = captioner.step(word, state)
-        allowed = rules.allowed(scores, written.flatten(0, 1))
-        total = live.unsqueeze(2) + allowed.view(batch, width, -1)
-        best, places = total.flatten(1).topk(2 * width, dim=1)
+        allowed = constraints.allowed(scores, written.flatten(0, 1))
+        total = live.unsqueeze(2) + allowed.view(batch, num_beams, -1)
+        best, places = total.flatten(1).topk(2 * num_beams, dim=1)
         parent, words = places // total.shape[2], places % total.shape[2]
         before = written.gather(1, parent.unsqueeze(2).expand(-1, -1, step))
         ends = words == END
         new = ends & (best > NEVER / 2) & ~_full(kept)
-        new[:, width:] = False
-        kept = kept.merged(_finished(best, before, new, power, rules.max_words))
-        live, chosen = best.masked_fill(ends, 2 * NEVER).topk(width, dim=1)
+        new[:, num_beams:] = False
+        kept = kept.merged(_finished(best, before, new, power, constraints.max_words))
+        live, chosen = best.masked_fill(ends, 2 * NEVER).topk(num_beams, dim=1)
         parent, words = parent.gather(1, chosen), words.gather(1, chosen)
         before = before.gather(1, chosen.unsqueeze(2).expand(-1, -1, step))
         written = torch.cat((before, words.unsqueeze(2)), dim=2)
-        state = state.rows((parent + image.unsqueeze(1) * width).flatten())
+        state = state.rows((parent + image.unsqueeze(1) * num_beams).flatten())
         word = words.flatten()
         if bool(_full(kept).all()):
             return kept
     scores, _ = captioner.step(word, state)
-    live = live + scores[:, END].view(batch, width)
+    live = live + scores[:, END].view(batch, num_beams)
     new = (live > NEVER / 2) & ~_full(kept)
-    return kept.merged(_finished(live, written, new, power, rules.max_words))
+    return kept.merged(_finished(live, written, new, power, constraints.max_words))
 
 
 def _full(kept: _Kept) -> Tensor:

@@ -70,7 +70,7 @@ class Captioner(Protocol):
         """Return the scores of the words after each given word but the last of each caption."""
 
 
-class Lesson(NamedTuple):
+class TeacherForcingInputs(NamedTuple):
     """Captions in packed order: each word, and the word after it with its caption and place."""
 
     words: PackedSequence
@@ -79,7 +79,9 @@ class Lesson(NamedTuple):
     place: Int[Tensor, " N"]
 
 
-def lesson(tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Lesson:
+def teacher_forcing_inputs(
+    tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
+) -> TeacherForcingInputs:
     """Return what is read and what should follow.
 
     Args:
@@ -103,7 +105,7 @@ def lesson(tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Lesson:
     packed = pack_ragged(torch.stack((place, whose), dim=1), lengths - 1)
     place, whose = packed.data.unbind(dim=1)
     words = packed._replace(data=tokens[place - 1])
-    return Lesson(words, tokens[place], whose, place)
+    return TeacherForcingInputs(words, tokens[place], whose, place)
 
 
 class WordInput(nn.Module):

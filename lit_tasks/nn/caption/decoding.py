@@ -1,8 +1,8 @@
 """Sentences from a captioner, many images at once: greedy, drawn at random, or by beam search.
 
 Scores are sums of logarithms of probabilities, the end word's included: a sentence of the longest
-length has to end. Rules change which words are allowed; the probabilities of the others keep their
-values.
+length has to end. Constraints change which words are allowed; the probabilities of the others keep
+their values.
 """
 
 from collections.abc import Callable
@@ -20,20 +20,20 @@ NEVER = -1e9
 
 
 @dataclass(frozen=True)
-class Rules:
+class DecodingConstraints:
     """Which sentences may be written.
 
     Args:
         max_words: Longest sentence, without start and end word.
         min_words: Shortest sentence.
-        unknown: Whether the word for unknown words may be written.
-        no_repeat: Length of the runs of words that may not come twice; 0 allows all.
+        allow_unk: Whether the word for unknown words may be written.
+        no_repeat_ngram_size: n-grams of this size may not come twice; 0 allows all.
     """
 
     max_words: int = 30
     min_words: int = 1
-    unknown: bool = False
-    no_repeat: int = 0
+    allow_unk: bool = False
+    no_repeat_ngram_size: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_words <= self.max_words or self.max_words < 1:
@@ -41,8 +41,10 @@ class Rules:
                 "max_words must be at least 1 and min_words between 0 and max_words, got "
                 f"max_words {self.max_words} and min_words {self.min_words}"
             )
-        if self.no_repeat < 0:
-            raise ValueError(f"no_repeat must not be negative, got {self.no_repeat}")
+        if self.no_repeat_ngram_size < 0:
+            raise ValueError(
+                f"no_repeat_ngram_size must not be negative, got {self.no_repeat_ngram_size}"
+            )
 
     def allowed(
         self, scores: Float[Tensor, "R V"], written: Int[Tensor, "R T"]
@@ -50,13 +52,13 @@ class Rules:
         """Return the scores with those of words that may not come next made hopeless."""
         scores = scores.clone()
         scores[:, START] = NEVER
-        if not self.unknown:
+        if not self.allow_unk:
             scores[:, UNKNOWN] = NEVER
         if written.shape[1] < self.min_words:
             scores[:, END] = NEVER
-        if self.no_repeat and written.shape[1] >= self.no_repeat:
-            windows = written.unfold(1, self.no_repeat, 1)
-            before = written[:, written.shape[1] - self.no_repeat + 1 :].unsqueeze(1)
+        if self.no_repeat_ngram_size and written.shape[1] >= self.no_repeat_ngram_size:
+            windows = written.unfold(1, self.no_repeat_ngram_size, 1)
+            before = written[:, written.shape[1] - self.no_repeat_ngram_size + 1 :].unsqueeze(1)
             again = (windows[..., :-1] == before).all(dim=2)
             # Where nothing is repeated the start word is banned once more, which it is anyway.
             scores.scatter_(1, torch.where(again, windows[..., -1], START), NEVER)
@@ -97,17 +99,19 @@ def normalised(
 
 
 @torch.no_grad()
-def greedy(captioner: Captioner, features: Tensor, rules: Rules = Rules()) -> Sentences:
+def greedy(
+    captioner: Captioner, features: Tensor, constraints: DecodingConstraints = DecodingConstraints()
+) -> Sentences:
     """Return the sentence that takes the most probable word each time."""
-    return _write(captioner, features, rules, 1, lambda scores, _: scores.argmax(dim=1))
+    return _write(captioner, features, constraints, 1, lambda scores, _: scores.argmax(dim=1))
 
 
 @torch.no_grad()
-def draw(
+def sample(
     captioner: Captioner,
     features: Tensor,
-    chance: Float[Tensor, "B K T"],
-    rules: Rules = Rules(),
+    uniforms: Float[Tensor, "B K T"],
+    constraints: DecodingConstraints = DecodingConstraints(),
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
@@ -117,9 +121,9 @@ def draw(
     Args:
         captioner: Writes.
         features: Of the images.
-        chance: Numbers between 0 and 1 that decide: for each image, sentence and word. The same
+        uniforms: Numbers between 0 and 1 that decide: for each image, sentence and word. The same
             numbers give the same sentences, whatever else is in the batch.
-        rules: Which sentences may be written.
+        constraints: Which sentences may be written.
         temperature: Scores are divided by it: below 1 is safer, above 1 more daring.
         top_k: Draw among so many of the best words; 0 is all.
         top_p: Draw among the best words that together have this probability.
@@ -127,12 +131,13 @@ def draw(
     Raises:
         ValueError: A number is out of its range.
     """
-    check_drawing(temperature, top_k, top_p)
-    if chance.shape[2] < rules.max_words:
+    check_sampling(temperature, top_k, top_p)
+    if uniforms.shape[2] < constraints.max_words:
         raise ValueError(
-            f"chance must decide {rules.max_words} words (max_words), got {chance.shape[2]}"
+            f"uniforms must decide {constraints.max_words} words (max_words), "
+            f"got {uniforms.shape[2]}"
         )
-    each = chance.flatten(0, 1)
+    each = uniforms.flatten(0, 1)
 
     def choose(scores: Tensor, step: int) -> Tensor:
         probability, words = (scores / temperature).softmax(dim=1).sort(1, descending=True)
@@ -147,10 +152,10 @@ def draw(
         last = (probability > 0).sum(dim=1, keepdim=True) - 1
         return words.gather(1, torch.minimum(place, last)).squeeze(1)
 
-    return _write(captioner, features, rules, chance.shape[1], choose)
+    return _write(captioner, features, constraints, uniforms.shape[1], choose)
 
 
-def check_drawing(temperature: float, top_k: int, top_p: float) -> None:
+def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
     """Refuse numbers by which nothing can be drawn."""
     if temperature <= 0 or top_k < 0 or not 0 < top_p <= 1:
         raise ValueError(
@@ -162,7 +167,7 @@ def check_drawing(temperature: float, top_k: int, top_p: float) -> None:
 def _write(
     captioner: Captioner,
     features: Tensor,
-    rules: Rules,
+    constraints: DecodingConstraints,
     each: int,
     choose: Callable[[Tensor, int], Tensor],
 ) -> Sentences:
@@ -174,11 +179,11 @@ def _write(
     written = rows.new_zeros(count, 0)
     word, going = rows.new_full((count,), START), rows.new_ones(count, dtype=torch.bool)
     total, lengths = torch.zeros(count, device=features.device), rows.new_zeros(count)
-    for step in range(rules.max_words):
+    for step in range(constraints.max_words):
         if not going.any():
             break
         scores, state = captioner.step(word, state)
-        allowed = rules.allowed(scores, written)
+        allowed = constraints.allowed(scores, written)
         word = choose(allowed, step).masked_fill(~going, END)
         found = scores.gather(1, word.unsqueeze(1)).squeeze(1)
         total = total + found.masked_fill(~going, 0)

@@ -1,12 +1,14 @@
 """Several captioners that speak with one voice."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lit_tasks.nn.caption.captioner import State, WordScores
+from lit_tasks.nn.caption.captioner import Captioner, State, WordScores
+from lit_tasks.protocols import InitializesFromWords
 
 
 class CaptionerEnsemble(nn.Module):
@@ -35,8 +37,9 @@ class CaptionerEnsemble(nn.Module):
 
     def initialize(self, words: Sequence[str]) -> str:
         """Load the pretrained vectors of ``words`` and return how many there are."""
-        said = [member.initialize(words) for member in self.members]  # type: ignore[operator]
-        return str(said[0])
+        known = [m for m in self.members if isinstance(m, InitializesFromWords)]
+        said = [member.initialize(words) for member in known]
+        return said[0] if said else ""
 
     def forward(
         self,
@@ -57,18 +60,20 @@ class CaptionerEnsemble(nn.Module):
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the states of all members."""
-        states: list[State] = [member.begin(features) for member in self.members]  # type: ignore[operator]
-        return _joined(states)
+        return _joined([member.begin(features) for member in self._captioners()])
 
     def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
         """Return the logarithm of the mean probability of each word after ``words``."""
         found, states = [], []
-        for member, own in zip(self.members, self._parted(state), strict=True):
-            scores, after = member.step(words, own)  # type: ignore[operator]
+        for member, own in zip(self._captioners(), self._parted(state), strict=True):
+            scores, after = member.step(words, own)
             found.append(scores)
             states.append(after)
         mean = torch.stack(found).logsumexp(dim=0) - torch.tensor(float(len(found))).log()
         return mean, _joined(states)
+
+    def _captioners(self) -> list[Captioner]:
+        return [cast(Captioner, member) for member in self.members]
 
     def _parted(self, state: State) -> list[State]:
         count = len(self.members)

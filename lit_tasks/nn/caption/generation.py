@@ -10,23 +10,23 @@ from torch import Tensor
 
 from lit_tasks.nn.caption.beam_search import beam_search
 from lit_tasks.nn.caption.captioner import Captioner
-from lit_tasks.nn.caption.decoding import Rules, check_drawing, draw
+from lit_tasks.nn.caption.decoding import DecodingConstraints, check_sampling, sample
 
 Method = Literal["beam", "sample"]
 
 
 @dataclass(frozen=True)
-class Decoding:
+class GenerationConfig:
     """How one sentence about each image is written.
 
     Args:
         method: ``beam`` search, or a ``sample`` drawn at random.
-        width: Beginnings that a beam search continues; 1 is greedy.
-        length_power: Sentences of a beam are ranked by score over this power of their length.
+        num_beams: Beginnings that a beam search continues; 1 is greedy.
+        length_penalty: Sentences of a beam are ranked by score over this power of their length.
         max_words: Longest sentence.
         min_words: Shortest sentence.
-        unknown: Whether the word for unknown words may be written.
-        no_repeat: Length of the runs of words that may not come twice; 0 allows all.
+        allow_unk: Whether the word for unknown words may be written.
+        no_repeat_ngram_size: n-grams of this size may not come twice; 0 allows all.
         temperature: Scores are divided by it before drawing: below 1 is safer.
         top_k: Draw among so many of the best words; 0 is all.
         top_p: Draw among the best words that together have this probability.
@@ -34,31 +34,33 @@ class Decoding:
     """
 
     method: Method = "beam"
-    width: int = 1
-    length_power: float = 0.7
+    num_beams: int = 1
+    length_penalty: float = 0.7
     max_words: int = 30
     min_words: int = 1
-    unknown: bool = False
-    no_repeat: int = 0
+    allow_unk: bool = False
+    no_repeat_ngram_size: int = 0
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, got {self.width}")
-        check_drawing(self.temperature, self.top_k, self.top_p)
-        _ = self.rules
+        if self.num_beams < 1:
+            raise ValueError(f"num_beams must be at least 1, got {self.num_beams}")
+        check_sampling(self.temperature, self.top_k, self.top_p)
+        _ = self.constraints
 
     @property
-    def rules(self) -> Rules:
+    def constraints(self) -> DecodingConstraints:
         """Which sentences may be written."""
-        return Rules(self.max_words, self.min_words, self.unknown, self.no_repeat)
+        return DecodingConstraints(
+            self.max_words, self.min_words, self.allow_unk, self.no_repeat_ngram_size
+        )
 
-    def greedy(self) -> "Decoding":
-        """Return the same rules without a search."""
-        return replace(self, method="beam", width=1)
+    def greedy(self) -> "GenerationConfig":
+        """Return the same constraints without a search."""
+        return replace(self, method="beam", num_beams=1)
 
     def __call__(
         self, captioner: Captioner, features: Tensor, index: Int[Tensor, " B"]
@@ -71,15 +73,17 @@ class Decoding:
             index: Place of each image in its data set: what is drawn depends on it.
         """
         if self.method == "sample":
-            numbers = chance(self.seed, index.tolist(), 1, self.max_words).to(features.device)
+            numbers = uniforms(self.seed, index.tolist(), 1, self.max_words).to(features.device)
             drawing = self.temperature, self.top_k, self.top_p
-            found = draw(captioner, features, numbers, self.rules, *drawing)
+            found = sample(captioner, features, numbers, self.constraints, *drawing)
         else:
-            found = beam_search(captioner, features, self.width, self.rules, self.length_power)
+            found = beam_search(
+                captioner, features, self.num_beams, self.constraints, self.length_penalty
+            )
         return [rows[0] for rows in found.listed()]
 
 
-def chance(seed: int, index: Sequence[int], each: int, words: int) -> Float[Tensor, "B K T"]:
+def uniforms(seed: int, index: Sequence[int], each: int, words: int) -> Float[Tensor, "B K T"]:
     """Return numbers between 0 and 1 that depend on the seed and each image's place alone."""
     rows = []
     for place in index:

@@ -13,8 +13,8 @@ from lit_tasks.nn.caption.captioner import (
     State,
     WordInput,
     WordScores,
-    lesson,
     norm,
+    teacher_forcing_inputs,
 )
 from lit_tasks.nn.recurrent.cells import open_forget_gates
 from lit_tasks.nn.recurrent.layers import LSTM, RNN
@@ -94,7 +94,7 @@ class RecurrentCaptioner(nn.Module):
         lengths: Int[Tensor, " B"],
     ) -> WordScores:
         """Return the scores of the words after each given word but the last of each caption."""
-        words, target, sequence, place = lesson(tokens, lengths)
+        words, target, sequence, place = teacher_forcing_inputs(tokens, lengths)
         state = self.begin(features)
         vectors = self.words(words.data)
         if state.fixed:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_tasks.nn.caption.captioner import END, START, UNKNOWN, Captioner
-from lit_tasks.nn.caption.decoding import NEVER, Rules, draw, greedy
+from lit_tasks.nn.caption.decoding import NEVER, DecodingConstraints, greedy, sample
 
 Reward = Callable[[list[list[int]]], Float[Tensor, " R"]]
 
@@ -38,7 +38,11 @@ class SelfCritical:
 
 
 def self_critical_loss(
-    captioner: Captioner, features: Tensor, samples: int, rules: Rules, reward: Reward
+    captioner: Captioner,
+    features: Tensor,
+    samples: int,
+    constraints: DecodingConstraints,
+    reward: Reward,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Return a loss whose gradient is that of the expected reward, negated, and the mean reward.
 
@@ -46,14 +50,14 @@ def self_critical_loss(
         captioner: In training mode; sentences are drawn without its dropout.
         features: Of the images.
         samples: Sentences drawn for each image.
-        rules: Which sentences may be written.
+        constraints: Which sentences may be written.
         reward: Scores sentences, ``samples`` about each image side by side.
     """
     device, count = features.device, len(features)
     with _evaluating(captioner):
-        chance = torch.rand(count, samples, rules.max_words, device=device)
-        drawn = draw(captioner, features, chance, rules)
-        usual = greedy(captioner, features, rules) if samples == 1 else None
+        uniforms = torch.rand(count, samples, constraints.max_words, device=device)
+        drawn = sample(captioner, features, uniforms, constraints)
+        usual = greedy(captioner, features, constraints) if samples == 1 else None
     sentences = [words for rows in drawn.listed() for words in rows]
     rewards = reward(sentences).to(device)
     if usual is not None:
@@ -65,10 +69,10 @@ def self_critical_loss(
     tokens, lengths = ragged(sentences, device)
     found = captioner(features.repeat_interleave(samples, dim=0), tokens, lengths)
     scores = found.scores.clone()
-    scores[:, [START] if rules.unknown else [START, UNKNOWN]] = NEVER
+    scores[:, [START] if constraints.allow_unk else [START, UNKNOWN]] = NEVER
     chosen = scores.log_softmax(dim=1).gather(1, found.target.unsqueeze(1)).squeeze(1)
     # A sentence of the longest length was not asked whether it wants to end.
-    cut = (found.target == END) & (lengths[found.sequence] == rules.max_words + 2)
+    cut = (found.target == END) & (lengths[found.sequence] == constraints.max_words + 2)
     advantage = (rewards - baseline).to(chosen.dtype)[found.sequence].masked_fill(cut, 0)
     return -(advantage * chosen).sum() / max(1, len(sentences)), rewards.mean()
 

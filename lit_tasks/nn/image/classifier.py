@@ -1,5 +1,7 @@
 """The layers behind a backbone: features to scores of classes."""
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -16,6 +18,9 @@ class LinearHead(nn.Module):
         in_features: Number of features.
         out_features: Number of classes.
         dropout: Share of the features left out while training.
+
+    Attributes:
+        pretrained: Weight and bias of the classifier that :meth:`observe` begins with, if any.
     """
 
     mean: Tensor
@@ -29,6 +34,19 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(in_features, out_features)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+        self.pretrained: tuple[Tensor, Tensor] | None = None
+
+    def observe(
+        self,
+        samples: Iterable[tuple[Float[Tensor, "N F"], Int[Tensor, " N"]]],
+        num_classes: int,
+    ) -> None:
+        """Measure the features of all training images, and begin with ``pretrained`` if given."""
+        features, target = (torch.cat(tensors) for tensors in zip(*samples, strict=True))
+        self.measure(features)
+        if self.pretrained is not None:
+            self.start_from(features, target, *self.pretrained)
+            self.pretrained = None
 
     def measure(self, features: Float[Tensor, "N F"]) -> None:
         """Take mean and deviation of the features from the training images'."""

@@ -46,7 +46,7 @@ class StyleObjective(nn.Module):
         features: Returns features of a normalised picture at all layers named below.
         content: Weight of each layer's content loss.
         style: Weight of each layer's style loss.
-        variation: Weight of the total variation of the normalised picture.
+        tv_weight: Weight of the total variation of the normalised picture.
         style_loss: ``gram``, or ``wasserstein``.
     """
 
@@ -55,12 +55,12 @@ class StyleObjective(nn.Module):
         features: StyleFeatures,
         content: Mapping[str, float],
         style: Mapping[str, float],
-        variation: float = 0.0,
+        tv_weight: float = 0.0,
         style_loss: Literal["gram", "wasserstein"] = "gram",
     ) -> None:
         super().__init__()
         self.features = features
-        self.content, self.style, self.variation = dict(content), dict(style), variation
+        self.content, self.style, self.tv_weight = dict(content), dict(style), tv_weight
         self.distance = _STYLE_LOSSES[style_loss]
 
     @torch.no_grad()
@@ -92,7 +92,7 @@ class StyleObjective(nn.Module):
             weight * self.distance(moments(found[layer]), targets.style[layer])
             for layer, weight in self.style.items()
         ]
-        losses.append(self.variation * total_variation(image))
+        losses.append(self.tv_weight * total_variation(image))
         return [loss.sum() for loss in losses]
 
     @torch.no_grad()

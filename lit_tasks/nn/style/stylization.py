@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 from lit_tasks.functional.style.color import colour_statistics, match_colours, with_luma
 from lit_tasks.nn.style.objective import StyleObjective, Targets
 
-Start = Literal["content", "matched", "noise", "style"]
-Colours = Literal["style", "luma", "match"]
+Init = Literal["content", "matched", "noise", "style"]
+ColorMode = Literal["style", "luma", "match"]
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Phase:
             raise ValueError(f"clamp must be above 0, got {self.clamp}")
 
 
-def check(schedule: Sequence[Phase]) -> None:
+def check(phases: Sequence[Phase]) -> None:
     """Refuse phases that make no picture.
 
     Raises:
         ValueError: There are none, the first has no optimizer, or the last is not full size.
     """
-    if not schedule:
-        raise ValueError("a schedule needs at least one phase")
-    if schedule[0].optimizer is None:
-        raise ValueError("the first phase of a schedule needs an optimizer")
-    if schedule[-1].scale != 1:
-        raise ValueError(f"the last phase must have scale 1, got {schedule[-1].scale}")
+    if not phases:
+        raise ValueError("phases needs at least one phase")
+    if phases[0].optimizer is None:
+        raise ValueError("the first of the phases needs an optimizer")
+    if phases[-1].scale != 1:
+        raise ValueError(f"the last phase must have scale 1, got {phases[-1].scale}")
 
 
 class Stylization:
@@ -68,14 +68,14 @@ class Stylization:
         content: The photograph, whole numbers up to 255.
         styles: The paintings, whole numbers up to 255.
         shares: How much each painting counts.
-        schedule: What is done.
-        start: ``content``; ``matched``, the photograph with mean and covariance of the first
+        phases: What is done.
+        init: ``content``; ``matched``, the photograph with mean and covariance of the first
             painting's colours, which has less of the way to go; ``noise``, every colour equally
             likely; or ``style``, noise with the mean and covariance of the paintings' colours.
-        average: Decay of a running mean of the pixels, which is then the picture; 0 takes the
+        ema_decay: Decay of a running mean of the pixels, which is then the picture; 0 takes the
             pixels themselves.
-        colours: ``style`` takes the paintings' colours; ``luma`` keeps the photograph's and takes
-            the picture's light and dark only; ``match`` gives the paintings the photograph's
+        color_mode: ``style`` takes the paintings' colours; ``luma`` keeps the photograph's and
+            takes the picture's light and dark only; ``match`` gives the paintings the photograph's
             colours before they are looked at.
         seed: Of the noise.
 
@@ -90,36 +90,36 @@ class Stylization:
         content: UInt8[Tensor, "3 H W"],
         styles: Sequence[UInt8[Tensor, "3 _ _"]],
         shares: Sequence[float],
-        schedule: Sequence[Phase],
-        start: Start = "content",
-        average: float = 0.0,
-        colours: Colours = "style",
+        phases: Sequence[Phase],
+        init: Init = "content",
+        ema_decay: float = 0.0,
+        color_mode: ColorMode = "style",
         seed: int = 0,
     ) -> None:
-        self.objective, self.shares, self.schedule = objective, list(shares), list(schedule)
+        self.objective, self.shares, self.phases = objective, list(shares), list(phases)
         self.content = content[None] / 255
         self.styles = [style[None] / 255 for style in styles]
-        if colours == "match":
+        if color_mode == "match":
             self.styles = [match_colours(s, self.content).clamp(0, 1) for s in self.styles]
-        self.average, self.colours = average, colours
+        self.ema_decay, self.color_mode = ema_decay, color_mode
         self.done, self.trace = 0, list[Tensor]()
         self._phase = -1
         self._evaluated: tuple[Tensor, Tensor, Tensor] | None = None
-        self.pixels = self._begin(start, seed)
-        self.mean, self._weight = torch.zeros_like(self.pixels) if average else None, 0.0
+        self.pixels = self._begin(init, seed)
+        self.mean, self._weight = torch.zeros_like(self.pixels) if ema_decay else None, 0.0
         self._enter(0)
 
     @property
     def steps(self) -> int:
         """How many steps it takes in all."""
-        return sum(phase.steps for phase in self.schedule)
+        return sum(phase.steps for phase in self.phases)
 
     def step(self) -> Tensor:
         """Make one step of the optimizer; return the losses before it."""
         phase = self._phase_of(self.done)
         if phase != self._phase:
             self._enter(phase)
-        bound = self.schedule[phase].clamp
+        bound = self.phases[phase].clamp
         if bound is not None:
             self.pixels.clamp_(-bound, bound)
         first: list[Tensor] = []
@@ -134,8 +134,8 @@ class Stylization:
         self.trace.append(first[0])
         self.done += 1
         if self.mean is not None:
-            self.mean.lerp_(self.pixels, 1 - self.average)
-            self._weight = self.average * self._weight + 1 - self.average
+            self.mean.lerp_(self.pixels, 1 - self.ema_decay)
+            self._weight = self.ema_decay * self._weight + 1 - self.ema_decay
         return first[0]
 
     def image(self) -> Float[Tensor, "1 3 H W"]:
@@ -147,7 +147,7 @@ class Stylization:
     def picture(self) -> UInt8[Tensor, "3 H W"]:
         """Return the picture as it is now, whole numbers up to 255, at its present size."""
         colours = self.objective.features.denormalize(self.image())
-        if self.colours == "luma":
+        if self.color_mode == "luma":
             colours = with_luma(_resized(self.content, colours), colours)
         return to_bytes(colours)
 
@@ -175,15 +175,15 @@ class Stylization:
         self.optimizer.load_state_dict(state["optimizer"])
         self.trace = list(state["trace"])
 
-    def _begin(self, start: Start, seed: int) -> Tensor:
+    def _begin(self, init: Init, seed: int) -> Tensor:
         draw = torch.Generator().manual_seed(seed)
         device, shape = self.content.device, self.content.shape
-        if start == "content":
+        if init == "content":
             return self.objective.features.normalize(self.content).contiguous()
-        if start == "matched":
+        if init == "matched":
             colours = match_colours(self.content, self.styles[0])
             return self.objective.features.normalize(colours).contiguous()
-        if start == "noise":
+        if init == "noise":
             colours = torch.rand(shape, generator=draw).to(device)
         else:
             noise = torch.randn(shape, generator=draw).to(device)
@@ -196,20 +196,20 @@ class Stylization:
         return self.objective.features.normalize(colours.clamp(0, 1)).contiguous()
 
     def _phase_of(self, step: int) -> int:
-        ends = torch.tensor([phase.steps for phase in self.schedule]).cumsum(0)
+        ends = torch.tensor([phase.steps for phase in self.phases]).cumsum(0)
         return int((step >= ends).sum().clamp(max=len(ends) - 1))
 
     def _enter(self, phase: int) -> None:
         """Bring pixels, targets and optimizer to the size and kind of a phase."""
-        scale = self.schedule[phase].scale
-        if self._phase < 0 or scale != self.schedule[self._phase].scale:
+        scale = self.phases[phase].scale
+        if self._phase < 0 or scale != self.phases[self._phase].scale:
             self.targets = self._targets(scale)
         size = [max(1, round(scale * side)) for side in self.content.shape[2:]]
         before = self.pixels
         self.pixels = _to_size(before, size).detach()
         self.mean = None if self.mean is None else _to_size(self.mean, size)
-        made = max(n for n in range(phase + 1) if self.schedule[n].optimizer is not None)
-        make = self.schedule[made].optimizer
+        made = max(n for n in range(phase + 1) if self.phases[n].optimizer is not None)
+        make = self.phases[made].optimizer
         if self._phase < made or self._phase < 0:
             assert make is not None
             self.optimizer = make([self.pixels])

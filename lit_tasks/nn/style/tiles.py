@@ -103,7 +103,7 @@ class TiledStyleObjective(StyleObjective):
             weight * self.distance(found[layer], targets.style[layer]).sum()
             for layer, weight in self.style.items()
         ]
-        variation = self.variation * total_variation(image).sum()
+        variation = self.tv_weight * total_variation(image).sum()
         return torch.stack([*content.values(), *style, variation])
 
     def gradient(
@@ -122,7 +122,7 @@ class TiledStyleObjective(StyleObjective):
                 )
         with torch.enable_grad():
             whole = image.clone().requires_grad_()
-            variation = self.variation * total_variation(whole).sum()
+            variation = self.tv_weight * total_variation(whole).sum()
             [gradient] = torch.autograd.grad(variation, whole)
         for row in self._parts(image.shape[2]):
             for column in self._parts(image.shape[3]):

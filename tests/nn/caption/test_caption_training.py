@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_tasks.nn.caption.decoding import Rules
+from lit_tasks.nn.caption.decoding import DecodingConstraints
 from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 from lit_tasks.nn.caption.scheduled_sampling import with_own_words
 from lit_tasks.nn.caption.self_critical import SelfCritical, ragged, self_critical_loss
 
 FEATURES, WORDS = 4, 6
-RULES = Rules(max_words=2, min_words=0)
+CONSTRAINTS = DecodingConstraints(max_words=2, min_words=0)
 
 
 def captioner(seed: int = 0) -> RecurrentCaptioner:
@@ -40,14 +40,14 @@ def reward(sentences: list[list[int]]) -> Tensor:
 def expected_reward(model: RecurrentCaptioner) -> Tensor:
     """The exact mean over all sentences; a sentence of the longest length has to end."""
     total = torch.zeros((), dtype=torch.float64)
-    for count in range(RULES.max_words + 1):
+    for count in range(CONSTRAINTS.max_words + 1):
         for words in product(range(3, WORDS), repeat=count):
             tokens, lengths = ragged([list(words)], torch.device("cpu"))
             found = model(image(), tokens, lengths)
             scores = found.scores.clone()
             scores[:, [0, 2]] = -1e9  # never drawn
             logarithm = scores.log_softmax(1).gather(1, found.target[:, None])[:, 0]
-            if count == RULES.max_words:
+            if count == CONSTRAINTS.max_words:
                 logarithm = logarithm[:-1]
             total = total + logarithm.sum().exp() * worth(list(words))
     return total
@@ -60,7 +60,7 @@ def test_the_gradient_is_that_of_the_expected_reward(samples: int) -> None:
     exact = torch.autograd.grad(-expected_reward(model), weights)
     torch.manual_seed(5)
     times = 40000 // samples
-    loss, mean = self_critical_loss(model, image().expand(times, -1), samples, RULES, reward)
+    loss, mean = self_critical_loss(model, image().expand(times, -1), samples, CONSTRAINTS, reward)
     found = torch.autograd.grad(loss, weights)
     assert float(mean) == pytest.approx(float(expected_reward(model).detach()), abs=0.02)
     exact_row, row = (torch.cat([g.flatten() for g in gs]) for gs in (exact, found))
@@ -73,7 +73,7 @@ def test_sentences_are_drawn_without_dropout_and_the_mode_comes_back() -> None:
     model.train()
     seen = []
     hook = model.scores[0].register_forward_pre_hook(lambda module, _: seen.append(module.training))
-    self_critical_loss(model, image(3), 2, RULES, reward)
+    self_critical_loss(model, image(3), 2, CONSTRAINTS, reward)
     hook.remove()
     assert seen[-1]
     assert not any(seen[:-1])
@@ -87,7 +87,7 @@ def test_a_captioner_learns_to_write_what_is_rewarded() -> None:
     torch.manual_seed(0)
     for _ in range(60):
         optimizer.zero_grad()
-        loss, mean = self_critical_loss(model, image(8), 4, RULES, reward)
+        loss, mean = self_critical_loss(model, image(8), 4, CONSTRAINTS, reward)
         loss.backward()
         optimizer.step()
         means.append(float(mean))

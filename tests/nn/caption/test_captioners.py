@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_tasks.nn.caption.attention import AttentionCaptioner
-from lit_tasks.nn.caption.captioner import Pooled, lesson
+from lit_tasks.nn.caption.captioner import Pooled, teacher_forcing_inputs
 from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 from lit_tasks.nn.recurrent.cells import open_forget_gates
@@ -153,7 +153,7 @@ def test_an_ensemble_averages_probabilities_and_trains_each_member() -> None:
 def test_a_caption_without_an_end_word_is_refused(lengths: list[int]) -> None:
     tokens = torch.zeros(sum(lengths), dtype=torch.long)
     with pytest.raises(ValueError, match="lengths must be at least 2, got 1"):
-        lesson(tokens, torch.tensor(lengths))
+        teacher_forcing_inputs(tokens, torch.tensor(lengths))
 
 
 def test_glove_fills_the_first_numbers_of_each_words_vector() -> None:

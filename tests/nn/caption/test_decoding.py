@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_tasks.nn.caption.attention import AttentionCaptioner
 from lit_tasks.nn.caption.beam_search import beam_search
-from lit_tasks.nn.caption.decoding import Rules, Sentences, draw, greedy, normalised
+from lit_tasks.nn.caption.decoding import DecodingConstraints, Sentences, greedy, normalised, sample
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 
 FEATURES = 6
@@ -43,11 +43,13 @@ def score_of(model: nn.Module, image: Tensor, words: list[int]) -> float:
     return total
 
 
-def best_of_all(model: nn.Module, image: Tensor, rules: Rules, power: float) -> list[int]:
+def best_of_all(
+    model: nn.Module, image: Tensor, constraints: DecodingConstraints, power: float
+) -> list[int]:
     words = range(3, 6)
     sentences = [
         list(s)
-        for n in range(rules.min_words, rules.max_words + 1)
+        for n in range(constraints.min_words, constraints.max_words + 1)
         for s in product(words, repeat=n)
     ]
     return max(sentences, key=lambda s: score_of(model, image, s) / (len(s) + 1) ** power)
@@ -56,27 +58,32 @@ def best_of_all(model: nn.Module, image: Tensor, rules: Rules, power: float) -> 
 @pytest.mark.parametrize("power", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_wide_beam_finds_the_best_of_all_sentences(seed: int, power: float) -> None:
-    model, rules = captioner(seed, words=6), Rules(max_words=3, min_words=1)
-    found = beam_search(model, images(3), width=45, rules=rules, length_power=power)
+    model, constraints = captioner(seed, words=6), DecodingConstraints(max_words=3, min_words=1)
+    found = beam_search(
+        model, images(3), num_beams=45, constraints=constraints, length_penalty=power
+    )
     for image, rows, score in zip(images(3), found.listed(), found.score, strict=True):
-        assert rows[0] == best_of_all(model, image, rules, power)
+        assert rows[0] == best_of_all(model, image, constraints, power)
         assert float(score[0]) == pytest.approx(score_of(model, image, rows[0]))
 
 
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 1000),
-    width=st.integers(1, 6),
+    num_beams=st.integers(1, 6),
     power=st.floats(0, 1.5),
-    no_repeat=st.integers(0, 3),
+    no_repeat_ngram_size=st.integers(0, 3),
     longest=st.integers(1, 8),
 )
 def test_a_beam_never_ranks_below_greedy_and_says_the_score_of_its_words(
-    seed: int, width: int, power: float, no_repeat: int, longest: int
+    seed: int, num_beams: int, power: float, no_repeat_ngram_size: int, longest: int
 ) -> None:
     model, some = captioner(seed), images(4, seed)
-    rules = Rules(max_words=longest, no_repeat=no_repeat)
-    one, many = greedy(model, some, rules), beam_search(model, some, width, rules, power)
+    constraints = DecodingConstraints(max_words=longest, no_repeat_ngram_size=no_repeat_ngram_size)
+    one, many = (
+        greedy(model, some, constraints),
+        beam_search(model, some, num_beams, constraints, power),
+    )
     rank, base = (normalised(s.score, s.lengths, power)[:, 0] for s in (many, one))
     assert (rank >= base - 1e-6).all()
     for image, rows, scores in zip(some, many.listed(), many.score.tolist(), strict=True):
@@ -87,28 +94,32 @@ def test_a_beam_never_ranks_below_greedy_and_says_the_score_of_its_words(
 
 
 @settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 1000), no_repeat=st.integers(0, 3), power=st.floats(0, 1))
-def test_a_beam_of_one_is_greedy(seed: int, no_repeat: int, power: float) -> None:
-    model, some, rules = captioner(seed), images(5, seed), Rules(9, no_repeat=no_repeat)
-    one, narrow = greedy(model, some, rules), beam_search(model, some, 1, rules, power)
+@given(seed=st.integers(0, 1000), no_repeat_ngram_size=st.integers(0, 3), power=st.floats(0, 1))
+def test_a_beam_of_one_is_greedy(seed: int, no_repeat_ngram_size: int, power: float) -> None:
+    model, some, constraints = (
+        captioner(seed),
+        images(5, seed),
+        DecodingConstraints(9, no_repeat_ngram_size=no_repeat_ngram_size),
+    )
+    one, narrow = greedy(model, some, constraints), beam_search(model, some, 1, constraints, power)
     assert one.listed() == narrow.listed()
     torch.testing.assert_close(one.score, narrow.score)
 
 
 @pytest.mark.parametrize("attention", [False, True], ids=["pooled", "attention"])
-@pytest.mark.parametrize("width", [1, 2, 5])
-def test_images_of_a_batch_are_described_as_each_alone(width: int, attention: bool) -> None:
+@pytest.mark.parametrize("num_beams", [1, 2, 5])
+def test_images_of_a_batch_are_described_as_each_alone(num_beams: int, attention: bool) -> None:
     model, some = captioner(7, 20, attention=attention), images(6, attention=attention)
-    together = beam_search(model, some, width, Rules(12))
+    together = beam_search(model, some, num_beams, DecodingConstraints(12))
     for number, image in enumerate(some):
-        alone = beam_search(model, image[None], width, Rules(12))
+        alone = beam_search(model, image[None], num_beams, DecodingConstraints(12))
         assert alone.listed()[0] == together.listed()[number]
 
 
 def test_greedy_takes_the_most_probable_word_until_the_end_word() -> None:
     model = captioner(3)
     for image, (words,) in zip(
-        images(6), greedy(model, images(6), Rules(10)).listed(), strict=True
+        images(6), greedy(model, images(6), DecodingConstraints(10)).listed(), strict=True
     ):
         state, word, expected = model.begin(image[None]), 0, []
         for _ in range(10):
@@ -129,27 +140,30 @@ def runs(words: list[int], length: int) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_no_run_of_words_comes_twice_where_that_is_ruled_out(length: int) -> None:
-    rules, repeated = Rules(12, min_words=6, no_repeat=length), 0
+    constraints, repeated = DecodingConstraints(12, min_words=6, no_repeat_ngram_size=length), 0
     for seed in range(8):
         model = captioner(seed, words=12)
-        for found in (greedy(model, images(5), rules), beam_search(model, images(5), 3, rules)):
+        for found in (
+            greedy(model, images(5), constraints),
+            beam_search(model, images(5), 3, constraints),
+        ):
             for words in (row for rows in found.listed() for row in rows):
                 assert len(set(runs(words, length))) == len(runs(words, length))
-        free = greedy(model, images(5), Rules(12, min_words=6)).listed()
+        free = greedy(model, images(5), DecodingConstraints(12, min_words=6)).listed()
         repeated += sum(len(set(runs(w, length))) < len(runs(w, length)) for (w,) in free)
     assert repeated  # otherwise the rule had nothing to do
 
 
 def test_unknown_and_start_are_never_written_and_lengths_are_kept() -> None:
-    rules, free = Rules(7, min_words=3), Rules(7, unknown=True)
+    constraints, free = DecodingConstraints(7, min_words=3), DecodingConstraints(7, allow_unk=True)
     unknown = 0
     for seed in range(10):
         model = captioner(seed, words=5)
-        chance = torch.rand(5, 4, 7, generator=torch.Generator().manual_seed(seed))
+        uniforms = torch.rand(5, 4, 7, generator=torch.Generator().manual_seed(seed))
         written = (
-            greedy(model, images(5), rules),
-            beam_search(model, images(5), 3, rules),
-            draw(model, images(5), chance, rules),
+            greedy(model, images(5), constraints),
+            beam_search(model, images(5), 3, constraints),
+            sample(model, images(5), uniforms, constraints),
         )
         for words in (row for found in written for rows in found.listed() for row in rows):
             assert not {0, 1, 2} & set(words)
@@ -160,10 +174,12 @@ def test_unknown_and_start_are_never_written_and_lengths_are_kept() -> None:
 
 def test_what_is_drawn_depends_on_the_images_own_numbers_alone() -> None:
     model, some = captioner(5), images(6)
-    chance = torch.rand(6, 3, 10, generator=torch.Generator().manual_seed(2))
-    together = draw(model, some, chance, Rules(10), temperature=1.3, top_k=5, top_p=0.9)
+    uniforms = torch.rand(6, 3, 10, generator=torch.Generator().manual_seed(2))
+    together = sample(
+        model, some, uniforms, DecodingConstraints(10), temperature=1.3, top_k=5, top_p=0.9
+    )
     order = [4, 0, 5]
-    some_of_them = draw(model, some[order], chance[order], Rules(10), 1.3, 5, 0.9)
+    some_of_them = sample(model, some[order], uniforms[order], DecodingConstraints(10), 1.3, 5, 0.9)
     assert [together.listed()[i] for i in order] == some_of_them.listed()
 
 
@@ -179,7 +195,7 @@ def test_words_are_drawn_with_their_probabilities(
 ) -> None:
     model, image = captioner(2, scale=1.5), images(1)
     even = ((torch.arange(20000) + 0.5) / 20000).view(1, -1, 1)
-    found = draw(model, image, even, Rules(1), temperature, top_k, top_p)
+    found = sample(model, image, even, DecodingConstraints(1), temperature, top_k, top_p)
     scores, _ = model.step(torch.tensor([0]), model.begin(image))
     scores[:, [0, 1, 2]] = -torch.inf
     expected = (scores[0] / temperature).softmax(0)
@@ -194,10 +210,15 @@ def test_words_are_drawn_with_their_probabilities(
 
 def test_drawing_among_one_word_is_greedy() -> None:
     model = captioner(6)
-    chance = torch.rand(5, 2, 10)
-    expected = [[words, words] for (words,) in greedy(model, images(5), Rules(10)).listed()]
-    assert draw(model, images(5), chance, Rules(10), top_k=1).listed() == expected
-    assert draw(model, images(5), chance, Rules(10), temperature=1e-4).listed() == expected
+    uniforms = torch.rand(5, 2, 10)
+    expected = [
+        [words, words] for (words,) in greedy(model, images(5), DecodingConstraints(10)).listed()
+    ]
+    assert sample(model, images(5), uniforms, DecodingConstraints(10), top_k=1).listed() == expected
+    assert (
+        sample(model, images(5), uniforms, DecodingConstraints(10), temperature=1e-4).listed()
+        == expected
+    )
 
 
 def test_no_images_give_no_sentences() -> None:
@@ -209,18 +230,20 @@ def test_no_images_give_no_sentences() -> None:
     [
         ({"max_words": 0}, "max_words must be at least 1"),
         ({"max_words": 3, "min_words": 4}, "min_words between 0 and max_words, got max_words 3"),
-        ({"no_repeat": -1}, "no_repeat must not be negative, got -1"),
+        ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size must not be negative, got -1"),
     ],
 )
 def test_rules_that_no_sentence_can_keep_are_refused(options: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Rules(**options)
+        DecodingConstraints(**options)
 
 
 def test_numbers_by_which_nothing_can_be_drawn_are_refused() -> None:
     with pytest.raises(ValueError, match=r"temperature must be positive.*got 0.0, 0 and 1.0"):
-        draw(captioner(0), images(1), torch.rand(1, 1, 5), Rules(5), temperature=0.0)
-    with pytest.raises(ValueError, match="chance must decide 30 words"):
-        draw(captioner(0), images(1), torch.rand(1, 1, 5))
-    with pytest.raises(ValueError, match="width must be at least 1, got 0"):
+        sample(
+            captioner(0), images(1), torch.rand(1, 1, 5), DecodingConstraints(5), temperature=0.0
+        )
+    with pytest.raises(ValueError, match="uniforms must decide 30 words"):
+        sample(captioner(0), images(1), torch.rand(1, 1, 5))
+    with pytest.raises(ValueError, match="num_beams must be at least 1, got 0"):
         beam_search(captioner(0), images(1), 0)

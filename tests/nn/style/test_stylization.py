@@ -169,7 +169,7 @@ def test_a_picture_goes_on_as_if_never_interrupted(kind: str, stop: int) -> None
 
     def begin() -> Stylization:
         return Stylization(
-            target, CONTENT, [PAINTING], [1.0], schedule, start="noise", average=0.5, seed=3
+            target, CONTENT, [PAINTING], [1.0], schedule, init="noise", ema_decay=0.5, seed=3
         )
 
     whole, first = begin(), begin()
@@ -228,7 +228,7 @@ def test_coarse_to_fine_lets_adam_go_on() -> None:
 
 
 def test_the_picture_may_be_the_mean_of_the_last_steps() -> None:
-    job = Stylization(objective(), CONTENT, [PAINTING], [1.0], [Phase(4, adam(0.1))], average=0.5)
+    job = Stylization(objective(), CONTENT, [PAINTING], [1.0], [Phase(4, adam(0.1))], ema_decay=0.5)
     seen = []
     for _ in range(4):
         job.step()
@@ -239,9 +239,9 @@ def test_the_picture_may_be_the_mean_of_the_last_steps() -> None:
 
 
 def test_starts_differ_as_they_say() -> None:
-    def begun(start: Any) -> Tensor:
+    def begun(init: Any) -> Tensor:
         job = Stylization(
-            objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(1.0))], start=start, seed=1
+            objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(1.0))], init=init, seed=1
         )
         return job.picture().float()
 
@@ -258,7 +258,7 @@ def test_starts_differ_as_they_say() -> None:
 
 def test_luma_keeps_the_photographs_hue() -> None:
     job = Stylization(
-        objective(), CONTENT, [PAINTING], [1.0], [Phase(2, adam(0.05))], colours="luma"
+        objective(), CONTENT, [PAINTING], [1.0], [Phase(2, adam(0.05))], color_mode="luma"
     )
     for _ in range(2):
         job.step()
@@ -271,7 +271,7 @@ def test_luma_keeps_the_photographs_hue() -> None:
 
 def test_matched_paintings_have_the_photographs_colours() -> None:
     job = Stylization(
-        objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(0.05))], colours="match"
+        objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(0.05))], color_mode="match"
     )
     means = [picture.mean(dim=(0, 2, 3)) for picture in (job.styles[0], job.content)]
     torch.testing.assert_close(*means, rtol=0, atol=0.03)
@@ -297,7 +297,7 @@ def test_phases_that_make_no_picture_are_refused() -> None:
         Phase(1, clamp=-1)
     for schedule, message in (
         ([], "at least one phase"),
-        ([Phase(1)], "first phase of a schedule needs an optimizer"),
+        ([Phase(1)], "first of the phases needs an optimizer"),
         ([Phase(1, adam(1.0), scale=0.5)], r"last phase must have scale 1, got 0\.5"),
     ):
         with pytest.raises(ValueError, match=message):

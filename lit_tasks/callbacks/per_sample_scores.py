@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -11,9 +11,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.distributed.gather import of_all_processes
 from lit_tasks.files import written_whole
+from lit_tasks.protocols import Command, HasLabel, HasLabels, HasSampleIds, attributes, batch_index
 
 
-class SampleScores(Callback):
+class PerSampleScores(Callback):
     """Write ``samples_test.csv`` and ``samples_val.csv``: one row a sample, in dataset order.
 
     A task takes part by returning from ``test_step`` and ``validation_step`` numbers of each sample
@@ -21,6 +22,9 @@ class SampleScores(Callback):
     a sample. ``id`` is what the data module's ``sample_ids(part)`` says, or the position;
     ``target`` is the label, where the batch has one.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"validate", "test"})
+    display_only: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, str | None, dict[str, float]]] = []
@@ -60,17 +64,18 @@ class SampleScores(Callback):
         self._write(trainer, "test")
 
     def _keep(self, trainer: Trainer, outputs: Any, batch: Any) -> None:
-        has_positions = isinstance(getattr(batch, "index", None), torch.Tensor)
-        if not has_positions or not isinstance(outputs, Mapping):
+        index = batch_index(batch)
+        if index is None or not isinstance(outputs, Mapping):
             return
-        positions = batch.index.tolist()
+        positions = index.tolist()
         columns = {
             name: values.double().tolist()
             for name, values in outputs.items()
             if isinstance(values, torch.Tensor) and values.shape == (len(positions),)
         }
-        labels = getattr(batch, "label", None)
-        names = getattr(trainer.datamodule, "labels", None)  # type: ignore[attr-defined]
+        data = attributes(trainer).datamodule
+        labels = batch.label if isinstance(batch, HasLabel) else None
+        names = data.labels if isinstance(data, HasLabels) else None
         for at, position in enumerate(positions):
             target = None
             if labels is not None:
@@ -78,15 +83,15 @@ class SampleScores(Callback):
                 target = str(names[number]) if names is not None else str(number)
             self._rows.append((position, target, {k: v[at] for k, v in columns.items()}))
 
-    def _write(self, trainer: Trainer, stage: str) -> None:
+    def _write(self, trainer: Trainer, stage: Literal["val", "test"]) -> None:
         rows, self._rows = of_all_processes(trainer, self._rows), []
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # every process asks
         rows = list({row[0]: row for row in rows if row[2]}.values())
         if not trainer.is_global_zero or not rows:
             return
         rows.sort(key=lambda row: row[0])
-        ids = getattr(trainer.datamodule, "sample_ids", None)  # type: ignore[attr-defined]
-        named = None if ids is None else ids(stage)
+        data = attributes(trainer).datamodule
+        named = data.sample_ids(stage) if isinstance(data, HasSampleIds) else None
         whole = written_whole(folder / f"samples_{stage}.csv")
         with whole as beside, beside.open("w", newline="", encoding="utf-8") as file:
             targets = ["target"] if any(row[1] is not None for row in rows) else []

@@ -1,7 +1,7 @@
 """A loss that is not a number ends the run, with the samples that made it so."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -10,11 +10,12 @@ from torch import distributed as dist
 
 from lit_tasks.distributed.gather import of_all_processes
 from lit_tasks.distributed.last_checkpoint import LastCheckpoint
+from lit_tasks.protocols import Command, attributes, batch_index
 
 _SHOWN = 8  # samples named in a message
 
 
-class NonFinite(Callback):
+class TerminateOnNaN(Callback):
     """Stop at the first loss that is infinite or not a number, and name step and samples.
 
     One process stops before the weights change. Several have to stop together: they ask one
@@ -24,6 +25,9 @@ class NonFinite(Callback):
     Args:
         every_n_steps: How often several processes ask one another.
     """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit"})
+    display_only: ClassVar[bool] = False
 
     def __init__(self, every_n_steps: int = 10) -> None:
         if every_n_steps < 1:
@@ -41,7 +45,7 @@ class NonFinite(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Remember which samples come, and ask the other processes every few steps."""
-        self._samples = getattr(batch, "index", None)
+        self._samples = batch_index(batch)
         if batch_idx % self.every_n_steps == 0:
             self._stop_together(trainer)
 
@@ -95,7 +99,7 @@ class NonFinite(Callback):
 
 def _advice(trainer: Trainer) -> str:
     """Return what can be done, and where the last weights without fault are."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    for callback in attributes(trainer).callbacks:
         if isinstance(callback, LastCheckpoint) and callback.saved_step is not None:
             return (
                 f"the last good checkpoint is {callback.path} of step {callback.saved_step}:"
