@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.printable import printable
 from lit_tasks.runs.result_entries import read_results
@@ -22,6 +23,10 @@ class ResultsWriter(Callback):
     ``<stage>/samples`` says how many samples they rest on.
     """
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Agree on the run's folder."""
+        run_dir(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics, unless this is one of the validations within training."""
         if trainer.state.fn == TrainerFn.VALIDATING:
@@ -32,7 +37,7 @@ class ResultsWriter(Callback):
         self._record(trainer, "test")
 
     def _record(self, trainer: Trainer, stage: str) -> None:
-        folder = Path(trainer.log_dir or ".")  # a broadcast: every process asks
+        folder = run_dir(trainer)
         if not trainer.is_global_zero:
             return
         found = {k: float(v) for k, v in trainer.callback_metrics.items()}
