@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 from torch import distributed as dist
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lit_tasks import torch_internals
@@ -15,6 +15,13 @@ from lit_tasks.nn import LSTM, RNN
 
 class Theirs(nn.LSTM):
     """A subclass that is not ours."""
+
+
+class Plain(nn.GRU):
+    """A layer that Dynamo can trace."""
+
+    def forward(self, input: Tensor) -> tuple[Tensor]:  # type: ignore[override]
+        return (input + self.bias_ih_l0[0],)
 
 
 def test_leaves_come_in_order_out_of_any_container() -> None:
@@ -42,6 +49,17 @@ def test_dynamo_refuses_the_layers_of_others_as_before(kind: type[nn.RNNBase]) -
     compiled = torch.compile(lambda x: layer(x)[0], backend="eager", fullgraph=True)
     with pytest.raises(torch._dynamo.exc.Unsupported, match="RNN, GRU, or LSTM"):
         compiled(torch.randn(4, 2, 3))
+
+
+def test_let_dynamo_trace_means_the_layers_given_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.variables.builder import VariableBuilder
+
+    monkeypatch.setattr(VariableBuilder, "wrap_module", VariableBuilder.wrap_module)
+    torch.compiler.reset()
+    torch_internals.let_dynamo_trace(Plain)
+    layer = Plain(3, 5)
+    compiled = torch.compile(lambda x: layer(x)[0], backend="eager", fullgraph=True)
+    assert compiled(torch.ones(1, 2, 3)).shape == (1, 2, 3)
 
 
 @pytest.fixture
