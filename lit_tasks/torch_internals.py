@@ -48,4 +48,4 @@ def let_dynamo_trace(*layers: type[nn.Module]) -> None:
         with config.patch(allow_rnn=True):
             return wrap_module(builder, value)
 
-    VariableBuilder.wrap_module = wrap_ours  # type: ignore[method-assign]
+    VariableBuilder.wrap_module = wrap_ours  # type: ignore[method-assign, assignment]
