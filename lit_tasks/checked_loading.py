@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from lightning.fabric.utilities.cloud_io import _load
-
+from lit_tasks.distributed.lightning_internals import (
+    CLASS_PATH,
+    INSTANTIATOR,
+    load_plain_checkpoint,
+)
 from lit_tasks.trust import CheckedParser, Trust, plain
 
 _FORMER_KEYS = ("hparams", "module_arguments")  # Lightning reads settings from there as well
@@ -40,7 +43,7 @@ class CheckedLoading:
         above: Any = super()
         if weights_only is False:
             return above.load_from_checkpoint(checkpoint_path, *arguments, **options)
-        content = _load(checkpoint_path, map_location="cpu", weights_only=True)
+        content = load_plain_checkpoint(checkpoint_path)
         if hasattr(checkpoint_path, "seek"):
             checkpoint_path.seek(0)
         name = f"{cls.__module__}.{cls.__qualname__}"
@@ -60,9 +63,9 @@ class CheckedLoading:
             if not isinstance(section, dict):
                 raise ValueError(f"{trust.source} is spoilt: its {key} must be a mapping")
             settings.update(section)
-        if settings.pop("_instantiator", None) is None:
+        if settings.pop(INSTANTIATOR, None) is None:
             return  # built without a command line: values go to the constructor as they are
-        class_path = settings.pop("_class_path", f"{cls.__module__}.{cls.__qualname__}")
+        class_path = settings.pop(CLASS_PATH, f"{cls.__module__}.{cls.__qualname__}")
         left = {key: value for key, value in settings.items() if key not in given}
         spec = {"class_path": class_path, "init_args": plain(left, trust.source)}
         parser = CheckedParser(exit_on_error=False)

@@ -24,9 +24,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentError, Namespace, set_parsing_settings
-from jsonargparse._common import parsing_settings
-from jsonargparse._typehints import accepts_any_value
-from jsonargparse._util import get_import_path, import_object
 from jsonargparse.typing import get_registered_type
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser
@@ -35,6 +32,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lit_tasks.files import parse_yaml
+from lit_tasks.jsonargparse_internals import (
+    WatchedParser,
+    accepts_any_value,
+    import_path,
+    imported,
+    restored_settings,
+)
 
 #: Packages whose classes a checkpoint may name, beside those of plugins and of the user's choice.
 TRUSTED = (
@@ -57,20 +61,18 @@ _PLAIN = (bool, int, float, complex, NoneType, Mapping, list, tuple, set, frozen
 _look: ContextVar["Callable[[str, Any, Any], None] | None"] = ContextVar("_look", default=None)
 
 
-class CheckedParser(LightningArgumentParser):
+class CheckedParser(WatchedParser, LightningArgumentParser):
     """Lightning's parser, which shows values to :class:`Trust` before and after it parses them."""
 
-    def _check_value_key(
-        self, action: Any, value: Any, key: str, *arguments: Any, **options: Any
-    ) -> Any:
-        look = _look.get()
-        if look is not None:
-            hint = getattr(action, "_typehint", None) or getattr(action, "basetype", None)
+    def before_value(self, key: str, value: Any, hint: Any) -> None:
+        """Show a value as the checkpoint has it."""
+        if (look := _look.get()) is not None:
             look(key, value, hint)
-        found = super()._check_value_key(action, value, key, *arguments, **options)
-        if look is not None:
-            look(key, found, None)
-        return found
+
+    def after_value(self, key: str, value: Any) -> None:
+        """Show what became of it."""
+        if (look := _look.get()) is not None:
+            look(key, value, None)
 
 
 class Trust:
@@ -164,7 +166,7 @@ class Trust:
     def _vouch(self, name: str) -> None:
         """Trust the classes that are defined where a class is, which the user imports anyway."""
         with suppress(Exception):  # the parser will say what is wrong
-            found = import_object(name, check_path=False)
+            found = imported(name, with_check=False)
             modules = {found.__module__, name.rpartition(".")[0]}
             for cls in [
                 each for module in modules for each in vars(import_module(module)).values()
@@ -176,7 +178,7 @@ class Trust:
     def _add(self, cls: type[Any]) -> None:
         names = [f"{cls.__module__}.{cls.__qualname__}"]
         with suppress(ImportError, AttributeError, ValueError):  # a class inside of a function
-            names.append(str(get_import_path(cls)))
+            names.append(import_path(cls))
         self._classes.update({name: cls for name in names if _is_name(name)})
 
     def _allows(self, name: str) -> bool:
@@ -192,7 +194,7 @@ class Trust:
             raise ValueError(self._untrusted(name))
         if _is_below(name, self._chosen):
             with suppress(Exception):  # the parser will say what is wrong
-                found = import_object(name, check_path=False)
+                found = imported(name, with_check=False)
                 if isinstance(found, type) and _is_below(found.__module__, self._chosen):
                     self._add(found)  # jsonargparse goes on with the shortest of its names
 
@@ -228,7 +230,7 @@ class Trust:
         for spec in specs(value):
             name = spec["class_path"]
             try:
-                found = import_object(name)
+                found = imported(name)
             except (ValueError, ImportError, AttributeError):
                 return self._untrusted(name)
             if not isinstance(found, type):
@@ -261,11 +263,11 @@ def plugins() -> tuple[str, ...]:
 @contextmanager
 def restored() -> Iterator[None]:
     """Put jsonargparse's settings back at the end, and look at nothing more."""
-    before, look = dict(parsing_settings), _look.get()
+    look = _look.get()
     try:
-        yield
+        with restored_settings():
+            yield
     finally:
-        parsing_settings.update(before)
         _look.set(look)
 
 

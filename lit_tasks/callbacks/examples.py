@@ -12,7 +12,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from lit_tasks.callbacks.logger_media import show_image, show_table
-from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.distributed.gather import gather_objects
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.plots import example_sheet
 from lit_tasks.protocols import (
@@ -58,8 +59,8 @@ class Examples(Callback):
         self._failed = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remember the run's folder; every process asks for it."""
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir)
+        """Remember the run's folder."""
+        self._folder = run_dir(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget what was written after the checkpoint that the run goes on from."""
@@ -100,7 +101,7 @@ class Examples(Callback):
         """Collect the rows of all processes, and show them."""
         if not self._due(trainer):
             return
-        rows, self._mine = of_all_processes(trainer, self._mine), []
+        rows, self._mine = gather_objects(trainer, self._mine), []
         if trainer.is_global_zero and rows:
             self._show(trainer, sorted(rows, key=lambda row: row[0])[: self.rows])
 

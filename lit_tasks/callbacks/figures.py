@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.callbacks.logger_media import show_image
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.protocols import Command, HasFigures
 
@@ -30,6 +31,10 @@ class FigureWriter(Callback):
     def __init__(self, dpi: int = 120) -> None:
         self.dpi = dpi
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Agree on the run's folder."""
+        run_dir(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw, unless this is one of the validations within training."""
         if trainer.state.fn == TrainerFn.VALIDATING:
@@ -43,7 +48,7 @@ class FigureWriter(Callback):
         if not isinstance(pl_module, HasFigures):
             return
         figures = pl_module.figures(stage)
-        folder = Path(trainer.log_dir or ".") / "figures"
+        folder = run_dir(trainer) / "figures"
         if not trainer.is_global_zero:
             return
         folder.mkdir(parents=True, exist_ok=True)

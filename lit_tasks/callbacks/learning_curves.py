@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.callbacks.results import add_results
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.protocols import Command, attributes
 from lit_tasks.runs.curves import best_and_last, of_training, read_rows
@@ -34,8 +35,8 @@ class LearningCurves(Callback):
         self._validated: list[dict[str, float]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remember the run's folder; every process asks for it."""
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir)
+        """Remember the run's folder."""
+        self._folder = run_dir(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what a validation within training found."""

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.optim import Optimizer
 
+from lit_tasks.distributed.lightning_internals import logging_step
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.protocols import Command, attributes, batch_index
 
 
@@ -52,8 +54,8 @@ class Monitor(Callback):
             self.on_before_optimizer_step = None  # type: ignore[method-assign, assignment]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remember the run's folder; every process asks for it."""
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir)
+        """Remember the run's folder."""
+        self._folder = run_dir(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count."""
@@ -160,7 +162,7 @@ def _logs(trainer: Trainer, step: int) -> bool:
 
 
 def _log(trainer: Trainer, values: dict[str, float]) -> None:
-    step = trainer.fit_loop.epoch_loop._batches_that_stepped  # the step of Lightning's own rows
+    step = logging_step(trainer)
     for logger in trainer.loggers:
         logger.log_metrics({"epoch": trainer.current_epoch, **values}, step=step)
 

@@ -1,11 +1,11 @@
 """The evaluated model as an ONNX file in the run folder."""
 
-from pathlib import Path
 from typing import ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.protocols import Command, ExportsOnnx
 
 
@@ -25,6 +25,10 @@ class OnnxExport(Callback):
     def __init__(self, filename: str = "model.onnx") -> None:
         self.filename = filename
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Agree on the run's folder."""
+        run_dir(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file, unless this is one of the validations within training."""
         if trainer.validating:
@@ -37,7 +41,7 @@ class OnnxExport(Callback):
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not isinstance(pl_module, ExportsOnnx):
             raise ValueError(f"{type(pl_module).__name__} offers no export to ONNX")
-        path = Path(trainer.log_dir or ".") / self.filename
+        path = run_dir(trainer) / self.filename
         if trainer.is_global_zero:
             pl_module.export_onnx(path)
             rank_zero_info(f"ONNX model: {path}")

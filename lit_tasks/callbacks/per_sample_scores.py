@@ -2,14 +2,14 @@
 
 import csv
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.distributed.gather import gather_objects
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.protocols import Command, HasLabel, HasLabels, HasSampleIds, attributes, batch_index
 
@@ -28,6 +28,10 @@ class PerSampleScores(Callback):
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, str | None, dict[str, float]]] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Agree on the run's folder."""
+        run_dir(trainer)
 
     def on_validation_batch_end(
         self,
@@ -84,8 +88,8 @@ class PerSampleScores(Callback):
             self._rows.append((position, target, {k: v[at] for k, v in columns.items()}))
 
     def _write(self, trainer: Trainer, stage: Literal["val", "test"]) -> None:
-        rows, self._rows = of_all_processes(trainer, self._rows), []
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # every process asks
+        rows, self._rows = gather_objects(trainer, self._rows), []
+        folder = run_dir(trainer)
         rows = list({row[0]: row for row in rows if row[2]}.values())
         if not trainer.is_global_zero or not rows:
             return

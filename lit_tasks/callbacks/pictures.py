@@ -9,7 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 
 from lit_tasks.callbacks.logger_media import show_image
-from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.distributed.gather import gather_objects
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.protocols import Command, MakesPictures
 
@@ -51,7 +52,7 @@ class PictureWriter(Callback):
             self.on_train_batch_end = None  # type: ignore[assignment, method-assign]
             self.on_predict_batch_end = None  # type: ignore[assignment, method-assign]
             return
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"
+        self._folder = run_dir(trainer) / "pictures"
         if stage in ("fit", "predict"):
             self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -122,7 +123,7 @@ class PictureWriter(Callback):
 
     def _show(self, trainer: Trainer, written: list[tuple[str, str]]) -> None:
         """Show the pictures of all processes, where the loggers of the first one can."""
-        everybody = of_all_processes(trainer, written)
+        everybody = gather_objects(trainer, written)
         if not trainer.is_global_zero:
             return
         for name, path in everybody:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.printable import printable
 from lit_tasks.protocols import Command
@@ -26,6 +27,10 @@ class ResultsWriter(Callback):
     commands: ClassVar[frozenset[Command]] = frozenset({"validate", "test"})
     display_only: ClassVar[bool] = True
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Agree on the run's folder."""
+        run_dir(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics, unless this is one of the validations within training."""
         if trainer.state.fn == TrainerFn.VALIDATING:
@@ -36,7 +41,7 @@ class ResultsWriter(Callback):
         self._record(trainer, "test")
 
     def _record(self, trainer: Trainer, stage: str) -> None:
-        folder = Path(trainer.log_dir or ".")  # a broadcast: every process asks
+        folder = run_dir(trainer)
         if not trainer.is_global_zero:
             return
         found = {k: float(v) for k, v in trainer.callback_metrics.items()}

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lit_tasks.distributed.lightning_internals import CLASS_PATH, INSTANTIATOR
 from lit_tasks.tensor_files import load_plain
 from lit_tasks.trust import plain
 
@@ -46,7 +47,7 @@ def _check_types(content: dict[str, Any], path: Path) -> None:
             if not isinstance(name, str):
                 raise ValueError(f"{path} is spoilt: its {key} has {name!r} for a name")
     for section in (content.get(MODEL) or {}, content.get(DATA) or {}):
-        class_path = section.get("_class_path", "")
+        class_path = section.get(CLASS_PATH, "")
         if not isinstance(class_path, str):
             raise ValueError(
                 f"{path} is spoilt: _class_path must be the name of a class, got a "
@@ -67,8 +68,8 @@ def as_config(content: dict[str, Any], path: Path) -> dict[str, Any]:
     config = {}
     for key, section in (("model", MODEL), ("data", DATA)):
         values = dict(content.get(section) or {})
-        values.pop("_instantiator", None)
-        if class_path := values.pop("_class_path", None):
+        values.pop(INSTANTIATOR, None)
+        if class_path := values.pop(CLASS_PATH, None):
             config[key] = {"class_path": class_path, "init_args": plain(values, path)}
     return config
 
@@ -79,7 +80,7 @@ def check_class(content: dict[str, Any], path: str, model: object) -> None:
     Raises:
         ValueError: The classes differ; names both.
     """
-    theirs = (content.get(MODEL) or {}).get("_class_path")
+    theirs = (content.get(MODEL) or {}).get(CLASS_PATH)
     ours = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(model).__mro__]
     if theirs and theirs not in ours:
         raise ValueError(
@@ -90,7 +91,7 @@ def check_class(content: dict[str, Any], path: str, model: object) -> None:
 
 def data_state(content: dict[str, Any]) -> dict[str, Any] | None:
     """Return the state of the data module that the checkpoint was trained with."""
-    class_path = (content.get(DATA) or {}).get("_class_path", "")
+    class_path = (content.get(DATA) or {}).get(CLASS_PATH, "")
     state = content.get(class_path.rpartition(".")[2])
     return state if isinstance(state, dict) else None
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
-from lightning.fabric.utilities.types import _PATH
 
+from lit_tasks.distributed.lightning_internals import is_local
 from lit_tasks.files import written_whole
 
 _LITTLE = 1 << 20  # bytes free: the disk counts as full
@@ -24,10 +23,13 @@ class WholeCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any | None = None,
     ) -> None:
         """Write a checkpoint."""
-        if not _is_local_file_protocol(path):
+        if not is_local(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         place = Path(path)

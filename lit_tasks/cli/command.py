@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     ProgressBar,
 )
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
 from lit_tasks import trust
 from lit_tasks.cli import checkpoint, default_callbacks, finished, run_folder
@@ -25,6 +25,8 @@ from lit_tasks.cli.parser import SentenceParser, check_config_files
 from lit_tasks.cli.record import RecordConfig, forget_rows_after, print_end
 from lit_tasks.cli.trainer import RunTrainer
 from lit_tasks.cli.unfit_callbacks import check_callbacks
+from lit_tasks.distributed.lightning_internals import CLASS_PATH, CommandLine
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.loggers.wandb import RunWandbLogger, has_run
 from lit_tasks.protocols import HasPredictExample, HasTestExample, attributes
 from lit_tasks.trust import packages_to_trust
@@ -36,7 +38,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
-class TaskCLI(LightningCLI):
+class TaskCLI(CommandLine):
     """``fit``, ``validate``, ``test`` and ``predict`` for any task and data module by class path.
 
     Args:
@@ -70,7 +72,7 @@ class TaskCLI(LightningCLI):
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Build the parser of the one command that is asked for: each costs 0.1 s."""
         command = self.arguments.command
-        return {command: LightningCLI.subcommands()[command]}
+        return {command: CommandLine.subcommands()[command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what a run has besides trainer, model and data."""
@@ -103,7 +105,7 @@ class TaskCLI(LightningCLI):
             if path and self.content and evaluates:
                 sections = self.arguments.sections(self.content, path)
                 trusted = self.arguments.trusted(path)
-                command_parser: Any = self._subcommand_parsers[self.arguments.command]
+                command_parser: Any = self.command_parser(self.arguments.command)
                 trusted.check(command_parser, sections)
                 trusted.distrust(sections)  # until the run ends
             words = self.arguments.ordered(sections, Path(folder))
@@ -126,9 +128,6 @@ class TaskCLI(LightningCLI):
 
     def _asks_help(self) -> bool:
         return any(flag.split("=")[0].endswith(("help", "-h")) for flag in self.arguments.flags)
-
-    def _parse_ckpt_path(self) -> None:
-        """Do nothing: Lightning would let the checkpoint beat the command line."""
 
     def before_instantiate_classes(self) -> None:
         """Choose the run's folder, and the checkpoint when the run is to be resumed."""
@@ -158,7 +157,7 @@ class TaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the run's folder and the callbacks that have names."""
         names = default_callbacks.taking_part(str(self.subcommand))
-        chosen = self._get(self.config_init, "trainer")
+        chosen = self.setting(self.config_init, "trainer")
         # Barebones keeps and shows nothing: Lightning measures the bare speed of a step with it.
         callbacks = self._named_callbacks(["exact_batches"] if chosen["barebones"] else names)
         for callback in callbacks:
@@ -177,10 +176,10 @@ class TaskCLI(LightningCLI):
             if isinstance(logger, RunWandbLogger):
                 logger.hold()  # until RecordConfig writes that something has begun
         settings = {**chosen, "logger": loggers, **folder, **kwargs}
-        return self._instantiate_trainer(settings, callbacks)
+        return self.build_trainer(settings, callbacks)
 
     def _named_callbacks(self, names: Iterable[str]) -> list[Callback]:
-        callbacks = [self._get(self.config_init, name) for name in names]
+        callbacks = [self.setting(self.config_init, name) for name in names]
         return [callback for callback in callbacks if callback is not None]
 
     def after_instantiate_classes(self) -> None:
@@ -188,7 +187,7 @@ class TaskCLI(LightningCLI):
         check_callbacks(attributes(self.trainer).callbacks, self.model)
         if not self.content:
             return
-        path = self._get(self.config, "ckpt_path")
+        path = self.setting(self.config, "ckpt_path")
         checkpoint.check_class(self.content, path, self.model)
         state = checkpoint.data_state(self.content)
         if state is None or self.datamodule is None:
@@ -196,28 +195,28 @@ class TaskCLI(LightningCLI):
         try:
             self.datamodule.load_state_dict(state)
         except KeyError as error:
-            theirs = self.content["datamodule_hyper_parameters"]["_class_path"]
+            theirs = self.content["datamodule_hyper_parameters"][CLASS_PATH]
             raise ValueError(
                 f"{path} was trained with {theirs}, whose state {type(self.datamodule).__name__} "
                 f"cannot use (it lacks {error}): give data of the same kind"
             ) from error
 
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
-        if kwargs.get("weights_only") is None:
-            kwargs["weights_only"] = True  # Lightning's default would run code from the file
-        if subcommand == "predict":
-            kwargs["return_predictions"] = False  # rows are written as they come
-        if subcommand in ("validate", "test"):
-            kwargs["verbose"] = False  # ResultsWriter prints them, with their intervals
-        return kwargs
+    def command_arguments(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Load weights only, and leave results to the callbacks that print and write them."""
+        if arguments.get("weights_only") is None:
+            arguments["weights_only"] = True  # Lightning's default would run code from the file
+        if command == "predict":
+            arguments["return_predictions"] = False  # rows are written as they come
+        if command in ("validate", "test"):
+            arguments["verbose"] = False  # ResultsWriter prints them, with their intervals
+        return arguments
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, on the test data as well when asked to."""
         if self.trainer.interrupted:
             return self.after_predict()
         # Under torchrun each process has a run folder of its own in mind: rank 0's is the one.
-        best = Path(str(self.trainer.log_dir)) / "checkpoints" / "best.ckpt"
+        best = run_dir(self.trainer) / "checkpoints" / "best.ckpt"
         if not best.is_file():
             return self.after_predict()
         callbacks = attributes(self.trainer).callbacks
@@ -227,7 +226,7 @@ class TaskCLI(LightningCLI):
             forget_rows_after(self.trainer.loggers, self.trainer.global_step)
             with after_training(self.trainer.loggers):
                 self.trainer.validate(self.model, datamodule=self.datamodule, **how)
-        if self._get(self.config, "test") and self._is_to_do("test"):
+        if self.setting(self.config, "test") and self._is_to_do("test"):
             self.trainer.test(self.model, datamodule=self.datamodule, **how)
         return self.after_predict()
 

@@ -15,6 +15,7 @@ from torch import distributed as dist
 from lit_tasks.cli import run_folder
 from lit_tasks.cli.record import shorter
 from lit_tasks.printable import printable
+from lit_tasks.torch_internals import process_store
 
 INTERRUPTED, TERMINATED = 130, 143  # the exit codes of a shell for SIGINT and SIGTERM
 _KEY = "lit_tasks/failure"
@@ -96,7 +97,7 @@ def shared(error: BaseException, sentence: str, words: Sequence[str]) -> str:
         return sentence
     is_own = not _is_lost_connection(error)
     with suppress(RuntimeError):  # the process that keeps the store is gone
-        store: Any = dist.distributed_c10d._get_default_store()
+        store: Any = process_store()
         if is_own:
             _tell(store, f"process {dist.get_rank()}: {sentence}")
         elif told := _heard(store):

@@ -1,11 +1,12 @@
 """What the command line asks of loggers: that ``metrics.csv`` is among them, and names."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger
 
+from lit_tasks.distributed.lightning_internals import renamed_metrics
 from lit_tasks.loggers.csv import RunCSVLogger
 
 
@@ -23,21 +24,8 @@ def with_csv(loggers: Logger | Iterable[Logger] | bool | None) -> list[Logger] |
 @contextmanager
 def after_training(loggers: Iterable[Logger]) -> Iterator[None]:
     """Call numbers ``best/val/...`` that would be one point more of the curve ``val/...``."""
-    loggers = list(loggers)
-    for logger in loggers:
-        plain = logger.log_metrics
-
-        def renamed(
-            metrics: Mapping[str, Any], step: int | None = None, plain: Any = plain
-        ) -> None:
-            plain({_best(name, value): value for name, value in metrics.items()}, step)
-
-        logger.log_metrics = renamed  # type: ignore[method-assign]
-    try:
+    with renamed_metrics(loggers, _best):
         yield
-    finally:
-        for logger in loggers:
-            del logger.log_metrics
 
 
 def _best(name: str, value: Any) -> str:

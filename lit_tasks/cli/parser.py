@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import _loaders_dumpers
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks import bundled_configs as shipped_configs
 from lit_tasks.files import check_yaml, read_yaml
+from lit_tasks.jsonargparse_internals import option_names, replace_yaml_loader, yaml_loader
 from lit_tasks.printable import printable
 from lit_tasks.trust import CheckedParser
 
 
-class _CheckedLoader(_loaders_dumpers.get_yaml_default_loader()):  # type: ignore[misc]
+class _CheckedLoader(yaml_loader()):  # type: ignore[misc]
     """The loader of jsonargparse, which reads configs, files they name and texts within them."""
 
     def __init__(self, stream: str) -> None:
@@ -37,7 +37,7 @@ class _CheckedLoader(_loaders_dumpers.get_yaml_default_loader()):  # type: ignor
         super().__init__(stream)
 
 
-_loaders_dumpers.yaml_default_loader = _CheckedLoader  # type: ignore[assignment]
+replace_yaml_loader(_CheckedLoader)
 
 
 class SentenceParser(CheckedParser):
@@ -78,7 +78,7 @@ class SentenceParser(CheckedParser):
 
     def _unknown_key(self, key: str) -> str:
         key = key.lstrip("-").split("=")[0]
-        known = _with_prefixes(action.dest for action in self._actions)
+        known = _with_prefixes(option_names(self))
         if "." not in key or key.split(".")[0] in known:
             known |= _options_of_classes(self.words)
         return f"there is no option {key!r}{_did_you_mean(key, known)}"

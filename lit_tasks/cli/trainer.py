@@ -12,9 +12,10 @@ from lightning.pytorch.strategies import (
     ModelParallelStrategy,
     Strategy,
 )
-from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
+from torch import distributed as dist
 
 from lit_tasks.cli.checkpoint_io import WholeCheckpoints
+from lit_tasks.distributed.lightning_internals import copies_this_process, skip_hook
 
 _EVERY_STEP = (
     "on_train_batch_start",
@@ -38,6 +39,7 @@ class RunTrainer(Trainer):
     ) -> None:
         bare = kwargs.get("barebones")
         self._log_every = 0 if bare else log_every_n_steps
+        self._log_dir: str | None = None
         kwargs["log_every_n_steps"] = log_every_n_steps
         profiler = NoProfiler() if profiler is None and not bare else profiler
         super().__init__(profiler=profiler, **kwargs)
@@ -60,9 +62,17 @@ class RunTrainer(Trainer):
 
     @property
     def log_dir(self) -> str | None:
-        """The run folder of rank 0; all processes must ask together."""
-        folder: str = self.strategy.broadcast(self.default_root_dir)
-        return folder
+        """The run folder of rank 0.
+
+        Lightning asks for it at the start of every run, on all processes: then it is broadcast,
+        and after that a process may ask alone.
+        """
+        if self._log_dir is None:
+            folder: str = self.strategy.broadcast(self.default_root_dir)
+            if self.world_size > 1 and not dist.is_initialized():
+                return folder  # nothing was sent: the processes have not met yet
+            self._log_dir = folder
+        return self._log_dir
 
 
 def _check_strategy(strategy: Strategy, processes: int) -> None:
@@ -73,7 +83,7 @@ def _check_strategy(strategy: Strategy, processes: int) -> None:
     """
     name = getattr(strategy, "strategy_name", None) or type(strategy).__name__
     remedy = "set --trainer.strategy=ddp"
-    if isinstance(strategy.launcher, _MultiProcessingLauncher):
+    if copies_this_process(strategy):
         raise ValueError(
             f"strategy must start processes that read the command line again, and {name} copies"
             f" this one, which cannot hand its loggers on: {remedy}, or use torchrun"
@@ -106,4 +116,4 @@ def skip_empty_hooks(callback: Callback) -> None:
     """
     for hook in _EVERY_STEP:
         if getattr(type(callback), hook) is getattr(Callback, hook):
-            setattr(callback, hook, None)
+            skip_hook(callback, hook)

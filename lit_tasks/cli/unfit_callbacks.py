@@ -6,6 +6,8 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.callbacks import LearningRateFinder, StochasticWeightAveraging
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from lit_tasks.distributed.lightning_internals import learning_rate_name
+
 
 def check_callbacks(callbacks: Iterable[Callback], model: LightningModule) -> None:
     """Refuse callbacks that would fail or do nothing.
@@ -20,8 +22,10 @@ def check_callbacks(callbacks: Iterable[Callback], model: LightningModule) -> No
                 "StochasticWeightAveraging averages a copy made before the model is built, which is"
                 " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
             )
-        name = getattr(callback, "_attr_name", "") or "lr"
-        if isinstance(callback, LearningRateFinder) and not _has(model, name):
+        if not isinstance(callback, LearningRateFinder):
+            continue
+        name = learning_rate_name(callback)
+        if not _has(model, name):
             raise ValueError(
                 f"LearningRateFinder sets an attribute {name} of the model, which"
                 f" {type(model).__name__} does not have: try values of --model.optimizer.lr with"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lit_tasks.data.base.splits import Part
 from lit_tasks.data.base.text import Source, TextDataModule
+from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Row, labelled_row, read_folders, read_rows
@@ -127,7 +128,7 @@ def _from_hub(split: str, cache_dir: Path | None) -> Source:
             "set data.path to a local copy"
         ) from error
     make = partial(_hub_rows, data)
-    return Source(cached_rows(make, data._fingerprint, cache_dir, HUB_ID), HUB_ID)
+    return Source(cached_rows(make, content_key(data), cache_dir, HUB_ID), HUB_ID)
 
 
 def _hub_rows(data: "datasets.Dataset") -> Iterator[Row]:  # type: ignore[name-defined] # noqa: F821

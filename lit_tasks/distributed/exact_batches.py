@@ -9,14 +9,16 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, IterableDataset
 
-from lit_tasks.distributed.gather import expect_empty_processes
+from lit_tasks.distributed import lightning_internals
+from lit_tasks.distributed.gather import allow_empty_processes
+from lit_tasks.distributed.lightning_internals import Prepare
 from lit_tasks.distributed.rank_loader import RankLoader
 from lit_tasks.distributed.stream_loader import StreamLoader
 from lit_tasks.protocols import Command
 from lit_tasks.sampling import derived_seed
+from lit_tasks.torch_internals import leaves, sync_buffers
 
 _HOW: dict[RunningStage, Literal["in_step", "split", "whole"]] = {
     RunningStage.TRAINING: "in_step",
@@ -51,12 +53,15 @@ class ExactBatches(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put ourselves where Lightning prepares loaders, whoever returned them."""
-        connector = trainer._data_connector
-        prepare = partial(type(connector)._prepare_dataloader, connector)
+        lightning_internals.replace_loader_preparation(trainer, partial(self._preparation, trainer))
+
+    def _preparation(self, trainer: Trainer, prepare: Prepare) -> Prepare:
+        """Return how a loader is shared by the processes; ``prepare`` is Lightning's way."""
 
         def rank_loader(dataloader: object, shuffle: bool, mode: RunningStage) -> object:
             training = mode == RunningStage.TRAINING
-            position = partial(_position, trainer) if training else (lambda: (0, 0))
+            epoch_position = partial(lightning_internals.epoch_position, trainer)
+            position = epoch_position if training else (lambda: (0, 0))
             rank, world = trainer.global_rank, trainer.world_size
             if _is_stream(dataloader):
                 assert isinstance(dataloader, DataLoader)
@@ -68,12 +73,12 @@ class ExactBatches(Callback):
                         f"{type(dataloader).__name__} is read as it is on each of {world}"
                         " processes: only a plain DataLoader that makes batches is shared exactly"
                     )
-                return prepare(dataloader, shuffle=shuffle, mode=mode)
+                return prepare(dataloader, shuffle, mode)
             assert isinstance(dataloader, DataLoader)
             how = _HOW.get(mode, "split")
             return RankLoader(dataloader, rank, world, how, self._seed(), position)
 
-        connector._prepare_dataloader = rank_loader  # type: ignore[method-assign]
+        return rank_loader
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let the processes draw different dropout; the first keeps the stream it has."""
@@ -83,17 +88,17 @@ class ExactBatches(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look up the loaders (a continued epoch does not start, so not only there)."""
         self._look_up(trainer)
-        fetcher = trainer.fit_loop._data_fetcher
         streams = any(isinstance(x, StreamLoader) for x in self._train_loaders)
-        if streams and trainer.ckpt_path and trainer.fit_loop.restarting and fetcher is not None:
-            iter(fetcher)  # it has read a first batch, perhaps before the position was restored
+        if streams and trainer.ckpt_path and trainer.fit_loop.restarting:
+            # A first batch was read ahead, perhaps before the position was restored.
+            lightning_internals.restart_prefetching(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look up the loaders again, for they may have been made anew."""
         self._look_up(trainer)
 
     def _look_up(self, trainer: Trainer) -> None:
-        loaders = tree_leaves(trainer.train_dataloader)
+        loaders = leaves(trainer.train_dataloader)
         self._train_loaders = [x for x in loaders if isinstance(x, RankLoader | StreamLoader)]
 
     def on_before_backward(
@@ -106,22 +111,20 @@ class ExactBatches(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Do now, on all processes, what those without a sample would never come to."""
-        self._expect_empty_processes(pl_module, trainer.val_dataloaders)
-        # The first process's buffers go out in DDP's first forward after a training step.
+        self._allow_empty_processes(pl_module, trainer.val_dataloaders)
         model = trainer.strategy.model
-        if isinstance(model, DistributedDataParallel) and model.will_sync_module_buffers():
-            model._sync_buffers()
-            model.require_forward_param_sync = False  # until the next training step sets it
+        if isinstance(model, DistributedDataParallel):
+            sync_buffers(model)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let metrics be gathered from processes without a sample."""
-        self._expect_empty_processes(pl_module, trainer.test_dataloaders)
+        self._allow_empty_processes(pl_module, trainer.test_dataloaders)
 
-    def _expect_empty_processes(self, pl_module: LightningModule, loaders: object) -> None:
-        ours = [x for x in tree_leaves(loaders) if isinstance(x, RankLoader)]
+    def _allow_empty_processes(self, pl_module: LightningModule, loaders: object) -> None:
+        ours = [x for x in leaves(loaders) if isinstance(x, RankLoader)]
         self._some_empty = any(loader.some_empty for loader in ours)
         if self._some_empty:
-            expect_empty_processes(pl_module)
+            allow_empty_processes(pl_module)
 
     def on_validation_batch_end(
         self,
@@ -133,10 +136,9 @@ class ExactBatches(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Refuse what would wait for ever for a process without a sample."""
-        if not self._some_empty or not trainer._results:
+        if not self._some_empty:
             return
-        logged = {e.meta.name for e in trainer._results.values() if e.meta.fx.endswith("_step")}
-        if logged:
+        if logged := lightning_internals.step_logged_names(trainer):
             raise ValueError(
                 f"{', '.join(sorted(logged))} is logged in a step that not all of"
                 f" {trainer.world_size} processes have a sample for: log it in"
@@ -161,7 +163,7 @@ class ExactBatches(Callback):
     def _weight(self, trainer: Trainer) -> float:
         if trainer.world_size == 1:
             return 1.0
-        number = trainer.fit_loop.epoch_loop.batch_progress.current.ready - 1
+        number = lightning_internals.batch_number(trainer)
         shares = [share for loader in self._train_loaders if (share := loader.share(number))]
         weights = {share.counted * trainer.world_size / share.total for share in shares}
         if len(weights) > 1:
@@ -187,12 +189,3 @@ def _is_stream(loader: object) -> bool:
         and loader.batch_size is not None
         and isinstance(loader.dataset, IterableDataset)
     )
-
-
-def _position(trainer: Trainer) -> tuple[int, int]:
-    """Return the epoch and how many of its batches are done."""
-    epochs = trainer.fit_loop.epoch_progress.current
-    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-    begun = epochs.ready > epochs.processed  # type: ignore[attr-defined]
-    # Between two epochs, Lightning still counts the batches of the one before.
-    return epochs.processed, done if begun else 0  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What the processes of a run have, brought together: rows, and metric states that may be empty."""
+"""Gather what each process of a run has: rows, and metric states that may be empty."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import distributed as dist
 from torchmetrics import Metric
 
 
-def of_all_processes(trainer: Trainer, mine: list[Any]) -> list[Any]:
+def gather_objects(trainer: Trainer, mine: list[Any]) -> list[Any]:
     """Return the rows of every process, the first one's first; all processes have to ask."""
     if trainer.world_size == 1:
         return mine
@@ -17,7 +17,7 @@ def of_all_processes(trainer: Trainer, mine: list[Any]) -> list[Any]:
     return [row for part in parts for row in part]
 
 
-def gather_any(state: Tensor, group: Any = None) -> list[Tensor]:
+def gather_tensors(state: Tensor, group: Any = None) -> list[Tensor]:
     """Return the tensor of every process, of whatever shapes and types they are.
 
     torchmetrics sends an empty float tensor for a list that was never appended to, while the
@@ -32,8 +32,8 @@ def gather_any(state: Tensor, group: Any = None) -> list[Tensor]:
     return [(s if s.numel() else empty).to(state.device) for s in states]
 
 
-def expect_empty_processes(module: LightningModule) -> None:
+def allow_empty_processes(module: LightningModule) -> None:
     """Let the module's metrics be gathered so, unless they bring a way of their own."""
     for metric in module.modules():
         if isinstance(metric, Metric) and metric.dist_sync_fn is None:
-            metric.dist_sync_fn = gather_any
+            metric.dist_sync_fn = gather_tensors

@@ -12,7 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import distributed as dist
 
-from lit_tasks.distributed import loop_hooks as moments
+from lit_tasks.distributed import lightning_internals
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.protocols import Command, attributes
 
 STOPPED = 128 + signal.SIGTERM  # the exit code that a shell gives to a process ended so
@@ -21,9 +22,10 @@ STOPPED = 128 + signal.SIGTERM  # the exit code that a shell gives to a process 
 class LastCheckpoint(Checkpoint):
     """Keep ``checkpoints/last.ckpt``, from which a run continues as if never interrupted.
 
-    It is written between batches or epochs only (see :mod:`~lit_tasks.distributed.loop_hooks`),
-    under another name first. On SIGTERM the step is finished, the checkpoint written, and all
-    processes end with exit code 143; validating, testing or predicting, they end at once.
+    It is written between batches or epochs only, under another name first (see
+    :func:`~lit_tasks.distributed.lightning_internals.add_loop_hooks`). On SIGTERM
+    the step is finished, the checkpoint written, and all processes end with exit code 143;
+    validating, testing or predicting, they end at once.
 
     Args:
         dirpath: Folder of the checkpoint; ``checkpoints`` in the run's folder if none.
@@ -54,28 +56,23 @@ class LastCheckpoint(Checkpoint):
         self._due_after, self._saved_at = 0, 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Choose the folder, for which every process asks, and end at once on SIGTERM from now on.
+        """Choose the folder, and end at once on SIGTERM from now on.
 
         Lightning's own answer to it broadcasts within the signal handler.
         """
         self._catch_sigterm(_leave)
-        folder = self.dirpath or Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+        folder = self.dirpath or run_dir(trainer) / "checkpoints"
         self.path = Path(folder) / "last.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take part in the loop, in place of Lightning's own answer to SIGTERM.
-
-        That one broadcasts from within the signal handler, in the middle of whatever collective
-        is going on, and leaves without a checkpoint.
-        """
+        """Take part in the loop, in place of Lightning's own answer to SIGTERM."""
         continued = trainer.ckpt_path is not None and Path(trainer.ckpt_path) == self.path
         self.saved_step = trainer.global_step if continued else None
         self._due_after, self._saved_at = trainer.global_step, time.monotonic()
         self._terminated = self._just_validated = False
         self._catch_sigterm(self._remember)
-        loop = trainer.fit_loop.epoch_loop
-        loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
-        moments.watch(
+        lightning_internals.replace_sigterm_broadcast(trainer)
+        lightning_internals.add_loop_hooks(
             trainer, lambda: self._between_batches(trainer), lambda: self._after_epoch(trainer)
         )
 
@@ -113,7 +110,7 @@ class LastCheckpoint(Checkpoint):
 
     def _between_batches(self, trainer: Trainer) -> None:
         validated, self._just_validated = self._just_validated, False
-        if not validated and not trainer.fit_loop._should_accumulate():
+        if not validated and not lightning_internals.accumulates(trainer):
             self._decide(trainer, False)
 
     def _after_epoch(self, trainer: Trainer) -> None:
@@ -151,8 +148,8 @@ class LastCheckpoint(Checkpoint):
             signal.signal(signal.SIGTERM, handler)  # Lightning puts the old one back at the end
 
     def _release(self, trainer: Trainer) -> None:
-        moments.unwatch(trainer)
-        trainer.fit_loop.epoch_loop.__dict__.pop("_broadcast_sigterm_tensor", None)
+        lightning_internals.remove_loop_hooks(trainer)
+        lightning_internals.restore_sigterm_broadcast(trainer)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

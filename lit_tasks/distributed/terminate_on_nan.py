@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch import distributed as dist
 
-from lit_tasks.distributed.gather import of_all_processes
+from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.last_checkpoint import LastCheckpoint
 from lit_tasks.protocols import Command, attributes, batch_index
 
@@ -91,7 +91,7 @@ class TerminateOnNaN(Callback):
             dist.all_reduce(vote)
             if not vote.item():
                 return
-            found = of_all_processes(trainer, found)
+            found = gather_objects(trainer, found)
         messages = [message for message in found if message is not None]
         if messages:
             raise ValueError(f"{messages[0]}; {_advice(trainer)}")

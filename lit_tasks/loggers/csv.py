@@ -4,27 +4,28 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_tasks.distributed.lightning_internals import CSVWriter, CSVWriterBase, csv_writer
 from lit_tasks.files import written_whole
 from lit_tasks.loggers.run_dir import announced
 
 
-class _KeptRows(ExperimentWriter):
+class _KeptRows(CSVWriter):
     """Lightning's writer, which deletes an old ``metrics.csv``; this one goes on in it."""
 
-    def _check_log_dir_exists(self) -> None:
+    def find_old_file(self) -> None:
+        """Go on with its columns."""
         path = Path(self.metrics_file_path)
         if path.is_file():
             with path.open(newline="") as file:
                 self.metrics_keys = list(csv.DictReader(file).fieldnames or [])
 
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+    def replace_header(self, fieldnames: list[str]) -> None:
+        """Write all rows again."""
         self._replace(self._rows(), fieldnames)
 
     def drop_after(self, step: int) -> None:
@@ -65,11 +66,9 @@ class RunCSVLogger(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> FabricWriter:
+    def experiment(self) -> CSVWriterBase:
         """The writer of rows."""
-        if self._experiment is None:
-            self._experiment = _KeptRows(log_dir=self.log_dir)
-        return self._experiment
+        return csv_writer(self, lambda: _KeptRows(log_dir=self.log_dir))
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
+from lit_tasks.distributed import lightning_internals
 from lit_tasks.loggers import wandb_internals
 from lit_tasks.loggers.run_dir import announced
 from lit_tasks.loggers.wandb_mode import ASKING, chosen_mode, short
@@ -83,7 +84,7 @@ class RunWandbLogger(WandbLogger):
             entity=entity,
             mode=mode,
         )
-        self._log_model = log_model
+        lightning_internals.set_uploads_checkpoints(self, log_model)
         self._known: set[str] = set()
         self._failed = self._held = False
         self.unsent: Path | None = None
@@ -98,10 +99,9 @@ class RunWandbLogger(WandbLogger):
         """The run, started at the first use, or at the first value that is logged."""
         if self._held:  # Lightning asks every logger before it knows whether it can begin
             return cast("Run", _NoRun())
-        if self._experiment is None:
+        if lightning_internals.wandb_run(self) is None:
             self._start()
-        assert self._experiment is not None
-        return cast("Run", self._experiment)
+        return cast("Run", lightning_internals.wandb_run(self))
 
     def _begun(self) -> "Run":
         self._held = False
@@ -185,7 +185,7 @@ class RunWandbLogger(WandbLogger):
             with self._going_on():
                 upload()
 
-        if self._log_model:
+        if lightning_internals.uploads_checkpoints(self):
             thread = threading.Thread(target=run, daemon=True)
             thread.start()
             thread.join(_LIMITS["finish_timeout"])
@@ -201,7 +201,7 @@ class RunWandbLogger(WandbLogger):
             if not self._failed:
                 self._failed = True
                 rank_zero_warn(
-                    f"W&B does not get everything ({short(error)}): it is in {self._save_dir}"
+                    f"W&B does not get everything ({short(error)}): it is in {self.save_dir}"
                 )
 
     def _kept_id(self) -> str:
@@ -209,7 +209,7 @@ class RunWandbLogger(WandbLogger):
 
         The agent of a sweep chooses it, so that the run belongs to the sweep.
         """
-        path = _id_file(Path(str(self._save_dir)))
+        path = _id_file(Path(str(self.save_dir)))
         given = os.environ.get("WANDB_RUN_ID")
         if given or not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,8 +219,9 @@ class RunWandbLogger(WandbLogger):
     def _start(self) -> None:
         import wandb
 
-        mode, why = chosen_mode(self._wandb_init["mode"])
-        self._wandb_init["id"] = self._kept_id()
+        arguments = lightning_internals.wandb_init_arguments(self)
+        mode, why = chosen_mode(arguments["mode"])
+        arguments["id"] = self._kept_id()
         try:
             self._init(mode)
         except Exception as error:  # of W&B's, or of pydantic where an answer is not understood
@@ -229,18 +230,20 @@ class RunWandbLogger(WandbLogger):
             mode, why = "offline", short(error)
             wandb.teardown()  # or the run that was refused would still hold the id
             self._init(mode)
-        self._log_model = self._log_model and mode == "online"
+        if mode != "online":
+            lightning_internals.set_uploads_checkpoints(self, False)
         if mode == "offline":
-            self.unsent = Path(self._experiment.dir).parent  # type: ignore[union-attr]
-        print(f"W&B: {mode} ({why}); files in {self._save_dir}/wandb", file=sys.stderr)
+            self.unsent = Path(lightning_internals.wandb_run(self).dir).parent
+        print(f"W&B: {mode} ({why}); files in {self.save_dir}/wandb", file=sys.stderr)
 
     def _init(self, mode: str) -> None:
         import wandb
 
         limits = {k: v for k, v in _LIMITS.items() if f"WANDB_{k.upper()}" not in os.environ}
         settings = wandb.Settings.model_validate(_SETTINGS | limits)
-        self._wandb_init |= {"mode": mode, "settings": settings}
-        self._wandb_init.pop("anonymous", None)  # Lightning's argument, which W&B warns about
+        arguments = lightning_internals.wandb_init_arguments(self)
+        arguments |= {"mode": mode, "settings": settings}
+        arguments.pop("anonymous", None)  # Lightning's argument, which W&B warns about
         _ = super().experiment
 
 

@@ -14,6 +14,7 @@ from torchmetrics import SumMetric
 
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CaptionScores, Described
 from lit_tasks.nn.caption.captioner import WordScores
@@ -219,7 +220,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def generate(self, image: Tensor, index: Tensor) -> list[str]:
         """Return a sentence about each picture, or each picture's features."""
-        fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
+        fitting = is_attached(self) and self.trainer.state.fn == TrainerFn.FITTING
         generation = self.generation.greedy() if fitting else self.generation
         found = generation(self.captioner, self.features(image), index)
         return [self._spelled(numbers) for numbers in found]

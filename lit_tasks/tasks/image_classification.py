@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
 from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.functional.calibration import class_weights, fit_temperature
 from lit_tasks.metrics.class_report import class_report
 from lit_tasks.metrics.collected_scores import CollectedScores
@@ -204,11 +205,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         return scores
 
     def _flips_now(self) -> bool:
-        return (
-            self.flip_tta
-            and self._trainer is not None
-            and self.trainer.state.fn != TrainerFn.FITTING
-        )
+        return self.flip_tta and is_attached(self) and self.trainer.state.fn != TrainerFn.FITTING
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""

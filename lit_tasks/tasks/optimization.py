@@ -8,10 +8,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from lit_tasks.distributed.lightning_internals import rebuild_ddp
 from lit_tasks.nn.image.finetuning import Finetuning
 from lit_tasks.protocols import attributes
 
@@ -122,9 +122,8 @@ def train_stages(task: LightningModule, backbone: Any, tuning: Finetuning | None
     if tuning is not None:
         trained = tuning.trained_stages(task.trainer.current_epoch, len(backbone.stages()))
     changed = backbone.freeze(trained, tuning is not None and tuning.statistics)
-    strategy = task.trainer.strategy
-    if changed and isinstance(strategy.model, nn.parallel.DistributedDataParallel):
-        strategy.model = strategy._setup_model(task)
+    if changed:
+        rebuild_ddp(task)
 
 
 def shows_step(task: LightningModule) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.utils._pytree import tree_leaves
 
 from lit_tasks.callbacks.predictions.fingerprint import identity, is_told_by
 from lit_tasks.callbacks.predictions.parts import (
@@ -17,7 +16,9 @@ from lit_tasks.callbacks.predictions.parts import (
     write_merged,
 )
 from lit_tasks.distributed.rank_loader import RankLoader
+from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.protocols import Command, HasJsonFiles, HasPredictIds, attributes, batch_index
+from lit_tasks.torch_internals import leaves
 
 
 class PredictionWriter(Callback):
@@ -53,9 +54,13 @@ class PredictionWriter(Callback):
         self._part: PartFile | None = None
         self._loader: RankLoader | None = None
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Agree on the run's folder."""
+        run_dir(trainer)
+
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find what an interrupted prediction left, and begin this process's file."""
-        loaders = tree_leaves(trainer.predict_dataloaders)
+        loaders = leaves(trainer.predict_dataloaders)
         if len(loaders) != 1:
             raise ValueError(f"predictions are written for one data loader, got {len(loaders)}")
         self._loader = loaders[0] if isinstance(loaders[0], RankLoader) else None
@@ -131,7 +136,7 @@ class PredictionWriter(Callback):
         )
 
     def _folder(self, trainer: Trainer) -> Path:
-        return Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+        return run_dir(trainer) / "predictions"
 
     def _close(self) -> None:
         if self._part is not None:

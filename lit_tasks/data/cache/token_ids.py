@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import fingerprint, without_bars
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.tokenizer import Tokenizer
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
     """Return the column ``words`` of the texts, a list of strings each."""
-    key = fingerprint(rows._fingerprint, "words", vars(tokenizer))
+    key = fingerprint(content_key(rows), "words", vars(tokenizer))
     return _mapped(rows, partial(_tokenize, tokenizer=tokenizer), key)
 
 
 def numbers_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":
     """Return the column ``numbers``, the word numbers of each text, truncated (int32)."""
     cut = (options.max_length, options.truncate)
-    key = fingerprint(words._fingerprint, "numbers", vocabulary.words, cut)
+    key = fingerprint(content_key(words), "numbers", vocabulary.words, cut)
     return _mapped(words, partial(_number, vocabulary=vocabulary, options=options), key)
 
 

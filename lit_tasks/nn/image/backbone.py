@@ -12,7 +12,8 @@ from lit_tasks.nn.image import pretrained
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.nn.image.pretrained import Library, Weights, cut, last_layer
 
-_NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_NORMS = (*_BATCH_NORMS, nn.GroupNorm, nn.LayerNorm)
 
 
 class Backbone(nn.Module):
@@ -171,7 +172,7 @@ class Backbone(nn.Module):
                 module.eval()
         if not self._statistics:
             for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, _BATCH_NORMS):
                     module.eval()
         return self
 

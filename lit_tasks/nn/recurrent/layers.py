@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-import torch._dynamo.config  # Lightning and every optimizer of torch import it as well
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -19,9 +18,7 @@ from lit_tasks.functional.recurrent.regularized_autograd import regularised_lstm
 from lit_tasks.functional.recurrent.rnn_autograd import rnn
 from lit_tasks.nn.recurrent.onnx import onnx_lstm, onnx_rnn
 from lit_tasks.nn.recurrent.packed_inputs import Rows, final, form_of, initial, rows_of
-
-# Dynamo refuses every subclass of torch's layers, since it cannot trace what those do; ours it can.
-torch._dynamo.config.allow_rnn = True
+from lit_tasks.torch_internals import let_dynamo_trace
 
 Implementation = Literal["auto", "analytic", "torch"]
 # output rows, final states, all cell states (an RNN has none)
@@ -368,3 +365,6 @@ def handed_over(
     plain = input.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
     idle = isinstance(module, LSTM) and plain and lengths is None and not torch.is_grad_enabled()
     return input.device.type == "cuda" or (idle and input.device.type == "cpu")
+
+
+let_dynamo_trace(RNN, LSTM)

@@ -1,0 +1,51 @@
+"""Everything of torch that is private, one function for each need, each with a test of its own."""
+
+from typing import Any
+
+from torch import distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_leaves
+
+__all__ = ["leaves", "let_dynamo_trace", "process_store", "sync_buffers"]
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return what nested lists, tuples and mappings hold, in order."""
+    return tree_leaves(tree)
+
+
+def sync_buffers(model: DistributedDataParallel) -> None:
+    """Send the first process's buffers now, which DDP's next forward would otherwise do.
+
+    All processes have to call this; those without a sample would not come to that forward.
+    """
+    if model.will_sync_module_buffers():
+        model._sync_buffers()
+        model.require_forward_param_sync = False  # until the next training step sets it
+
+
+def process_store() -> Any:
+    """Return the store by which the processes of a run have found each other."""
+    return dist.distributed_c10d._get_default_store()
+
+
+def let_dynamo_trace(*layers: type[nn.Module]) -> None:
+    """Let ``torch.compile`` trace subclasses of torch's recurrent layers, and these alone.
+
+    Dynamo refuses every subclass of ``nn.LSTM`` and ``nn.RNN`` when it meets one, since it cannot
+    trace what torch's own do; ``torch._dynamo.config.allow_rnn`` would lift that for the whole
+    process. Here it is on only while Dynamo looks at one of these layers.
+    """
+    from torch._dynamo import config
+    from torch._dynamo.variables.builder import VariableBuilder
+
+    wrap_module = VariableBuilder.wrap_module
+
+    def wrap_ours(builder: VariableBuilder, value: nn.Module) -> Any:
+        if not isinstance(value, layers):
+            return wrap_module(builder, value)
+        with config.patch(allow_rnn=True):
+            return wrap_module(builder, value)
+
+    VariableBuilder.wrap_module = wrap_ours  # type: ignore[method-assign, assignment]

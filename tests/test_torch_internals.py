@@ -1,0 +1,88 @@
+"""What we rest on in torch beyond its documentation."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from lit_tasks import torch_internals
+from lit_tasks.nn import LSTM, RNN
+
+
+class Theirs(nn.LSTM):
+    """A subclass that is not ours."""
+
+
+class Plain(nn.GRU):
+    """A layer that Dynamo can trace."""
+
+    def forward(self, input: Tensor) -> tuple[Tensor]:  # type: ignore[override]
+        return (input + self.bias_ih_l0[0],)
+
+
+def test_leaves_come_in_order_out_of_any_container() -> None:
+    assert torch_internals.leaves({"a": [1, (2,)], "b": 3}) == [1, 2, 3]
+    assert torch_internals.leaves(4) == [4]
+
+
+def test_importing_our_layers_leaves_dynamos_settings_alone() -> None:
+    assert torch._dynamo.config.allow_rnn is False
+
+
+@pytest.mark.parametrize("kind", [LSTM, RNN])
+def test_dynamo_traces_our_layers(kind: type[nn.RNNBase]) -> None:
+    torch.compiler.reset()
+    layer, x = kind(3, 5), torch.randn(4, 2, 3)
+    compiled = torch.compile(lambda x: layer(x)[0], backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), layer(x)[0])
+    assert torch._dynamo.config.allow_rnn is False
+
+
+@pytest.mark.parametrize("kind", [Theirs, nn.GRU])
+def test_dynamo_refuses_the_layers_of_others_as_before(kind: type[nn.RNNBase]) -> None:
+    torch.compiler.reset()
+    layer = kind(3, 5)
+    compiled = torch.compile(lambda x: layer(x)[0], backend="eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="RNN, GRU, or LSTM"):
+        compiled(torch.randn(4, 2, 3))
+
+
+def test_let_dynamo_trace_means_the_layers_given_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.variables.builder import VariableBuilder
+
+    monkeypatch.setattr(VariableBuilder, "wrap_module", VariableBuilder.wrap_module)
+    torch.compiler.reset()
+    torch_internals.let_dynamo_trace(Plain)
+    layer = Plain(3, 5)
+    compiled = torch.compile(lambda x: layer(x)[0], backend="eager", fullgraph=True)
+    assert compiled(torch.ones(1, 2, 3)).shape == (1, 2, 3)
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> object:
+    store = dist.FileStore(str(tmp_path / "store"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1, timeout=timedelta(seconds=5))
+    yield
+    dist.destroy_process_group()
+
+
+def test_the_store_of_the_processes_takes_what_one_of_them_says(group: object) -> None:
+    store = torch_internals.process_store()
+    store.compare_set("said", "", "once")
+    store.compare_set("said", "", "twice")
+    assert store.check(["said"])
+    assert store.get("said") == b"once"
+
+
+def test_buffers_are_sent_once_and_not_again_by_the_next_forward(group: object) -> None:
+    model = DistributedDataParallel(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    assert model.will_sync_module_buffers()
+    torch_internals.sync_buffers(model)
+    assert not model.will_sync_module_buffers()
+    model(torch.randn(3, 2)).sum().backward()
+    model(torch.randn(3, 2))
+    assert model.require_forward_param_sync
