@@ -97,6 +97,11 @@ def compare(
     }
     repeated = {short[k] for k in keys if any(k == o or k.endswith(f".{o}") for o in over)}
     notes = [f"{run.path} has no results yet" for run in runs if not run.results]
+    notes += [
+        f"{metric} is not ranked: no run declares which way it is better (higher_is_better)"
+        for metric in chosen
+        if higher_is_better(runs, metric) is None
+    ]
     pairs = _pairs(runs, against)
     if len(runs) > 1 and not pairs:
         notes.append(
@@ -119,6 +124,12 @@ def final(run: Run, metric: str) -> float | None:
     entry = run.results.get(metric, {})
     value = entry.get("value", entry.get("last", {}).get("value"))
     return None if value is None else float(value)
+
+
+def higher_is_better(runs: Sequence[Run], metric: str) -> bool | None:
+    """Return whether more of a metric is better, or ``None``: no run says it, or they disagree."""
+    said = {run.results.get(metric, {}).get("higher_is_better") for run in runs} - {None}
+    return said.pop() if len(said) == 1 else None
 
 
 def _metrics(runs: Sequence[Run], asked: Sequence[str]) -> list[str]:

@@ -52,6 +52,8 @@ def _flat(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 found[f"{metric} {key}"] = value.get("value")
                 if key == "best" and "epoch" in value:
                     found[f"{metric} best epoch"] = value["epoch"]
+            elif key == "higher_is_better":
+                continue
             elif key == "interval":
                 found[f"{metric} low"], found[f"{metric} high"] = value
             else:

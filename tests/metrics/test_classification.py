@@ -1,15 +1,24 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torchmetrics import ClasswiseWrapper
+from torchmetrics.classification import (
+    MulticlassAveragePrecision,
+    MulticlassCohenKappa,
+    MulticlassConfusionMatrix,
+    MulticlassHingeLoss,
+    MulticlassJaccardIndex,
+)
 from torchmetrics.functional.classification import (
     multiclass_calibration_error,
+    multiclass_cohen_kappa,
     multiclass_confusion_matrix,
     multiclass_f1_score,
     multiclass_precision,
     multiclass_recall,
 )
 
-from lit_tasks.metrics.class_report import class_report, confusion
+from lit_tasks.metrics.classification import ClassificationMetrics, confusion
 from lit_tasks.metrics.collected_scores import CollectedScores
 
 LABELS = ["a", "b", "c"]
@@ -23,13 +32,18 @@ def scored(samples: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_every_number_is_that_of_torchmetrics() -> None:
     scores, target = scored(200)
-    report = class_report(scores, target, LABELS, temperature=2.0)
+    metrics = ClassificationMetrics(LABELS, raw=True)
+    for rows in (slice(0, 90), slice(90, 90), slice(90, 200)):
+        metrics.update(scores[rows], target[rows], temperature=2.0)
+    report = metrics.compute()
     how = {"num_classes": 3, "average": "none"}
     precision = multiclass_precision(scores, target, **how)
     recall = multiclass_recall(scores, target, **how)
+    f1_each = multiclass_f1_score(scores, target, **how)
     for i, label in enumerate(LABELS):
         assert report[f"precision_{label}"] == pytest.approx(float(precision[i]))
         assert report[f"recall_{label}"] == pytest.approx(float(recall[i]))
+        assert report[f"f1_{label}"] == pytest.approx(float(f1_each[i]))
     f1 = multiclass_f1_score(scores, target, num_classes=3, average="macro")
     assert report["macro_f1"] == pytest.approx(float(f1))
     assert report["loss"] == pytest.approx(float(F.cross_entropy(scores / 2, target)))
@@ -42,14 +56,19 @@ def test_every_number_is_that_of_torchmetrics() -> None:
 
 
 def test_nothing_scored_is_no_division_by_zero() -> None:
-    report = class_report(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), LABELS, 1.0)
+    metrics = ClassificationMetrics(LABELS)
+    metrics.update(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+    report = metrics.compute()
+    assert (report["loss"], report["macro_f1"]) == (0.0, 0.0)
     assert report["samples"] == 0
     assert (report["accuracy_low"], report["accuracy_high"]) == (0.0, 1.0)
 
 
 def test_many_classes_get_no_number_each() -> None:
     scores, target = torch.eye(30), torch.arange(30)
-    report = class_report(scores, target, [str(i) for i in range(30)], 1.0)
+    metrics = ClassificationMetrics([str(i) for i in range(30)])
+    metrics.update(scores, target)
+    report = metrics.compute()
     assert report["macro_f1"] == 1.0
     assert not any(name.startswith("recall") for name in report)
 
@@ -70,4 +89,33 @@ def test_a_single_sample_keeps_its_shape() -> None:
     scores, target = metric.samples()
     assert scores.shape == (1, 3)
     assert target.tolist() == [2]
-    assert class_report(scores, target, ["a", "b", "c"], 1.0)["accuracy"] == 1.0
+
+
+def test_metrics_of_others_are_named_and_say_which_way_they_are_better() -> None:
+    scores, target = scored(50)
+    more = {
+        "kappa": MulticlassCohenKappa(3),
+        "iou": MulticlassJaccardIndex(3, average="none"),
+        "hinge": MulticlassHingeLoss(3),
+        "ap": ClasswiseWrapper(MulticlassAveragePrecision(3, average="none", thresholds=5), LABELS),
+    }
+    metrics = ClassificationMetrics(LABELS, more)
+    for part in (slice(0, 30), slice(30, 30), slice(30, 50)):
+        metrics.update(scores[part], target[part])
+    values = metrics.compute()
+    kappa = multiclass_cohen_kappa(scores, target, 3)
+    assert values["kappa"] == pytest.approx(float(kappa))
+    assert {"iou_a", "iou_b", "iou_c"} < set(values)
+    assert sum(name.startswith("ap_") for name in values) == 3
+    better = metrics.higher_is_better
+    assert (better["kappa"], better["iou_b"], better["hinge"]) == (True, True, False)
+    assert (better["loss"], better["calibration_error"], better["macro_f1"]) == (False, False, True)
+    metrics.reset()
+    assert metrics.compute()["samples"] == 0
+
+
+def test_a_metric_without_a_number_is_refused() -> None:
+    metrics = ClassificationMetrics(LABELS, {"counts": MulticlassConfusionMatrix(3)})
+    metrics.update(*scored(5))
+    with pytest.raises(ValueError, match="metrics: counts must return one value, one a class"):
+        metrics.compute()
