@@ -51,7 +51,6 @@ class RunWandbLogger(WandbLogger):
         project: Project on the server; ``WANDB_PROJECT``, or else ``lit_tasks``, when not given.
         name: Name of the run; ``WANDB_NAME``, or else the run folder's name, when not given.
         group: Runs that belong together.
-        job_type: What kind of run this is within its group.
         tags: Words to filter runs by.
         notes: Free text, as in a commit message.
         entity: User or team that owns the project.
@@ -68,7 +67,6 @@ class RunWandbLogger(WandbLogger):
         project: str | None = None,
         name: str | None = None,
         group: str | None = None,
-        job_type: str | None = None,
         tags: list[str] | None = None,
         notes: str | None = None,
         entity: str | None = None,
@@ -82,7 +80,6 @@ class RunWandbLogger(WandbLogger):
             save_dir=folder,
             project=project or os.environ.get("WANDB_PROJECT") or "lit_tasks",
             group=group,
-            job_type=job_type,
             tags=tags,
             notes=notes,
             entity=entity,
