@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lit_tasks.printable import printable
-from lit_tasks.runs.comparison import Comparison, Pair, final, higher_is_better
+from lit_tasks.runs.analysis import Comparison, Pair, final, higher_is_better
 from lit_tasks.statistics import Spread
 
 _SIGN = {True: -1, False: 1, None: 0}

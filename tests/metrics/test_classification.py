@@ -1,5 +1,7 @@
+import processes
 import pytest
 import torch
+from torch import distributed as dist
 from torch.nn import functional as F
 from torchmetrics import ClasswiseWrapper
 from torchmetrics.classification import (
@@ -119,3 +121,29 @@ def test_a_metric_without_a_number_is_refused() -> None:
     metrics.update(*scored(5))
     with pytest.raises(ValueError, match="metrics: counts must return one value, one a class"):
         metrics.compute()
+
+
+def reported(samples: int, rows: list[list[int]] | None = None) -> dict[str, float]:
+    """Return what a process says that counts some batches, all in one if none are given."""
+    scores, target = scored(samples)
+    metrics = ClassificationMetrics(LABELS, {"kappa": MulticlassCohenKappa(3)})
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    if rows is None:
+        metrics.update(scores, target)
+    elif rows[rank]:
+        metrics.update(scores[rows[rank]], target[rows[rank]])
+    return metrics.compute()
+
+
+def in_group(samples: int, rows: list[list[int]]) -> dict[str, float]:
+    dist.init_process_group("gloo")
+    try:
+        return reported(samples, rows)
+    finally:
+        dist.destroy_process_group()
+
+
+def test_processes_say_what_one_says_also_one_without_a_sample() -> None:
+    expected = reported(9)
+    for values in processes.run(3, in_group, 9, [[0, 2, 4, 6], [], [1, 3, 5, 7, 8]]):
+        assert values == pytest.approx(expected, abs=1e-12)

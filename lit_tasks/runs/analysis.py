@@ -1,10 +1,11 @@
-"""What several runs have to say to one another: settings, leaders, groups, differences."""
+"""Runs side by side: settings that differ, ranking, groups of seeds, paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lit_tasks.metrics.names import without_stage
 from lit_tasks.runs.folder import Run
 from lit_tasks.runs.settings import differing, short_names, short_value
 from lit_tasks.statistics import Difference, Spread, paired_difference, spread
@@ -127,8 +128,16 @@ def final(run: Run, metric: str) -> float | None:
 
 
 def higher_is_better(runs: Sequence[Run], metric: str) -> bool | None:
-    """Return whether more of a metric is better, or ``None``: no run says it, or they disagree."""
-    said = {run.results.get(metric, {}).get("higher_is_better") for run in runs} - {None}
+    """Return whether more of a metric is better, or ``None``: no run says it, or they disagree.
+
+    What is said of a metric in one stage holds in the others.
+    """
+    said = {
+        entry["higher_is_better"]
+        for run in runs
+        for name, entry in run.results.items()
+        if "higher_is_better" in entry and without_stage(name) == without_stage(metric)
+    }
     return said.pop() if len(said) == 1 else None
 
 

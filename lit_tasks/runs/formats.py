@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lit_tasks.printable import printable
-from lit_tasks.runs.comparison import Comparison
+from lit_tasks.runs.analysis import Comparison
 from lit_tasks.runs.tables import tables
 
 if TYPE_CHECKING:
