@@ -26,6 +26,7 @@ from lit_tasks.data.readers.text_files import Columns, format_of, read_rows
 from lit_tasks.files import MAX_DEPTH, MAX_NODES, check_yaml, parse_json, read_yaml
 from lit_tasks.nn.image.pretrained import _from_hub
 from lit_tasks.printable import printable
+from lit_tasks.runs import formats
 from lit_tasks.runs.analysis import compare
 from lit_tasks.runs.folder import read
 from lit_tasks.tensor_files import load_plain

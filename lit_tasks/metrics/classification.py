@@ -157,7 +157,7 @@ class ClassificationMetrics(nn.Module):
         """Add nothing up over processes from now on: each is going to count all samples."""
         for metric in self.modules():
             if isinstance(metric, Metric):
-                metric.sync_on_compute = False
+                metric.distributed_available_fn = _alone
 
     @property
     def higher_is_better(self) -> dict[str, bool]:
@@ -190,6 +190,10 @@ class ClassificationMetrics(nn.Module):
             f"metrics: {name} must return one value, one a class or a mapping of values, got a"
             f" tensor of shape {tuple(value.shape)}"
         )
+
+
+def _alone() -> bool:
+    return False
 
 
 def confusion(

@@ -130,6 +130,9 @@ def reported(samples: int, rows: list[list[int]] | None = None) -> dict[str, flo
     rank = dist.get_rank() if dist.is_initialized() else 0
     if rows is None:
         metrics.update(scores, target)
+    elif not rows:
+        metrics.has_all_samples()
+        metrics.update(scores, target)
     elif rows[rank]:
         metrics.update(scores[rows[rank]], target[rows[rank]])
     return metrics.compute()
@@ -141,6 +144,11 @@ def in_group(samples: int, rows: list[list[int]]) -> dict[str, float]:
         return reported(samples, rows)
     finally:
         dist.destroy_process_group()
+
+
+def test_processes_that_have_all_samples_count_each_once() -> None:
+    for values in processes.run(2, in_group, 9, []):
+        assert values == reported(9)
 
 
 def test_processes_say_what_one_says_also_one_without_a_sample() -> None:

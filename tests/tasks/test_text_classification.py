@@ -104,9 +104,7 @@ def test_class_weights_are_those_of_the_training_texts_and_travel(tmp_path: Path
     assert int(counts.sum()) == len(module._set("train"))
     # Each class weighs as much.
     weighed = task.weights * counts
-    torch.testing.assert_close(
-        weighed, weighed[:1].expand(len(counts))
-    )
+    torch.testing.assert_close(weighed, weighed[:1].expand(len(counts)))
     assert "weights" in task.state_dict()
     assert (
         "weights"
