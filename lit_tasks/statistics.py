@@ -1,4 +1,4 @@
-"""Means over seeds and differences on the same samples, with what they allow to conclude."""
+"""Statistics in plain Python: intervals of shares, means over seeds, paired differences."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -230,8 +230,8 @@ MUTATIONS = [
     ),
     Mutation(
         "F1",
-        "f1 = 2 * right / (of_class + taken)",
-        "f1 = right / (of_class + taken)",
+        '"f1": 2 * right / (of_class + taken)',
+        '"f1": right / (of_class + taken)',
         "metrics",
     ),
     Mutation(

@@ -44,13 +44,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_the_page_has_a_module_and_a_yaml_of_each() -> None:
     names = ["digits.py", "digits.yaml", "completion.py", "completion.yaml"]
+    names += ["brier.py", "metrics.yaml"]
     assert list(FILES) == [f"mine/{name}" for name in names]
-    assert [command.split()[0] for command in COMMANDS] == ["fit", "test", "predict"] * 2
+    assert [command.split()[0] for command in COMMANDS] == [*["fit", "test", "predict"] * 2, "fit"]
 
 
 @pytest.mark.parametrize("config", SMALL)
 def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
-    commands = [shlex.split(command) for command in COMMANDS if config in command]
+    commands = [shlex.split(command) for command in COMMANDS if command.count(".yaml") == 1]
+    commands = [words for words in commands if config in words]
     assert len(commands) == 3
     for words in commands:
         more = ["--trainer.max_epochs=3", "--test=false"] if words[0] == "fit" else []
@@ -63,6 +65,24 @@ def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
     rows = table(Path(f"{run}-predict/predictions/predictions.csv"))
     assert len(rows) == 300
     assert re.fullmatch(r"digit_\d{4}", next(iter(rows[0].values())))
+
+
+def test_metrics_of_the_page_are_reported_with_the_way_they_are_better() -> None:
+    words = shlex.split(COMMANDS[-1])
+    more = ["--trainer.max_epochs=2", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"]
+    assert main([*words, *SMALL["mine/digits.yaml"], *more]) == 0
+    results = json.loads(Path("runs/metrics/results.json").read_text())
+    for name, higher_is_better in (("brier", False), ("kappa", True)):
+        entry = results[f"val/{name}"]
+        assert entry["higher_is_better"] is higher_is_better
+        choose = max if higher_is_better else min
+        points = [
+            float(row[f"val/{name}"])
+            for row in table(Path("runs/metrics/metrics.csv"))[:]
+            if row[f"val/{name}"]
+        ]
+        assert entry["best"]["value"] == choose(points)
+        assert f"test/{name}" in results
 
 
 def test_a_package_in_the_current_folder_is_found_by_python_dash_m(tmp_path: Path) -> None:

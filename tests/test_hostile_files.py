@@ -26,8 +26,8 @@ from lit_tasks.data.readers.text_files import Columns, format_of, read_rows
 from lit_tasks.files import MAX_DEPTH, MAX_NODES, check_yaml, parse_json, read_yaml
 from lit_tasks.nn.image.pretrained import _from_hub
 from lit_tasks.printable import printable
-from lit_tasks.runs import show
-from lit_tasks.runs.comparison import compare
+from lit_tasks.runs import formats
+from lit_tasks.runs.analysis import compare
 from lit_tasks.runs.folder import read
 from lit_tasks.tensor_files import load_plain
 from lit_tasks.text.vectors import load_vectors
@@ -254,8 +254,8 @@ def test_whatever_a_run_folder_holds_it_is_compared_or_refused(
     try:
         runs = [read(folder / name) for name in "ab"]
         compared = compare([*runs, runs[0]])
-        shown += [show.as_markdown(compared), show.as_csv(compared)]
-        json.loads(show.as_json(compared))
+        shown += [formats.as_markdown(compared), formats.as_csv(compared)]
+        json.loads(formats.as_json(compared))
     except ValueError as error:
         shown = [str(error)]  # a sentence that names the file
     assert str(folder) in shown[0]

@@ -10,6 +10,7 @@ from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.callbacks.results import add_results
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
+from lit_tasks.metrics.directions import directions
 from lit_tasks.protocols import Command, attributes
 from lit_tasks.runs.curves import best_and_last, of_training, read_rows
 
@@ -18,8 +19,8 @@ class LearningCurves(Callback):
     """Draw ``figures/learning_curves.png`` at the end of every fit, also of an interrupted one.
 
     Losses and metrics come from the run's ``metrics.csv``, so that a resumed run is drawn from its
-    beginning; without that file, from what validations found. ``results.json`` gets the best and
-    the last point of each curve.
+    beginning; without that file, from what validations found. ``results.json`` gets the
+    last point of each curve, and the best one where the metric has a direction.
 
     Args:
         dpi: Dots per inch of the PNG file.
@@ -47,7 +48,7 @@ class LearningCurves(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw and sum up."""
-        self._finish(trainer)
+        self._finish(trainer, pl_module)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -55,15 +56,15 @@ class LearningCurves(Callback):
         """Draw what there is; whatever ended the run is what the user has to hear of."""
         if trainer.state.fn == "fit":
             with suppress(Exception):
-                self._finish(trainer)
+                self._finish(trainer, pl_module)
 
-    def _finish(self, trainer: Trainer) -> None:
+    def _finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero or attributes(trainer).fast_dev_run:
             return
         rows = self._rows(trainer)
         if not any(name.startswith(("train/", "val/")) for row in rows for name in row):
             return
-        add_results(self._folder, best_and_last(rows))
+        add_results(self._folder, best_and_last(rows, directions(pl_module)))
         from lit_tasks.plots import learning_curves
 
         path = self._folder / "figures" / "learning_curves.png"

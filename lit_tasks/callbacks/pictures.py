@@ -14,6 +14,8 @@ from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
 from lit_tasks.protocols import Command, MakesPictures
 
+_SECONDS = 4.0  # that an animation takes
+
 
 class PictureWriter(Callback):
     """Write pictures that a task makes step by step to ``pictures/`` in the run folder.
@@ -29,21 +31,18 @@ class PictureWriter(Callback):
     Args:
         every_n_steps: Steps between two pictures; 0 writes finished ones only.
         animation: Longer side of the animation, in pixels; 0 makes none.
-        duration: Seconds that the animation takes.
     """
 
     commands: ClassVar[frozenset[Command]] = frozenset({"fit", "predict"})
     display_only: ClassVar[bool] = True
 
-    def __init__(
-        self, every_n_steps: int = 20, animation: int = 320, duration: float = 4.0
-    ) -> None:
-        if every_n_steps < 0 or animation < 0 or duration <= 0:
+    def __init__(self, every_n_steps: int = 20, animation: int = 320) -> None:
+        if every_n_steps < 0 or animation < 0:
             raise ValueError(
-                "every_n_steps and animation must not be negative and duration above 0, got "
-                f"{every_n_steps}, {animation} and {duration}"
+                "every_n_steps and animation must not be negative, got "
+                f"{every_n_steps} and {animation}"
             )
-        self.every_n_steps, self.animation, self.duration = every_n_steps, animation, duration
+        self.every_n_steps, self.animation = every_n_steps, animation
         self._folder = Path("pictures")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -115,7 +114,7 @@ class PictureWriter(Callback):
             share = min(1.0, self.animation / max(last.size))
             size = tuple(max(1, round(share * side)) for side in last.size)
         frames = [Image.open(path).convert("RGB").resize((size[0], size[1])) for path in paths]
-        each = max(20, round(1000 * self.duration / len(frames)))
+        each = max(20, round(1000 * _SECONDS / len(frames)))
         durations = [each] * (len(frames) - 1) + [1500]
         how: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "loop": 0}
         with written_whole(to) as beside:

@@ -11,20 +11,21 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lit_tasks.printable import printable
 from lit_tasks.protocols import Command
 
+_REPAINTED = 20  # batches between two repaints of the bar: each costs a millisecond
+
 
 class Progress(TQDMProgressBar):
     """Lightning's bar on a terminal; elsewhere lines on stderr, which a log file can hold.
 
     Args:
-        refresh_rate: Batches between two repaints of the bar: each costs a millisecond.
         seconds: Time between two lines where there is no terminal.
     """
 
     commands: ClassVar[frozenset[Command]] = frozenset({"fit", "validate", "test", "predict"})
     display_only: ClassVar[bool] = True
 
-    def __init__(self, refresh_rate: int = 20, seconds: float = 10.0) -> None:
-        super().__init__(refresh_rate=refresh_rate)
+    def __init__(self, seconds: float = 10.0) -> None:
+        super().__init__(refresh_rate=_REPAINTED)
         self.seconds = seconds
         self._lines = not sys.stdout.isatty()
         self._next = 0.0

@@ -10,6 +10,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
+from lit_tasks.metrics.directions import directions
+from lit_tasks.metrics.names import without_stage
 from lit_tasks.printable import printable
 from lit_tasks.protocols import Command
 from lit_tasks.runs.result_entries import read_results
@@ -34,24 +36,29 @@ class ResultsWriter(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics, unless this is one of the validations within training."""
         if trainer.state.fn == TrainerFn.VALIDATING:
-            self._record(trainer, "val")
+            self._record(trainer, pl_module, "val")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics."""
-        self._record(trainer, "test")
+        self._record(trainer, pl_module, "test")
 
-    def _record(self, trainer: Trainer, stage: str) -> None:
+    def _record(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = run_dir(trainer)
         if not trainer.is_global_zero:
             return
         found = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        results = fold(found, stage)
+        results = fold(found, stage, directions(pl_module))
         add_results(folder, results)
         _print(results)
 
 
-def fold(metrics: dict[str, float], stage: str) -> dict[str, dict[str, Any]]:
-    """Return ``{name: {value, interval, samples}}`` for the metrics of one stage."""
+def fold(
+    metrics: Mapping[str, float], stage: str, directions: Mapping[str, bool]
+) -> dict[str, dict[str, Any]]:
+    """Return ``{name: {value, interval, samples, higher_is_better}}`` for one stage's metrics.
+
+    Each has what is known of it.
+    """
     metrics = {k: v for k, v in metrics.items() if k.startswith(f"{stage}/")}
     samples = metrics.pop(f"{stage}/{_SAMPLES}", None)
     results: dict[str, dict[str, Any]] = {}
@@ -63,6 +70,8 @@ def fold(metrics: dict[str, float], stage: str) -> dict[str, dict[str, Any]]:
             entry["interval"] = [metrics[name + _LOW], metrics[name + _HIGH]]
         if samples is not None:
             entry["samples"] = int(samples)
+        if (higher_is_better := directions.get(without_stage(name))) is not None:
+            entry["higher_is_better"] = higher_is_better
         results[name] = entry
     return results
 

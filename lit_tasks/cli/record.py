@@ -73,6 +73,7 @@ class RecordConfig(SaveConfigCallback):
         for logger in trainer.loggers:  # MLflow lets nothing be changed later, also no null
             is_ours = isinstance(logger, RunCSVLogger | RunWandbLogger)
             logger.log_hyperparams(settings if is_ours else said)
+            logger.log_graph(trainer.lightning_module)  # as Lightning does beside it
         return settings
 
 

@@ -51,17 +51,15 @@ class RunCSVLogger(CSVLogger):
     """``metrics.csv`` in the run folder; a resumed run continues it without gap or repetition.
 
     Args:
-        flush_logs_every_n_steps: Rows that are kept in memory before they are written. They are
-            also written whenever a checkpoint is.
         run_dir: The folder; that of this run when not given.
     """
 
-    def __init__(self, flush_logs_every_n_steps: int = 100, run_dir: Path | None = None) -> None:
+    def __init__(self, run_dir: Path | None = None) -> None:
         super().__init__(
             save_dir=run_dir or announced(),
             name="",
             version="",
-            flush_logs_every_n_steps=flush_logs_every_n_steps,
+            flush_logs_every_n_steps=100,  # rows; they are also written whenever a checkpoint is
         )
 
     @property

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from torch import Tensor, nn
 
 from lit_tasks.distributed import lightning_internals
 from lit_tasks.loggers import wandb_internals
 from lit_tasks.loggers.run_dir import announced
 from lit_tasks.loggers.wandb_mode import ASKING, chosen_mode, short
-from lit_tasks.runs.curves import goal
+from lit_tasks.metrics.directions import directions
+from lit_tasks.metrics.names import without_stage
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -33,6 +36,8 @@ _LIMITS = {
 }
 #: The console is a progress bar, which would be captured at every repaint.
 _SETTINGS = {"console": "off", "silent": True, "finish_timeout_raises": True}
+#: What the summary keeps of a metric, by whether more of it is better.
+_SUMMARY = {True: "max,last", False: "min,last", None: "last"}
 _KILLED = 255  # the exit code of a run that W&B shows as killed
 
 
@@ -47,7 +52,6 @@ class RunWandbLogger(WandbLogger):
         project: Project on the server; ``WANDB_PROJECT``, or else ``lit_tasks``, when not given.
         name: Name of the run; ``WANDB_NAME``, or else the run folder's name, when not given.
         group: Runs that belong together.
-        job_type: What kind of run this is within its group.
         tags: Words to filter runs by.
         notes: Free text, as in a commit message.
         entity: User or team that owns the project.
@@ -64,7 +68,6 @@ class RunWandbLogger(WandbLogger):
         project: str | None = None,
         name: str | None = None,
         group: str | None = None,
-        job_type: str | None = None,
         tags: list[str] | None = None,
         notes: str | None = None,
         entity: str | None = None,
@@ -78,7 +81,6 @@ class RunWandbLogger(WandbLogger):
             save_dir=folder,
             project=project or os.environ.get("WANDB_PROJECT") or "lit_tasks",
             group=group,
-            job_type=job_type,
             tags=tags,
             notes=notes,
             entity=entity,
@@ -86,6 +88,7 @@ class RunWandbLogger(WandbLogger):
         )
         lightning_internals.set_uploads_checkpoints(self, log_model)
         self._known: set[str] = set()
+        self._directions: dict[str, bool] = {}
         self._failed = self._held = False
         self.unsent: Path | None = None
 
@@ -108,9 +111,16 @@ class RunWandbLogger(WandbLogger):
         return cast("Run", self.experiment)
 
     @rank_zero_only
+    def log_graph(self, model: nn.Module, input_array: Tensor | None = None) -> None:
+        """Take over which way the metrics of a task are better: Lightning shows it here."""
+        if isinstance(model, LightningModule):
+            self._directions = directions(model)
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log; the run's summary keeps the best and the last value of every validation metric.
 
+        There is a best one where a direction was declared, see :func:`directions`.
         What the best checkpoint reached is a single number: it goes to the summary alone, not into
         a chart of one point.
         """
@@ -124,9 +134,8 @@ class RunWandbLogger(WandbLogger):
             for name in metrics.keys() - self._known:
                 self._known.add(name)
                 if name.startswith("val/") and isinstance(metrics[name], float | int):
-                    run.define_metric(
-                        name, step_metric="trainer/global_step", summary=f"{goal(name)},last"
-                    )
+                    kept = _SUMMARY[self._directions.get(without_stage(name))]
+                    run.define_metric(name, step_metric="trainer/global_step", summary=kept)
             super().log_metrics(metrics, step)
 
     @rank_zero_only

@@ -23,6 +23,11 @@ from lit_tasks.functional.caption.cider import Frequencies, cider_d, weighted
 from lit_tasks.functional.caption.rouge import rouge_l
 from lit_tasks.text.captions import SPECIAL, caption_words
 
+#: What is computed, each from 0 for the worst: more is better.
+CAPTION_METRICS = (
+    *("bleu1", "bleu2", "bleu3", "bleu4", "cider_d", "rouge_l"),
+    *("assignment_bleu", "assignment_bleu_first"),
+)
 _RESAMPLED = 1000
 _SPECIAL = {word.lower() for word in SPECIAL}
 
@@ -48,6 +53,7 @@ class CaptionScores(Metric):
     """
 
     full_state_update = False
+    higher_is_better = True
     index: list[Tensor]
     sizes: list[Tensor]
     letters: list[Tensor]

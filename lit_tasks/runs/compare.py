@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_tasks.printable import printable
-from lit_tasks.runs import show
-from lit_tasks.runs.comparison import Comparison, compare
+from lit_tasks.runs import formats
+from lit_tasks.runs.analysis import Comparison, compare
+from lit_tasks.runs.command_line import OptionParser, answered
 from lit_tasks.runs.folder import find, read
-from lit_tasks.runs.options import OptionParser, answered
 
 _TOLD = 3  # settings that fit into the legend of a picture
 
@@ -45,7 +45,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> int:
     runs = [read(path) for path in find(options.runs)]
     comparison = compare(runs, options.metrics, options.over, options.against)
-    printed = {"markdown": show.as_markdown, "csv": show.as_csv, "json": show.as_json}
+    printed = {"markdown": formats.as_markdown, "csv": formats.as_csv, "json": formats.as_json}
     if options.format in printed:
         sys.stdout.write(printed[options.format](comparison))
     else:
@@ -62,7 +62,7 @@ def print_table(comparison: Comparison) -> None:
 
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     console = Console(width=120 if piped else None)
-    show.print_to(comparison, console)
+    formats.print_to(comparison, console)
 
 
 def plot(comparison: Comparison, path: Path) -> None:

@@ -3,10 +3,10 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-#: Words in the name of a metric of which less is better.
-_LESS_IS_BETTER = ("loss", "error", "perplexity", "brier", "nll", "mae", "mse", "distance")
+from lit_tasks.metrics.names import without_stage
+
 #: Names that belong to another metric or count something: no curves of their own.
 _ASIDE = ("_low", "_high", "/samples")
 
@@ -14,12 +14,6 @@ _WHOLE = ("epoch", "step")
 _MAX_FIELD = 131_072  # characters: the limit of the csv module
 
 Row = dict[str, float]
-
-
-def goal(name: str) -> Literal["min", "max"]:
-    """Return whether less or more of a metric is better, by its name."""
-    last = name.rpartition("/")[2].lower()
-    return "min" if any(word in last for word in _LESS_IS_BETTER) else "max"
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -84,20 +78,28 @@ def curve_names(rows: Iterable[Row]) -> list[str]:
     return [n for n in names if n.startswith(("train/", "val/")) and not n.endswith(_ASIDE)]
 
 
-def best_and_last(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+def best_and_last(rows: Iterable[Row], directions: Mapping[str, bool]) -> dict[str, dict[str, Any]]:
     """Return ``{name: {"best": point, "last": point}}`` for every metric of training.
 
     A point has ``value``, ``epoch`` and ``step``. Of equally good values the first is the best;
-    one that is not a number is never the best.
+    one that is not a number is never the best. A metric without a direction has no best; one with
+    it says so in ``higher_is_better``.
+
+    Args:
+        rows: Those of ``metrics.csv``.
+        directions: For the names of metrics, without their stage, whether more is better.
     """
     rows = of_training(rows)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in curve_names(rows):
         points = [_point(row, name) for row in curve(rows, name)]
-        numbers = [point for point in points if point["value"] == point["value"]]
-        choose = min if goal(name) == "min" else max
-        best = choose(numbers or points, key=lambda point: point["value"])
-        found[name] = {"best": best, "last": points[-1]}
+        found[name] = {"last": points[-1]}
+        higher_is_better = directions.get(without_stage(name))
+        if higher_is_better is not None:
+            numbers = [point for point in points if point["value"] == point["value"]]
+            choose = max if higher_is_better else min
+            best = choose(numbers or points, key=lambda point: point["value"])
+            found[name] = {"higher_is_better": higher_is_better, "best": best, **found[name]}
     return found
 
 

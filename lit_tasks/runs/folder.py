@@ -2,18 +2,20 @@
 
 import glob
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lit_tasks.files import read_yaml
+from lit_tasks.metrics.names import without_stage
 from lit_tasks.printable import printable
 from lit_tasks.runs.curves import Row, best_and_last, read_rows
 from lit_tasks.runs.result_entries import read_results
 from lit_tasks.runs.sample_tables import read_samples
 from lit_tasks.runs.settings import flat
 
+_CHECKPOINT = "checkpoint.init_args"
 _FILES = ("config.yaml", "metrics.csv", "results.json")
 
 
@@ -25,7 +27,8 @@ class Run:
         path: The folder.
         settings: The resolved configuration, flat.
         results: For each metric ``value`` (of the best checkpoint) with ``interval`` and
-            ``samples``, and the ``best`` and ``last`` points of its curve; what there is.
+            ``samples``, the ``best`` and ``last`` points of its curve, and whether
+            ``higher_is_better``; what there is.
     """
 
     path: Path
@@ -102,14 +105,17 @@ def read(path: Path) -> Run:
         ValueError: A file cannot be understood; the sentence names file and line.
         OSError: A file cannot be read.
     """
-    results = read_results(path / "results.json")
+    config, results = path / "config.yaml", read_results(path / "results.json")
+    settings = flat(read_yaml(config)) if config.is_file() else {}
     if not any("last" in entry for entry in results.values()):
-        for name, points in _from_curves(path).items():
+        for name, points in _from_curves(path, settings).items():
             results[name] = {**points, **results.get(name, {})}
-    config = path / "config.yaml"
-    return Run(path, flat(read_yaml(config)) if config.is_file() else {}, results)
+    return Run(path, settings, results)
 
 
-def _from_curves(path: Path) -> dict[str, dict[str, Any]]:
-    metrics = path / "metrics.csv"
-    return best_and_last(read_rows(metrics)) if metrics.is_file() else {}
+def _from_curves(path: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return points of the curves; only what the checkpoint monitors has a known direction."""
+    metrics, directions = path / "metrics.csv", {}
+    if monitor := settings.get(f"{_CHECKPOINT}.monitor"):
+        directions[without_stage(str(monitor))] = settings.get(f"{_CHECKPOINT}.mode") == "max"
+    return best_and_last(read_rows(metrics), directions) if metrics.is_file() else {}

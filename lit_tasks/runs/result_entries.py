@@ -9,6 +9,7 @@ from lit_tasks.files import read_json
 Entries = dict[str, dict[str, Any]]
 
 _POINTS = ("best", "last")
+_DIRECTION = "higher_is_better"
 
 
 def read_results(path: Path) -> Entries:
@@ -36,6 +37,9 @@ def _check(where: str, entry: Mapping[str, Any]) -> None:
         elif key == "interval":
             if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
                 raise _wrong(f"{where}: {key}", "a list of two numbers", value)
+        elif key == _DIRECTION:
+            if not isinstance(value, bool):
+                raise _wrong(f"{where}: {key}", "true or false", value)
         elif value is not None and not is_number(value):
             raise _wrong(f"{where}: {key}", "a number", value)
 

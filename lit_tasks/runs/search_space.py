@@ -89,11 +89,10 @@ def _checked(place: str, said: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"{place}: distribution {kind} is not known; known are {', '.join(_DRAWS)}"
         )
-    needed = ("mu", "sigma") if "normal" in kind else ("min", "max")
-    for key in needed:
+    for key in ("min", "max"):
         if not isinstance(said.get(key), int | float):
             raise ValueError(f"{place}: {kind} needs a number {key}, got {said.get(key)!r}")
-    if "min" in needed and said["min"] > said["max"]:
+    if said["min"] > said["max"]:
         raise ValueError(f"{place}: min must be at most max, got {said['min']} and {said['max']}")
     if kind.endswith("_values") and said["min"] <= 0:
         raise ValueError(f"{place}: {kind} needs a positive min, got {said['min']}")
@@ -116,12 +115,5 @@ _DRAWS: dict[str, Callable[[Mapping[str, Any], random.Random], Any]] = {
     "int_uniform": lambda s, r: r.randint(s["min"], s["max"]),
     "uniform": lambda s, r: r.uniform(s["min"], s["max"]),
     "q_uniform": lambda s, r: r.uniform(s["min"], s["max"]),
-    "log_uniform": lambda s, r: math.exp(r.uniform(s["min"], s["max"])),
     "log_uniform_values": lambda s, r: math.exp(r.uniform(math.log(s["min"]), math.log(s["max"]))),
-    "q_log_uniform_values": lambda s, r: math.exp(
-        r.uniform(math.log(s["min"]), math.log(s["max"]))
-    ),
-    "normal": lambda s, r: r.gauss(s["mu"], s["sigma"]),
-    "q_normal": lambda s, r: r.gauss(s["mu"], s["sigma"]),
-    "log_normal": lambda s, r: math.exp(r.gauss(s["mu"], s["sigma"])),
 }

@@ -22,8 +22,8 @@ from lit_tasks import bundled_configs as shipped_configs
 from lit_tasks.files import read_json, read_yaml, written_whole
 from lit_tasks.printable import printable
 from lit_tasks.runs import compare
+from lit_tasks.runs.command_line import OptionParser, answered
 from lit_tasks.runs.lock import FolderLock
-from lit_tasks.runs.options import OptionParser, answered
 from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
 
 _INTERRUPTED, _TERMINATED = 130, 143  # the exit codes of a shell for SIGINT and SIGTERM

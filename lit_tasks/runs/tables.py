@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lit_tasks.printable import printable
-from lit_tasks.runs.comparison import Comparison, Pair, final
-from lit_tasks.runs.curves import goal
+from lit_tasks.runs.analysis import Comparison, Pair, final, higher_is_better
 from lit_tasks.statistics import Spread
+
+_SIGN = {True: -1, False: 1, None: 0}
+_KIND = {True: " (more is better)", False: " (less is better)", None: ""}
 
 Cells = tuple[str, list[str], list[list[str]]]  # title, columns, rows
 
@@ -63,8 +65,12 @@ def _settings(comparison: Comparison, width: int | None) -> Cells:
 
 
 def _leaders(comparison: Comparison, metric: str) -> Cells:
-    """Return the runs by a metric, the best first; those without it at the end."""
-    sign = 1 if goal(metric) == "min" else -1
+    """Return the runs by a metric, the best first; those without it at the end.
+
+    They keep their order where the metric has no direction.
+    """
+    more = higher_is_better(comparison.runs, metric)
+    sign = _SIGN[more]
     values = [final(run, metric) for run in comparison.runs]
     order = sorted(range(len(values)), key=lambda n: (values[n] is None, sign * (values[n] or 0.0)))
     entries = [run.results.get(metric, {}) for run in comparison.runs]
@@ -82,15 +88,14 @@ def _leaders(comparison: Comparison, metric: str) -> Cells:
         else:
             row.append(str(entry.get("samples", "")))
         rows.append(row)
-    kind = "less" if sign == 1 else "more"
-    title = f"{metric} ({kind} is better)"
+    title = f"{metric}{_KIND[more]}"
     return _without_empty(title, columns, rows)
 
 
 def _groups(comparison: Comparison, metric: str, width: int | None) -> Cells:
-    """Return the groups by the mean of a metric, the best first."""
+    """Return the groups by the mean of a metric, the best first where it has a direction."""
     groups = [group for group in comparison.groups if metric in group.metrics]
-    sign = 1 if goal(metric) == "min" else -1
+    sign = _SIGN[higher_is_better(comparison.runs, metric)]
     groups.sort(key=lambda group: sign * group.metrics[metric].mean)
     names = list(dict.fromkeys(name for group in groups for name in group.settings))
     names = [name for name in names if len({group.settings[name] for group in groups}) > 1]

@@ -16,7 +16,7 @@ from lit_tasks.batch import CaptionBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.metrics.caption_reward import CiderReward
-from lit_tasks.metrics.caption_scores import CaptionScores, Described
+from lit_tasks.metrics.caption_scores import CAPTION_METRICS, CaptionScores, Described
 from lit_tasks.nn.caption.captioner import WordScores
 from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.scheduled_sampling import with_own_words
@@ -279,6 +279,11 @@ class CaptioningTask(CheckedLoading, LightningModule):
             data = required(attributes(self.trainer).datamodule, HasReferences, self)
             self._reward = CiderReward([list(said) for said in data.references("train")])
         return self._reward
+
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Which way each metric is better, by its name without the stage."""
+        return {"loss": False, **dict.fromkeys(CAPTION_METRICS, True)}
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lit_tasks.metrics.class_report import confusion
+from lit_tasks.metrics.classification import confusion
 from lit_tasks.plots import class_bars, confusion_matrix, image_grid, reliability
 from lit_tasks.sampling import evenly_spread
 

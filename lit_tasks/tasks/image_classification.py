@@ -12,12 +12,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics import Metric
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.functional.calibration import class_weights, fit_temperature
-from lit_tasks.metrics.class_report import class_report
+from lit_tasks.metrics.classification import ClassificationMetrics
 from lit_tasks.metrics.collected_scores import CollectedScores
 from lit_tasks.nn.image.classifier import LinearHead
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
@@ -63,6 +64,8 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
         cutmix: Strength (alpha) of pasting parts of training images into others; 0 is off.
         class_weights: Whether rare classes weigh more in the training loss.
+        metrics: More metrics by name, updated with probabilities and targets, such as
+            ``torchmetrics.classification.MulticlassCohenKappa``.
         flip_tta: Whether ``validate``, ``test`` and ``predict`` take the mean of the scores of an
             image and its mirror image.
         top_k: How many labels a prediction names.
@@ -87,6 +90,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         class_weights: bool = False,
+        metrics: dict[str, Metric] | None = None,
         flip_tta: bool = False,
         top_k: int = 3,
         labels: list[str] | None = None,
@@ -105,6 +109,8 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
             top_k,
             head_init,
         )
+        self.more_metrics = metrics
+        self.metrics: ClassificationMetrics | None = None
         self.backbone: Any = None
         self.head: Any = None
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
@@ -151,6 +157,8 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         self.head = LinearHead(self.backbone.out_features, len(labels), self.dropout)
         self.register_buffer("weights", torch.ones(len(labels)))
         self.collected = CollectedScores(len(labels))
+        self.metrics = ClassificationMetrics(labels, self.more_metrics, raw=True)
+        self.metrics.has_all_samples()
         self.backbone.freeze()
 
     def on_fit_start(self) -> None:
@@ -241,15 +249,13 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
             torch.set_default_dtype(default)
         return mixed, shares.to(default)
 
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Which way each metric is better, by its name without the stage."""
+        return {} if self.metrics is None else self.metrics.higher_is_better
+
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Keep the scores of a batch; return accuracy and loss of each image."""
-        return self._keep(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Keep the scores of a batch; return accuracy and loss of each image."""
-        return self._keep(batch)
-
-    def _keep(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.label is not None
         scores = self(batch)
         self.collected.update(batch.index, scores, batch.label)
@@ -258,22 +264,21 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         return {"accuracy": scores.argmax(dim=1) == batch.label, "loss": losses}
 
     def on_validation_epoch_end(self) -> None:
-        """Log what the scores say; while fitting, fit the temperature to them first."""
-        self._report("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log what the scores say."""
-        self._report("test")
-
-    def _report(self, stage: Literal["val", "test"]) -> None:
+        """Log the metrics; while fitting, fit the temperature to the scores first."""
+        assert self.metrics is not None
         scores, target = self.collected.samples()  # of all processes, also one without a batch
         self.collected.reset()
         self._evaluated = scores, target
         # A sanity check sees few images, and is made again where a run is resumed between epochs.
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
             self.temperature.fill_(fit_temperature(scores, target))
-        values = class_report(scores, target, self.hparams["labels"], float(self.temperature))
-        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+        self.metrics.reset()
+        self.metrics.update(scores, target, float(self.temperature))
+        stage = self.trainer.state.stage.dataloader_prefix  # type: ignore[union-attr]
+        self.log_dict({f"{stage}/{name}": v for name, v in self.metrics.compute().items()})
+
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, str | float]]:
         """Return file and most probable labels of each image, with their probabilities."""

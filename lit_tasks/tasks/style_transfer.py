@@ -140,6 +140,11 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         """Return what counts the steps: it changes nothing."""
         return torch.optim.SGD([self.anchor], lr=0.0)
 
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Which way each metric is better, by its name without the stage: all are losses."""
+        return dict.fromkeys(("loss", *self.loss_names), False)
+
     def on_fit_start(self) -> None:
         """End after the last group of pairs."""
         data = self._data()

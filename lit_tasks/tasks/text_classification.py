@@ -9,13 +9,19 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import ConfusionMatrix, MeanMetric
+from torchmetrics import Metric
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
-from lit_tasks.metrics.accuracy_interval import AccuracyInterval
-from lit_tasks.metrics.calibration import CalibrationError
-from lit_tasks.protocols import MakesHead, TextData, attributes, required
+from lit_tasks.functional.calibration import class_weights as weights_of
+from lit_tasks.metrics.classification import ClassificationMetrics
+from lit_tasks.protocols import (
+    HasTrainClassCounts,
+    MakesHead,
+    TextData,
+    attributes,
+    required,
+)
 from lit_tasks.tasks.initialization import initialize_head, initialize_words
 from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step
 
@@ -34,9 +40,14 @@ class TextClassificationTask(CheckedLoading, LightningModule):
             ``cosine``, or not at all (``constant``).
         dropout: Share of the encoder's features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
+        class_weights: Whether rare classes weigh more in the training loss.
+        metrics: More metrics by name, updated with probabilities and targets, such as
+            ``torchmetrics.classification.MulticlassCohenKappa``.
         num_embeddings: Words in the vocabulary; taken from the data.
         labels: Names of the classes; taken from the data.
     """
+
+    weights: Tensor
 
     def __init__(
         self,
@@ -46,6 +57,8 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         lr_decay: Decay = "constant",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        class_weights: bool = False,
+        metrics: dict[str, Metric] | None = None,
         num_embeddings: int | None = None,
         labels: list[str] | None = None,
     ) -> None:
@@ -59,8 +72,8 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         self.dropout = nn.Dropout(dropout)
         self.encoder: Any = None  # any module with out_features; its extras are optional
         self.head: Any = None
-        self.loss, self.accuracy = MeanMetric(), AccuracyInterval()
-        self.calibration = CalibrationError()
+        self.class_weights, self.more_metrics = class_weights, metrics
+        self.metrics: ClassificationMetrics | None = None
         self._counts: Tensor | None = None
         self._from_data = False
         if num_embeddings is not None and labels is not None:
@@ -72,6 +85,10 @@ class TextClassificationTask(CheckedLoading, LightningModule):
             return
         data = self._data()
         self._build(len(data.vocabulary), list(data.labels))
+        if self.class_weights:
+            datamodule = attributes(self.trainer).datamodule
+            counts = required(datamodule, HasTrainClassCounts, self).train_class_counts
+            self.weights.copy_(weights_of(torch.tensor(counts)))
         self._from_data = True
 
     def on_fit_start(self) -> None:
@@ -99,34 +116,48 @@ class TextClassificationTask(CheckedLoading, LightningModule):
     def training_step(self, batch: TextBatch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""
         assert batch.label is not None
-        loss = F.cross_entropy(self(batch), batch.label, label_smoothing=self.label_smoothing)
+        smoothing, scores = self.label_smoothing, self(batch)
+        if self.class_weights:
+            losses = F.cross_entropy(
+                scores, batch.label, label_smoothing=smoothing, reduction="none"
+            )
+            loss = (losses * self.weights[batch.label]).mean()
+        else:
+            loss = F.cross_entropy(scores, batch.label, label_smoothing=smoothing)
         if shows_step(self):
             self.log("train/loss", loss.detach(), batch_size=len(batch.lengths))
         return loss
 
-    def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
-        self._reset_metrics()
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Which way each metric is better, by its name without the stage."""
+        return {} if self.metrics is None else self.metrics.higher_is_better
 
-    def on_test_epoch_start(self) -> None:
-        """Begin to count."""
-        self._reset_metrics()
+    def on_validation_epoch_start(self) -> None:
+        """Reset the metrics."""
+        assert self.metrics is not None
+        self.metrics.reset()
 
     def validation_step(self, batch: TextBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Count a batch; return accuracy and loss of each text."""
-        return self._count(batch)
-
-    def test_step(self, batch: TextBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Count a batch; return accuracy and loss of each text."""
-        return self._count(batch)
+        """Update the metrics; return accuracy and loss of each text."""
+        assert batch.label is not None
+        assert self.metrics is not None
+        scores = self(batch)
+        self.metrics.update(scores, batch.label)
+        losses = F.cross_entropy(scores, batch.label, reduction="none")
+        return {"accuracy": scores.argmax(dim=1) == batch.label, "loss": losses}
 
     def on_validation_epoch_end(self) -> None:
-        """Log what was counted."""
-        self._log_metrics("val")
+        """Log the metrics, over all processes, also on one that had no batch."""
+        assert self.metrics is not None
+        stage = self.trainer.state.stage.dataloader_prefix  # type: ignore[union-attr]
+        values = self.metrics.compute()
+        self._counts = self.metrics.confusion.compute()
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
 
-    def on_test_epoch_end(self) -> None:
-        """Log what was counted."""
-        self._log_metrics("test")
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: TextBatch, batch_idx: int) -> list[dict[str, str | float]]:
         """Return the most probable label of each text, and its probability."""
@@ -159,35 +190,11 @@ class TextClassificationTask(CheckedLoading, LightningModule):
             self.head = self.encoder.make_head(num_outputs)
         else:
             self.head = nn.Linear(self.encoder.out_features, num_outputs)
-        self.confusion = ConfusionMatrix(task="multiclass", num_classes=len(labels))
+        self.metrics = ClassificationMetrics(labels, self.more_metrics)
+        if self.class_weights:
+            self.register_buffer("weights", torch.ones(len(labels)))
 
     def _training_texts(self) -> Iterable[tuple[Any, Tensor]]:
         """Return features of all training texts as they are in evaluation, batch by batch."""
         batches = self._data().train_dataloader()
         return ((self.encoder(b.tokens, b.lengths), b.label) for b in batches)
-
-    def _reset_metrics(self) -> None:
-        for metric in (self.loss, self.accuracy, self.calibration, self.confusion):
-            metric.reset()
-
-    def _count(self, batch: TextBatch) -> dict[str, Tensor]:
-        assert batch.label is not None
-        scores = self(batch)
-        probability = scores.softmax(dim=1)
-        predicted = probability.argmax(dim=1)
-        losses = F.cross_entropy(scores, batch.label, reduction="none")
-        self.loss.update(losses.mean(), weight=len(batch.lengths))
-        self.accuracy.update(predicted, batch.label)
-        self.calibration.update(probability, batch.label)
-        self.confusion.update(predicted, batch.label)
-        return {"accuracy": predicted == batch.label, "loss": losses}
-
-    def _log_metrics(self, stage: str) -> None:
-        # compute() adds up all processes, also on one that had no batch.
-        self._counts = self.confusion.compute()
-        values: dict[str, Any] = {
-            "loss": self.loss.compute(),
-            **self.accuracy.compute(),
-            "calibration_error": self.calibration.compute(),
-        }
-        self.log_dict({f"{stage}/{name}": float(value) for name, value in values.items()})

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,7 @@ def write_run(
             "interval": [accuracy - 0.05, accuracy + 0.05],
             "best": point,
             "last": {**point, "value": accuracy - 0.01},
+            "higher_is_better": True,
         },
         "test/accuracy": {"value": accuracy - 0.02, "samples": 4},
     }
@@ -159,12 +161,29 @@ def test_best_and_last_come_from_the_curve_where_nobody_summed_up(
     (tmp_path / "run/metrics.csv").write_text(
         "epoch,step,val/loss,val/accuracy\n0,4,0.5,0.7\n1,9,0.3,0.9\n2,14,0.4,nan\n3,15,,\n"
     )
+    (tmp_path / "run/config.yaml").write_text(
+        "checkpoint: {init_args: {monitor: val/accuracy, mode: max}}"
+    )
     (run,) = as_json(capsys, str(tmp_path / "run"))["runs"]
-    assert run["results"]["val/loss"] == {
-        "best": {"value": 0.3, "epoch": 1, "step": 9},
-        "last": {"value": 0.4, "epoch": 2, "step": 14},
-    }
+    # Nobody declared which way the loss is better: its name is no declaration.
+    assert run["results"]["val/loss"] == {"last": {"value": 0.4, "epoch": 2, "step": 14}}
     assert run["results"]["val/accuracy"]["best"]["value"] == 0.9
+
+
+@pytest.mark.parametrize("declared", [False, True, None])
+def test_the_best_run_is_first_where_a_direction_is_declared(
+    declared: bool | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("a", 0.4), ("b", 0.2), ("c", 0.3)):
+        entry = {"value": value} | ({} if declared is None else {"higher_is_better": declared})
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(json.dumps({"test/wer": entry}))
+    assert main(["compare", str(tmp_path), "--format", "markdown"]) == 0
+    text = capsys.readouterr().out
+    ranked = text.partition("test/wer")[2]
+    names = re.findall(r"^\| \d \| (\w) \|", ranked, re.M)
+    assert names == {False: ["b", "c", "a"], True: ["a", "c", "b"], None: ["a", "b", "c"]}[declared]
+    assert ("test/wer is not ranked" in text) == (declared is None)
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torchmetrics.classification import MulticlassCohenKappa
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.text_files import LabelledLinesDataModule
@@ -129,3 +130,31 @@ def test_a_new_model_is_initialized_once_and_a_resumed_one_by_its_checkpoint(
     assert len(calls) == 1
     for name, value in task.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_class_weights_are_those_of_the_training_texts_and_travel(tmp_path: Path) -> None:
+    task = TextClassificationTask(BagOfWords, Adam, class_weights=True)
+    module = data(tmp_path)
+    trainer(max_epochs=1).fit(task, module)
+    counts = torch.tensor(module.train_class_counts)
+    assert int(counts.sum()) == len(module._set("train"))
+    # Each class weighs as much.
+    weighed = task.weights * counts
+    torch.testing.assert_close(weighed, weighed[:1].expand(len(counts)))
+    assert "weights" in task.state_dict()
+    assert (
+        "weights"
+        not in TextClassificationTask(BagOfWords, num_embeddings=3, labels=["a", "b"]).state_dict()
+    )
+
+
+def test_each_class_has_its_precision_recall_and_f1(tmp_path: Path) -> None:
+    task = TextClassificationTask(BagOfWords, metrics={"kappa": MulticlassCohenKappa(2)})
+    fit = trainer(max_epochs=1)
+    fit.fit(task, data(tmp_path))
+    found = {name.removeprefix("val/") for name in fit.callback_metrics}
+    labels = task.hparams["labels"]
+    assert {f"{kind}_{x}" for kind in ("precision", "recall", "f1") for x in labels} < found
+    assert {"macro_f1", "kappa", "loss", "calibration_error"} < found
+    assert task.higher_is_better["kappa"] is True
+    assert task.higher_is_better["loss"] is False

@@ -111,6 +111,13 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         return self._labels
 
     @property
+    def train_class_counts(self) -> list[int]:
+        """How many training texts each class has."""
+        number = self._set("train").label
+        assert number is not None
+        return torch.bincount(number, minlength=len(self.labels)).tolist()
+
+    @property
     def predict_ids(self) -> list[int | str]:
         """The id of each text of the prediction set: the input's own, or its row counted from 0."""
         self._set("predict")

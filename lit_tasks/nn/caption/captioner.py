@@ -108,6 +108,9 @@ def teacher_forcing_inputs(
     return TeacherForcingInputs(words, tokens[place], whose, place)
 
 
+_PRETRAINED_DIM = 50  # numbers of a pretrained word vector: those of glove-6b-50d
+
+
 class WordInput(nn.Module):
     """Word vectors with dropout.
 
@@ -116,7 +119,6 @@ class WordInput(nn.Module):
         embedding_dim: Numbers of each word's vector.
         vectors: Pretrained word vectors (``glove-6b-50d``, a GloVe file) to begin with, as the
             first numbers of each vector.
-        pretrained_dim: How many numbers those have.
         dropout: Share of the numbers set to zero while training.
     """
 
@@ -125,16 +127,15 @@ class WordInput(nn.Module):
         num_words: int,
         embedding_dim: int,
         vectors: str | None = None,
-        pretrained_dim: int = 50,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if vectors is not None and embedding_dim < pretrained_dim:
+        if vectors is not None and embedding_dim < _PRETRAINED_DIM:
             raise ValueError(
-                f"embedding_dim must be at least the {pretrained_dim} numbers of {vectors}, "
+                f"embedding_dim must be at least the {_PRETRAINED_DIM} numbers of {vectors}, "
                 f"got {embedding_dim}"
             )
-        known = pretrained_dim if vectors else 0
+        known = _PRETRAINED_DIM if vectors else 0
         self.table = (
             WordVectors(
                 num_words, known or embedding_dim, vectors, trained_dim=embedding_dim - known

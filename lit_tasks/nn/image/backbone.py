@@ -33,7 +33,6 @@ class Backbone(nn.Module):
         crop: Share of the shorter side that the middle crop keeps; the weights' own when left out.
         mean: Of the colour channels between 0 and 1; the weights' own when left out.
         std: Of the colour channels; the weights' own when left out.
-        drop_path: Probability of leaving out a residual branch while its stage is trained.
         output: ``pooled`` features of the whole image, or a ``map``: features of each position
             before they are pooled, row by row.
         level: Where in a network of timm the map is taken, and the rest left out: 0 is the first
@@ -61,7 +60,6 @@ class Backbone(nn.Module):
         crop: float | None = None,
         mean: tuple[float, float, float] | None = None,
         std: tuple[float, float, float] | None = None,
-        drop_path: float = 0.0,
         output: Literal["pooled", "map"] = "pooled",
         level: int | None = None,
     ) -> None:
@@ -69,7 +67,7 @@ class Backbone(nn.Module):
         if level is not None and output != "map":
             raise ValueError(f"level {level} needs output map, got {output}")
         self.output, self.level = output, level
-        self.network, known, tensors = _build(pretrained, name, weights, library, drop_path)
+        self.network, known, tensors = _build(pretrained, name, weights, library)
         if level is not None:
             cut(self.network, name, library, level)
         size = size or known.size
@@ -181,9 +179,9 @@ class Backbone(nn.Module):
 
 
 def _build(
-    pretrained_: bool, name: str, weights: str | Path, library: Library, drop_path: float
+    pretrained_: bool, name: str, weights: str | Path, library: Library
 ) -> tuple[nn.Module, Preprocessing, dict[str, Tensor]]:
-    net = pretrained.network(name, library, drop_path)
+    net = pretrained.network(name, library)
     known = pretrained.preprocessing(net, name, library, weights)
     tensors: dict[str, Tensor] = {}
     if pretrained_ and weights != "random":

@@ -17,7 +17,7 @@ Weights = Literal["package", "hub", "random"]
 _PACKAGED = "tf_efficientnet_lite0"
 
 
-def network(name: str, library: Library, drop_path: float) -> nn.Module:
+def network(name: str, library: Library) -> nn.Module:
     """Return an untrained network that ends with its features.
 
     Raises:
@@ -28,8 +28,7 @@ def network(name: str, library: Library, drop_path: float) -> nn.Module:
     timm = _import("timm")
     if not timm.is_model(name):
         raise _unknown(name, library, timm.list_models())
-    options = {"drop_path_rate": drop_path} if drop_path else {}
-    net: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    net: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
     return net
 
 

@@ -168,7 +168,7 @@ def _steps(network: str) -> "OrderedDict[str, nn.Module]":
     """Return the parts of a network, from input to output, by name and without any values."""
     library: pretrained.Library = "timm" if network.startswith("tf_") else "torchvision"
     with torch.device("meta"):  # VGG's last layers alone would take seconds and 0.5 GB
-        net: Any = pretrained.network(network, library, 0.0)
+        net: Any = pretrained.network(network, library)
     if library == "torchvision":
         return OrderedDict(zip(_names(net.features, network), net.features, strict=True))
     steps: OrderedDict[str, nn.Module] = OrderedDict(stem=nn.Sequential(net.conv_stem, net.bn1))

@@ -1,10 +1,11 @@
-"""What several runs have to say to one another: settings, leaders, groups, differences."""
+"""Runs side by side: settings that differ, ranking, groups of seeds, paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lit_tasks.metrics.names import without_stage
 from lit_tasks.runs.folder import Run
 from lit_tasks.runs.settings import differing, short_names, short_value
 from lit_tasks.statistics import Difference, Spread, paired_difference, spread
@@ -97,6 +98,11 @@ def compare(
     }
     repeated = {short[k] for k in keys if any(k == o or k.endswith(f".{o}") for o in over)}
     notes = [f"{run.path} has no results yet" for run in runs if not run.results]
+    notes += [
+        f"{metric} is not ranked: no run declares which way it is better (higher_is_better)"
+        for metric in chosen
+        if higher_is_better(runs, metric) is None
+    ]
     pairs = _pairs(runs, against)
     if len(runs) > 1 and not pairs:
         notes.append(
@@ -119,6 +125,20 @@ def final(run: Run, metric: str) -> float | None:
     entry = run.results.get(metric, {})
     value = entry.get("value", entry.get("last", {}).get("value"))
     return None if value is None else float(value)
+
+
+def higher_is_better(runs: Sequence[Run], metric: str) -> bool | None:
+    """Return whether more of a metric is better, or ``None``: no run says it, or they disagree.
+
+    What is said of a metric in one stage holds in the others.
+    """
+    said = {
+        entry["higher_is_better"]
+        for run in runs
+        for name, entry in run.results.items()
+        if "higher_is_better" in entry and without_stage(name) == without_stage(metric)
+    }
+    return said.pop() if len(said) == 1 else None
 
 
 def _metrics(runs: Sequence[Run], asked: Sequence[str]) -> list[str]:

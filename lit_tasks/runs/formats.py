@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lit_tasks.printable import printable
-from lit_tasks.runs.comparison import Comparison
+from lit_tasks.runs.analysis import Comparison
 from lit_tasks.runs.tables import tables
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def _flat(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 found[f"{metric} {key}"] = value.get("value")
                 if key == "best" and "epoch" in value:
                     found[f"{metric} best epoch"] = value["epoch"]
+            elif key == "higher_is_better":
+                continue
             elif key == "interval":
                 found[f"{metric} low"], found[f"{metric} high"] = value
             else:
