@@ -191,7 +191,7 @@ def test_a_checkpoint_of_another_task_is_refused(
     sentence = refusal("fit", *TEXTS, f"--ckpt_path={trained['image']}")
     assert "is a checkpoint of lit_tasks.tasks.image_classification.ImageClass" in sentence
     assert "the model here is lit_tasks.tasks.text_classification.TextClass" in sentence
-    data = "--data=lit_tasks.data.text_files.LabelledLinesDataModule"
+    data = "--data=lit_tasks.data.text_files.TextFilesDataModule"
     sentence = refusal("test", f"--ckpt_path={trained['image']}", data)
     assert "was trained with lit_tasks.data.hymenoptera.HymenopteraDataModule" in sentence
 

@@ -36,7 +36,7 @@ class ImdbDataModule(TextDataModule):
     Args:
         path: Folder with ``train-*.parquet`` and ``test-*.parquet``, or the original ``aclImdb``
             folder; the Hugging Face hub (``stanfordnlp/imdb``) when left out.
-        predict: Texts of your own to predict, in any format ``LabelledLinesDataModule`` reads.
+        predict: Texts of your own to predict, in any format ``TextFilesDataModule`` reads.
         text: How texts become word numbers.
         text_column: Column of the texts in ``predict``, where it has columns.
         id_column: Column that identifies a text in the predictions.

@@ -26,7 +26,7 @@ class MovieReviewsDataModule(TextDataModule):
     package has, and repeats of a review stay in one part. ``<br />`` is a line break here.
 
     Args:
-        predict: Texts of your own to predict, in any format ``LabelledLinesDataModule`` reads.
+        predict: Texts of your own to predict, in any format ``TextFilesDataModule`` reads.
         text: How texts become word numbers.
         text_column: Column of the texts in ``predict``, where it has columns.
         id_column: Column that identifies a text in the predictions.

@@ -16,18 +16,18 @@ from lit_tasks.data.cache.rows import cached_rows, fingerprint
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
 from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Format, read_rows
-from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.data.text_files import TextFilesDataModule
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.vocabulary import Vocabulary
 
 
-class StreamedTextsDataModule(LabelledLinesDataModule):
+class StreamedTextsDataModule(TextFilesDataModule):
     """Training texts from Parquet shards, local or on the Hugging Face hub, read as they come.
 
     Labels and vocabulary are taken from the beginning of every shard (``first_rows``), and every
     shard is read by one process and one worker, so there should be at least as many shards as
     processes times workers. Texts to validate, test and predict are files as in
-    :class:`~lit_tasks.data.text_files.LabelledLinesDataModule`. A stream has no length: a
+    :class:`~lit_tasks.data.text_files.TextFilesDataModule`. A stream has no length: a
     schedule of the learning rate over the whole run needs ``trainer.max_steps``.
 
     Args:

@@ -11,7 +11,7 @@ from lit_tasks.data.readers.text_files import Columns, Format, format_of, read_r
 from lit_tasks.text.encoding import TextOptions
 
 
-class LabelledLinesDataModule(TextDataModule):
+class TextFilesDataModule(TextDataModule):
     """Texts in files, one text a row.
 
     Files that end in ``.txt`` hold a label, a space and the text on each line, and the text alone
