@@ -150,7 +150,7 @@ def test_a_picture_that_is_none_is_named_or_left_out(
     sentence = refusal("fit", *IMAGES, f"--data.root={root}")
     assert f"{root}/train/ants/{name} is no picture that can be read" in sentence
     shutil.rmtree(tmp_path / "run")
-    words = [*IMAGES, f"--data.root={root}", "--data.bad_pictures=skip"]
+    words = [*IMAGES, f"--data.root={root}", "--data.bad_images=skip"]
     assert main(["fit", *words, f"--run_dir={tmp_path}/run"]) == 0
     assert "1 of 1" in caplog.text
 

@@ -28,7 +28,7 @@ class CaptionFilesDataModule(CaptionDataModule):
         split_column: Column that says ``train``, ``val`` or ``test``.
         val_fraction: Share of the pictures that is held out for validation, without a split column.
         test_fraction: Share that is held out for the test, likewise; 0 takes those for validation.
-        bad_pictures: ``stop`` ends the run at the first picture that is not there, cannot be read
+        bad_images: ``stop`` ends the run at the first picture that is not there, cannot be read
             or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
         batch_size: Samples in a batch, over all processes.
         captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
@@ -60,7 +60,7 @@ class CaptionFilesDataModule(CaptionDataModule):
         split_column: str | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.0,
-        bad_pictures: BadRows = "stop",
+        bad_images: BadRows = "stop",
         batch_size: int = 32,
         captions: int | None = None,
         min_count: int = 1,
@@ -79,7 +79,7 @@ class CaptionFilesDataModule(CaptionDataModule):
     ) -> None:
         super().__init__(
             batch_size, captions, min_count, max_tokens, predict, validate_on, train_references,
-            crop, augment, cache_features, cache_dir, features, bad_pictures, seed,
+            crop, augment, cache_features, cache_dir, features, bad_images, seed,
             num_workers, max_pixels,
         )  # fmt: skip
         self.save_hyperparameters()

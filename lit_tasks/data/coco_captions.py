@@ -25,7 +25,7 @@ class CocoCaptionsDataModule(CaptionDataModule):
         root: Folder of annotations and pictures.
         split: Karpathy's file, relative to ``root`` or to where the command is given.
         year: Year in the names of files and folders; the only one there is when left out.
-        bad_pictures: ``stop`` ends the run at the first picture that is not there, cannot be read
+        bad_images: ``stop`` ends the run at the first picture that is not there, cannot be read
             or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
         batch_size: Samples in a batch, over all processes.
         captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
@@ -53,7 +53,7 @@ class CocoCaptionsDataModule(CaptionDataModule):
         root: Path | None = None,
         split: Path | None = None,
         year: str | None = None,
-        bad_pictures: BadRows = "stop",
+        bad_images: BadRows = "stop",
         batch_size: int = 32,
         captions: int | None = None,
         min_count: int = 1,
@@ -72,7 +72,7 @@ class CocoCaptionsDataModule(CaptionDataModule):
     ) -> None:
         super().__init__(
             batch_size, captions, min_count, max_tokens, predict, validate_on, train_references,
-            crop, augment, cache_features, cache_dir, features, bad_pictures, seed,
+            crop, augment, cache_features, cache_dir, features, bad_images, seed,
             num_workers, max_pixels,
         )  # fmt: skip
         self.save_hyperparameters()

@@ -28,7 +28,7 @@ class HymenopteraDataModule(ImageFolderDataModule):
         download: Folder that the tutorial's archive is unpacked in.
         counts: How many images ``train/`` and ``val/`` must hold; none allows any number.
         predict: Image, folder of images, or CSV file of images without labels.
-        bad_pictures: ``stop`` ends the run at the first file that is no image and names it;
+        bad_images: ``stop`` ends the run at the first file that is no image and names it;
             ``skip`` leaves such files out and counts them.
         batch_size: Images in a batch, over all processes.
         crop: Smallest share of the area that a random crop of a training image keeps; all are cut
@@ -47,7 +47,7 @@ class HymenopteraDataModule(ImageFolderDataModule):
         download: Path = Path("data"),
         counts: tuple[int, int] | None = (244, 153),
         predict: Path | None = None,
-        bad_pictures: BadRows = "stop",
+        bad_images: BadRows = "stop",
         batch_size: int = 32,
         crop: float | None = None,
         augment: list[nn.Module] | None = None,
@@ -60,7 +60,7 @@ class HymenopteraDataModule(ImageFolderDataModule):
         super().__init__(
             root or Path(download) / "hymenoptera_data",
             predict=predict,
-            bad_pictures=bad_pictures,
+            bad_images=bad_images,
             batch_size=batch_size,
             crop=crop,
             augment=augment,

@@ -31,7 +31,7 @@ class ImageFolderDataModule(ImageDataModule):
         split_column: Column that says ``train``, ``val`` or ``test``.
         val_fraction: Share that is held out for validation, where ``root`` or ``table`` names none.
         test_fraction: Share that is held out for the test, likewise; 0 takes those for validation.
-        bad_pictures: ``stop`` ends the run at the first file that is no image and names it;
+        bad_images: ``stop`` ends the run at the first file that is no image and names it;
             ``skip`` leaves such files out and counts them.
         batch_size: Images in a batch, over all processes.
         crop: Smallest share of the area that a random crop of a training image keeps; all are cut
@@ -54,7 +54,7 @@ class ImageFolderDataModule(ImageDataModule):
         split_column: str | None = None,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
-        bad_pictures: BadRows = "stop",
+        bad_images: BadRows = "stop",
         batch_size: int = 32,
         crop: float | None = None,
         augment: list[nn.Module] | None = None,
@@ -71,7 +71,7 @@ class ImageFolderDataModule(ImageDataModule):
         self.root, self.table, self.predict = _path(root), _path(table), _path(predict)
         self.columns = (file_column, label_column, split_column)
         self.fractions = held_out_fractions(val_fraction, test_fraction)
-        self.bad_pictures = bad_pictures
+        self.bad_images = bad_images
         self._found: dict[str, PictureFiles] = {}
 
     def pictures(self, part: Part) -> PictureFiles:
@@ -132,13 +132,11 @@ class ImageFolderDataModule(ImageDataModule):
 
     def _usable(self, files: Sequence[Path], labels: Sequence[str]) -> tuple[list[Path], list[str]]:
         """Return what begins like a picture; the rest stops the run or is counted."""
-        found = reasons(files, self.bad_pictures == "skip", self.max_pixels)
+        found = reasons(files, self.bad_images == "skip", self.max_pixels)
         bad = [f"{file} {why}" for file, why in zip(files, found, strict=True) if why]
-        if bad and self.bad_pictures == "stop":
+        if bad and self.bad_images == "stop":
             others = f" (as well as {len(bad) - 1:,} others)" if len(bad) > 1 else ""
-            raise ValueError(
-                f"{bad[0]}{others}; remove it, or leave it out with bad_pictures: skip"
-            )
+            raise ValueError(f"{bad[0]}{others}; remove it, or leave it out with bad_images: skip")
         if bad:
             rank_zero_info(f"{len(bad):,} of {len(files):,} files left out, first {bad[0]}")
         rows = [i for i, why in enumerate(found) if not why]

@@ -99,8 +99,7 @@ def usable(
     others = f"; {len(bad) - 1:,} others are bad too" if len(bad) > 1 else ""
     if bad and not skip:
         raise ValueError(
-            f"{bad[0]}{others}: add what is missing, or leave such images out with"
-            " bad_pictures: skip"
+            f"{bad[0]}{others}: add what is missing, or leave such images out with bad_images: skip"
         )
     kept = [image for image, problem in zip(images, problems, strict=True) if not problem]
     if not kept:

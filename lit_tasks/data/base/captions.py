@@ -62,7 +62,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
         features: File of features that take the place of the pictures, ``.npy`` or ``.h5``;
             ``{part}`` in its name stands for train, val, test or predict.
-        bad_pictures: ``stop`` ends the run at the first picture that is not there, cannot be read
+        bad_images: ``stop`` ends the run at the first picture that is not there, cannot be read
             or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
         seed: Decides what ``captions`` chooses and what is held out.
         num_workers: Processes that read images.
@@ -85,7 +85,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         cache_features: bool,
         cache_dir: Path | None,
         features: str | None,
-        bad_pictures: BadRows,
+        bad_images: BadRows,
         seed: int,
         num_workers: int,
         max_pixels: int = MAX_PIXELS,
@@ -109,7 +109,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         self.train_references = train_references
         self.crop, self.augment = crop, list(augment or ())
         self.cache_features, self.cache_dir = cache_features, cache_dir
-        self.feature_file, self.bad_pictures = features, bad_pictures
+        self.feature_file, self.bad_images = features, bad_images
         self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
         self._vocabulary: CaptionVocabulary | None = None
         self._parts: dict[Part, Captioned] = {}
@@ -233,7 +233,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
 
     def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
         """Return what has a picture, where one is needed, and a caption."""
-        skip, pictures = self.bad_pictures == "skip", self.feature_file is None
+        skip, pictures = self.bad_images == "skip", self.feature_file is None
         return usable(images, skip, pictures, self.max_pixels)
 
     def _to_predict(self) -> Captioned:
