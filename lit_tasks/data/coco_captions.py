@@ -1,19 +1,17 @@
 """COCO's captions, and any set in the same layout: Flickr8k, Flickr30k, your own."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
 
 from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile
-from lit_tasks.data.base.captions import CaptionDataModule
+from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
 from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.coco import read_coco, read_karpathy
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
-from lit_tasks.data.readers.tables import BadRows
 
 
-class CocoCaptionsDataModule(CaptionDataModule):
+class CocoCaptionsDataModule(CaptionedFilesDataModule):
     """Pictures with about five sentences each, in COCO's official layout or Karpathy's split.
 
     ``root`` holds ``annotations/captions_train2017.json`` and ``captions_val2017.json`` and the
@@ -25,27 +23,8 @@ class CocoCaptionsDataModule(CaptionDataModule):
         root: Folder of annotations and pictures.
         split: Karpathy's file, relative to ``root`` or to where the command is given.
         year: Year in the names of files and folders; the only one there is when left out.
-        bad_images: ``stop`` ends the run at the first picture that is not there, cannot be read
-            or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
-        batch_size: Samples in a batch, over all processes.
-        captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
-            when left out. Words are counted in these only.
-        min_count: How often a word must occur in training to be known.
-        max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: Image or folder of images; or a part, whose pictures are described.
-        validate_on: The part that ``validate`` and the validation within ``fit`` look at.
-        train_references: Whether training batches bring all sentences of a picture, as learning
-            from CIDEr-D needs.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        features: File of features that take the place of the pictures, ``.npy`` or ``.h5``;
-            ``{part}`` in its name stands for train, val, test or predict.
-        seed: Decides what ``captions`` chooses.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of
+            :class:`~lit_tasks.data.base.captioned_files.CaptionedFilesDataModule`.
     """
 
     def __init__(
@@ -53,29 +32,9 @@ class CocoCaptionsDataModule(CaptionDataModule):
         root: Path | None = None,
         split: Path | None = None,
         year: str | None = None,
-        bad_images: BadRows = "stop",
-        batch_size: int = 32,
-        captions: int | None = None,
-        min_count: int = 1,
-        max_tokens: int = 22,
-        predict: Split | Path | None = None,
-        validate_on: Split = "val",
-        train_references: bool = False,
-        crop: float | None = None,
-        augment: list[nn.Module] | None = None,
-        cache_features: bool = True,
-        cache_dir: Path | None = None,
-        features: str | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            batch_size, captions, min_count, max_tokens, predict, validate_on, train_references,
-            crop, augment, cache_features, cache_dir, features, bad_images, seed,
-            num_workers, max_pixels,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
         self.root = None if root is None else Path(root)
         self.split = None if split is None else Path(split)
         self.year = year

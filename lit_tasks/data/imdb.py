@@ -5,11 +5,11 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from lit_tasks.data.base.splits import Part
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Row, labelled_row, read_folders, read_rows
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
@@ -41,13 +41,7 @@ class ImdbDataModule(TextDataModule):
         text_column: Column of the texts in ``predict``, where it has columns.
         id_column: Column that identifies a text in the predictions.
         val_fraction: Share of the training split that is held out.
-        batch_size: Texts in a batch, over all processes.
-        length_buckets: Whether training batches hold texts of about the same length.
-        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
-            leaves such rows out and counts them.
-        seed: Decides which reviews are held out, and the order of length buckets.
-        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
-        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
     def __init__(
@@ -58,16 +52,10 @@ class ImdbDataModule(TextDataModule):
         text_column: str = "text",
         id_column: str | None = None,
         val_fraction: float = 0.1,
-        batch_size: int = 64,
-        length_buckets: bool = False,
-        bad_rows: BadRows = "stop",
-        seed: int = 0,
-        num_workers: int = 0,
-        cache_dir: Path | None = None,
+        **kwargs: Any,
     ) -> None:
         text = replace(text, markup=True)
-        super().__init__(text, batch_size, length_buckets, bad_rows, seed, num_workers, cache_dir)
-        self.save_hyperparameters()
+        super().__init__(text=text, **kwargs)
         if not 0 < val_fraction < 1:
             raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
         self.path = None if path is None else Path(path)

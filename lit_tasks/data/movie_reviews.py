@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -13,7 +14,6 @@ from lit_tasks.data.base.splits import Part
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Row, labelled_row
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
@@ -32,14 +32,8 @@ class MovieReviewsDataModule(TextDataModule):
         id_column: Column that identifies a text in the predictions.
         val_fraction: Share of the reviews to choose by.
         test_fraction: Share of the reviews to judge by.
-        batch_size: Texts in a batch, over all processes.
-        length_buckets: Whether training batches hold texts of about the same length.
-        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
-            leaves such rows out and counts them.
-        seed: Decides which reviews are held out, and the order of length buckets.
-        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
-        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
         path: The package's CSV file; found in the installed package when left out.
+        kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
     def __init__(
@@ -50,17 +44,11 @@ class MovieReviewsDataModule(TextDataModule):
         id_column: str | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
-        batch_size: int = 64,
-        length_buckets: bool = False,
-        bad_rows: BadRows = "stop",
-        seed: int = 0,
-        num_workers: int = 0,
-        cache_dir: Path | None = None,
         path: Path | None = None,
+        **kwargs: Any,
     ) -> None:
         text = replace(text, markup=True)
-        super().__init__(text, batch_size, length_buckets, bad_rows, seed, num_workers, cache_dir)
-        self.save_hyperparameters()
+        super().__init__(text=text, **kwargs)
         self.predict = None if predict is None else Path(predict)
         self.columns = Columns(text_column, "label", id_column)
         self.fractions = [1 - val_fraction - test_fraction, val_fraction, test_fraction]

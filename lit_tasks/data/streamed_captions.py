@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import CaptionBatch
@@ -17,7 +16,6 @@ from lit_tasks.data.base.captions import CaptionDataModule
 from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
 from lit_tasks.data.readers.images import read_picture
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
@@ -39,27 +37,13 @@ class StreamedCaptionsDataModule(CaptionDataModule):
             (``hf://datasets/OWNER/NAME/data/train-*.parquet``).
         val: Pattern of Parquet files to validate by.
         test: Pattern of Parquet files to test by; those to validate by when left out.
-        image_column: Name of the column of pictures.
         caption_column: Name of the column of sentences.
         id_column: Name of the column that says what a picture is called; its number otherwise.
         first_rows: About how many rows give the words.
         buffer: Rows in memory among which the next one is drawn.
         bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
             leaves such rows out and counts them.
-        batch_size: Samples in a batch, over all processes.
-        min_count: How often a word must occur in the first rows to be known.
-        max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: Image or folder of images; or ``val`` or ``test``, whose pictures are described.
-        train_references: Whether training batches bring all sentences of a picture, as learning
-            from CIDEr-D needs; how rare a run of words is, is counted in the first rows then.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once, to validate.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Decides the order, and which sentence of a picture comes in an epoch.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
     """
 
     def __init__(
@@ -67,36 +51,21 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         shards: str | None = None,
         val: str | None = None,
         test: str | None = None,
-        image_column: str = "image",
         caption_column: str = "captions",
         id_column: str | None = None,
         first_rows: int = 10_000,
         buffer: int = 1000,
         bad_rows: BadRows = "stop",
-        batch_size: int = 32,
-        min_count: int = 1,
-        max_tokens: int = 22,
-        predict: Split | Path | None = None,
-        train_references: bool = False,
-        crop: float | None = None,
-        augment: list[nn.Module] | None = None,
-        cache_features: bool = True,
-        cache_dir: Path | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            batch_size, None, min_count, max_tokens, predict, "val", train_references, crop,
-            augment, cache_features, cache_dir, None, "stop", seed, num_workers,
-            max_pixels,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
+        if self.captions is not None:
+            raise ValueError("captions cannot be limited in a stream: choose fewer shards")
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.patterns = {"train": shards, "val": val, "test": test or val}
-        self.columns = image_column, caption_column, id_column
+        self.columns = "image", caption_column, id_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
     def read(self, part: Split) -> Captioned:

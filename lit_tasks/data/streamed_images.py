@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
@@ -15,7 +15,6 @@ from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.base.splits import Part
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
 from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below, read_picture
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
@@ -37,21 +36,12 @@ class StreamedImagesDataModule(ImageDataModule):
         val: Pattern of Parquet files to validate by.
         test: Pattern of Parquet files to test by; those to validate by when left out.
         predict: Image or folder of images without labels.
-        image_column: Name of the column of images.
         label_column: Name of the column of labels.
         first_rows: About how many rows give labels and features to begin with.
         buffer: Rows in memory among which the next one is drawn.
         bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
             leaves such rows out and counts them.
-        batch_size: Images in a batch, over all processes.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once, to validate.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Decides the order.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.images.ImageDataModule`.
     """
 
     def __init__(
@@ -60,30 +50,19 @@ class StreamedImagesDataModule(ImageDataModule):
         val: str | None = None,
         test: str | None = None,
         predict: Path | None = None,
-        image_column: str = "image",
         label_column: str = "label",
         first_rows: int = 1000,
         buffer: int = 1000,
         bad_rows: BadRows = "stop",
-        batch_size: int = 32,
-        crop: float | None = None,
-        augment: list[nn.Module] | None = None,
-        cache_features: bool = True,
-        cache_dir: Path | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            batch_size, crop, augment, cache_features, cache_dir, seed, num_workers, max_pixels
-        )
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.patterns = {"train": shards, "val": val, "test": test or val}
         self.predict = None if predict is None else Path(predict)
-        self.columns = image_column, label_column
+        self.columns = "image", label_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
     def pictures(self, part: Part) -> Pictures:

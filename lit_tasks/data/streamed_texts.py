@@ -11,17 +11,16 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.base.splits import Part
-from lit_tasks.data.base.text import Source
+from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Format, read_rows
-from lit_tasks.data.text_files import TextFilesDataModule
+from lit_tasks.data.text_files import file_source, given_paths, path_of
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.vocabulary import Vocabulary
 
 
-class StreamedTextsDataModule(TextFilesDataModule):
+class StreamedTextsDataModule(TextDataModule):
     """Training texts from Parquet shards, local or on the Hugging Face hub, read as they come.
 
     Labels and vocabulary are taken from the beginning of every shard (``first_rows``), and every
@@ -36,7 +35,6 @@ class StreamedTextsDataModule(TextFilesDataModule):
         val: Labelled texts to choose by.
         test: Labelled texts to judge by.
         predict: Texts without labels.
-        text: How texts become word numbers.
         format: Format of the files to validate, test and predict; told by the end of each name
             when left out.
         text_column: Name of the column of texts.
@@ -44,12 +42,7 @@ class StreamedTextsDataModule(TextFilesDataModule):
         id_column: Name of the column that identifies a text in the predictions.
         first_rows: About how many rows give labels and vocabulary.
         buffer: Rows in memory among which the next one is drawn.
-        batch_size: Texts in a batch, over all processes.
-        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
-            leaves such rows out and counts them.
-        seed: Decides the order.
-        num_workers: Processes that read and prepare batches.
-        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
     def __init__(
@@ -58,37 +51,23 @@ class StreamedTextsDataModule(TextFilesDataModule):
         val: Path | None = None,
         test: Path | None = None,
         predict: Path | None = None,
-        text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
         format: Format | None = None,
         text_column: str = "text",
         label_column: str = "label",
         id_column: str | None = None,
         first_rows: int = 50_000,
         buffer: int = 10_000,
-        batch_size: int = 64,
-        bad_rows: BadRows = "stop",
-        seed: int = 0,
-        num_workers: int = 0,
-        cache_dir: Path | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            val=val,
-            test=test,
-            predict=predict,
-            text=text,
-            format=format,
-            text_column=text_column,
-            label_column=label_column,
-            id_column=id_column,
-            batch_size=batch_size,
-            bad_rows=bad_rows,
-            seed=seed,
-            num_workers=num_workers,
-            cache_dir=cache_dir,
-        )
+        super().__init__(**kwargs)
+        if self.length_buckets:
+            raise ValueError("length_buckets needs all texts at hand, a stream has a few at a time")
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        self.paths = given_paths(val=val, test=test, predict=predict)
+        self.format, self.columns = format, Columns(text_column, label_column, id_column)
+        self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.shards, self.first_rows, self.buffer = shards, first_rows, buffer
 
     def source(self, part: Part) -> Source:
@@ -99,7 +78,8 @@ class StreamedTextsDataModule(TextFilesDataModule):
                 "example --data.val=val.parquet"
             )
         if part != "train":
-            return super().source(part)
+            path = path_of(self.paths, part)
+            return file_source(path, self.format, self.columns, part, self.cache_dir)
         shards = self._shards()
         read = partial(read_shard, columns=self.columns)
         key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))

@@ -9,27 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.caption_dataset import (
     Captioned,
     CaptionedFeatures,
-    CaptionedFile,
     CaptionedPictures,
     Sentences,
-    usable,
 )
-from lit_tasks.data.base.feature_cache import FeatureCache
 from lit_tasks.data.base.image_dataset import TransformedPictures, as_it_is
+from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import PARTS_OF, Part, Split
 from lit_tasks.data.readers.features import read_features
 from lit_tasks.data.readers.images import PictureFiles, files_below
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.text.captions import CaptionVocabulary
 
@@ -38,7 +31,7 @@ Loader = DataLoader[Any]  # of CaptionBatch
 _OFFICIAL = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
 
 
-class CaptionDataModule(CheckedLoading, LightningDataModule):
+class CaptionDataModule(ImageLoadingDataModule):
     """Pictures with several sentences each; a subclass says where they come from (:meth:`read`).
 
     A sample of training is a picture with one of its sentences; a sample of evaluation is a
@@ -46,7 +39,6 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
     instead of pictures where nothing is drawn at random: computed once and stored once a picture.
 
     Args:
-        batch_size: Samples in a batch, over all processes.
         captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
             when left out. Words are counted in these only.
         min_count: How often a word must occur in training to be known.
@@ -55,62 +47,34 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         validate_on: The part that ``validate`` and the validation within ``fit`` look at.
         train_references: Whether training batches bring all sentences of a picture, as learning
             from CIDEr-D needs.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        features: File of features that take the place of the pictures, ``.npy`` or ``.h5``;
-            ``{part}`` in its name stands for train, val, test or predict.
-        bad_images: ``stop`` ends the run at the first picture that is not there, cannot be read
-            or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
-        seed: Decides what ``captions`` chooses and what is held out.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.image_loading.ImageLoadingDataModule`.
     """
 
-    predict_example = "my_images"  #: What the end of a fit proposes.
+    feature_file: str | None = None
+    """File of features that take the place of the images."""
 
     def __init__(
         self,
-        batch_size: int,
-        captions: int | None,
-        min_count: int,
-        max_tokens: int,
-        predict: Split | Path | None,
-        validate_on: Split,
-        train_references: bool,
-        crop: float | None,
-        augment: list[nn.Module] | None,
-        cache_features: bool,
-        cache_dir: Path | None,
-        features: str | None,
-        bad_images: BadRows,
-        seed: int,
-        num_workers: int,
-        max_pixels: int = MAX_PIXELS,
+        captions: int | None = None,
+        min_count: int = 1,
+        max_tokens: int = 22,
+        predict: Split | Path | None = None,
+        validate_on: Split = "val",
+        train_references: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         for name, value, least in (
-            ("batch_size", batch_size, 1),
             ("captions", 1 if captions is None else captions, 1),
             ("min_count", min_count, 1),
             ("max_tokens", max_tokens, 3),
-            ("max_pixels", max_pixels, 1),
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
-        if crop is not None and not 0 < crop <= 1:
-            raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
-        self.batch_size, self.captions = batch_size, captions
-        self.min_count, self.max_tokens = min_count, max_tokens
+        self.captions, self.min_count, self.max_tokens = captions, min_count, max_tokens
         self.predict = predict
         self.validate_on: Split = validate_on
         self.train_references = train_references
-        self.crop, self.augment = crop, list(augment or ())
-        self.cache_features, self.cache_dir = cache_features, cache_dir
-        self.feature_file, self.bad_images = features, bad_images
-        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
         self._vocabulary: CaptionVocabulary | None = None
         self._parts: dict[Part, Captioned] = {}
         self._given: dict[Part, np.ndarray] = {}
@@ -231,11 +195,6 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
             )
         return self._vocabulary
 
-    def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
-        """Return what has a picture, where one is needed, and a caption."""
-        skip, pictures = self.bad_images == "skip", self.feature_file is None
-        return usable(images, skip, pictures, self.max_pixels)
-
     def _to_predict(self) -> Captioned:
         if self.predict is None:
             raise ValueError(
@@ -294,13 +253,6 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         wanted = getattr(self._task(), "preprocessing", None) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
         return TransformedPictures(self.captioned(part).pictures, None, wanted, **random)
-
-    def _task(self) -> Any:
-        return None if self.trainer is None else self.trainer.lightning_module
-
-    def _cache(self) -> FeatureCache:
-        assert self.trainer is not None
-        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)
 
 
 def _names(paths: Sequence[Path]) -> list[int | str]:

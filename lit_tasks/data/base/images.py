@@ -3,27 +3,23 @@
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_tasks.checked_loading import CheckedLoading
-from lit_tasks.data.base.feature_cache import FeatureCache
 from lit_tasks.data.base.image_dataset import Features, TransformedPictures, as_it_is
+from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import PARTS_OF, Part
 from lit_tasks.data.readers.images import Pictures
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.nn.image.preprocessing import Preprocessing
 
 Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 
 
-class ImageDataModule(CheckedLoading, LightningDataModule):
+class ImageDataModule(ImageLoadingDataModule):
     """Images with one label each; a subclass says where they come from (:meth:`pictures`).
 
     What a network wants to see belongs to its weights, so size, crop and interpolation are asked
@@ -31,40 +27,11 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
     gets features instead of images where nothing is drawn at random: they are computed once.
 
     Args:
-        batch_size: Images in a batch, over all processes.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Decides what is held out.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.image_loading.ImageLoadingDataModule`.
     """
 
-    predict_example = "my_images"  #: What the end of a fit proposes.
-
-    def __init__(
-        self,
-        batch_size: int,
-        crop: float | None,
-        augment: list[nn.Module] | None,
-        cache_features: bool,
-        cache_dir: Path | None,
-        seed: int,
-        num_workers: int,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if max_pixels < 1:
-            raise ValueError(f"max_pixels must be at least 1, got {max_pixels}")
-        if crop is not None and not 0 < crop <= 1:
-            raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
-        self.batch_size, self.crop, self.augment = batch_size, crop, list(augment or ())
-        self.cache_features, self.cache_dir = cache_features, cache_dir
-        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._labels: list[str] = []
         self._pictures: dict[Part, Pictures] = {}
 
@@ -219,10 +186,3 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
     def _frozen(self, part: Part) -> nn.Module | None:
         frozen = getattr(self._task(), "frozen_network", None)
         return None if frozen is None else frozen(part)
-
-    def _task(self) -> Any:
-        return None if self.trainer is None else self.trainer.lightning_module
-
-    def _cache(self) -> FeatureCache:
-        assert self.trainer is not None
-        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)

@@ -47,7 +47,8 @@ class Source:
 class TextDataModule(CheckedLoading, LightningDataModule):
     """Texts with labels, ragged: a batch is all words in one row plus lengths.
 
-    A subclass says where the rows of each part come from (:meth:`source`).
+    A subclass says where the rows of each part come from (:meth:`source`). It passes these
+    options on as ``**kwargs``; all values stand in ``hparams``.
 
     Args:
         text: How texts become word numbers.
@@ -65,15 +66,16 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 
     def __init__(
         self,
-        text: TextOptions,
-        batch_size: int,
-        length_buckets: bool,
-        bad_rows: BadRows,
-        seed: int,
-        num_workers: int,
-        cache_dir: Path | None,
+        text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
+        batch_size: int = 64,
+        length_buckets: bool = False,
+        bad_rows: BadRows = "stop",
+        seed: int = 0,
+        num_workers: int = 0,
+        cache_dir: Path | None = None,
     ) -> None:
         super().__init__()
+        self.save_hyperparameters()  # what subclasses were given as well
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.text = text
