@@ -158,7 +158,11 @@ def test_a_picture_that_is_none_is_named_or_left_out(
 def test_folders_that_are_wrong_are_named(tmp_path: Path, refusal: Refusal) -> None:
     assert "there is no folder nowhere" in refusal("fit", *IMAGES, "--data.root=nowhere")
     (tmp_path / "empty").mkdir()
-    assert "has no folders" in refusal("fit", *IMAGES, f"--data.root={tmp_path}/empty")
+    (tmp_path / "flat/train").mkdir(parents=True)
+    assert "empty/train; set data.root to one with train/ and val/" in refusal(
+        "fit", *IMAGES, f"--data.root={tmp_path}/empty"
+    )
+    assert "has no folders" in refusal("fit", *IMAGES, f"--data.root={tmp_path}/flat")
     root = broken_folder(tmp_path / "root", "", None)
     shutil.move(root / "val/ants", root / "val/wasps")
     sentence = refusal("fit", *IMAGES, f"--data.root={root}")
