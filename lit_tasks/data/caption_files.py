@@ -8,7 +8,12 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
-from lit_tasks.data.base.splits import SPLITS, Split, held_out_fractions, stratified_parts
+from lit_tasks.data.base.splits import (
+    LABELED_SPLITS,
+    LabeledSplit,
+    held_out_fractions,
+    stratified_splits,
+)
 from lit_tasks.data.readers.tables import table_rows
 
 
@@ -49,8 +54,8 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         self.fractions = held_out_fractions(val_fraction, test_fraction)
         self._found: dict[str, list[CaptionedFile]] = {}
 
-    def read(self, part: Split) -> Captioned:
-        """Return pictures and sentences of a part; without a test, those for validation."""
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return pictures and sentences of a split; without a test, those for validation."""
         if self.table is None:
             raise ValueError(
                 "this needs pictures with captions: set data.table to a CSV file with the columns"
@@ -58,25 +63,25 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
             )
         if not self._found:
             self._found = self._split(self.table)
-        if part == "test" and not self._found[part]:
+        if split == "test" and not self._found[split]:
             rank_zero_info("There are no test captions: the figures are of the validation images.")
             return self.captioned("val")
-        if not self._found[part]:
-            raise ValueError(f"{self.table}: column {self.columns[2]} says {part} nowhere")
-        return self.usable(self._found[part])
+        if not self._found[split]:
+            raise ValueError(f"{self.table}: column {self.columns[2]} says {split} nowhere")
+        return self.usable(self._found[split])
 
     def _split(self, table: Path) -> dict[str, list[CaptionedFile]]:
         images, splits = read_captions(table, self.root, *self.columns)
         if self.columns[2] is None:
             fractions = [share for share in self.fractions if share > 0]
             places = np.arange(len(images))
-            rows = stratified_parts(np.zeros_like(places), places, fractions, self.seed)
-            for name, part in zip(SPLITS, rows, strict=False):
-                for row in part.tolist():
+            rows = stratified_splits(np.zeros_like(places), places, fractions, self.seed)
+            for name, chosen in zip(LABELED_SPLITS, rows, strict=False):
+                for row in chosen.tolist():
                     splits[row] = name
         return {
             name: [image for image, split in zip(images, splits, strict=True) if split == name]
-            for name in SPLITS
+            for name in LABELED_SPLITS
         }
 
 
@@ -97,7 +102,7 @@ def read_captions(
     splits: dict[str, str] = {}
     for where, row in table_rows(table, (file_column, caption_column, split_column)):
         name, split = row[file_column].strip(), row[split_column] if split_column else ""
-        if split_column and split not in SPLITS:
+        if split_column and split not in LABELED_SPLITS:
             raise ValueError(f"{where}: {split_column} must be train, val or test, got {split!r}")
         if splits.setdefault(name, split) != split:
             raise ValueError(f"{where}: {name} is for {split} here and {splits[name]} before")

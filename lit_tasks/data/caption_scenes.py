@@ -7,11 +7,11 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.caption_dataset import Captioned
 from lit_tasks.data.base.captions import CaptionDataModule
-from lit_tasks.data.base.splits import Split
+from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.scenes import DrawnScenes
 from lit_tasks.data.synthetic.sentences import kinds, sentences, told_scene
 
-_PLACE: dict[str, int] = {"train": 0, "val": 1, "test": 2}
+_SPLIT_INDEX: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 
 
 class CaptionScenesDataModule(CaptionDataModule):
@@ -28,7 +28,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         test: Scenes to judge by.
         held_out: How many pairs of colour and shape are kept out of training, from 0 to 6.
         size: Pixels a side.
-        predict: A part, whose scenes are described; or an image or folder of images of your own.
+        predict: A split, whose scenes are described; or an image or folder of images of your own.
         kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
     """
 
@@ -39,7 +39,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         test: int = 200,
         held_out: int = 6,
         size: int = 96,
-        predict: Split | Path | None = "test",
+        predict: LabeledSplit | Path | None = "test",
         **kwargs: Any,
     ) -> None:
         super().__init__(predict=predict, **kwargs)
@@ -52,15 +52,15 @@ class CaptionScenesDataModule(CaptionDataModule):
         self.counts = {"train": train, "val": val, "test": test}
         self.held_out, self.size = held_out, size
 
-    def read(self, part: Split) -> Captioned:
-        """Return scenes and sentences of a part, no scene in two parts."""
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return scenes and sentences of a split, no scene in two splits."""
         known, unseen = kinds(self.seed, self.held_out)
-        seed = len(_PLACE) * self.seed + _PLACE[part]
+        seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = []
-        for number in range(self.counts[part]):
-            new = part != "train" and bool(unseen) and number % 2 == 1
+        for number in range(self.counts[split]):
+            new = split != "train" and bool(unseen) and number % 2 == 1
             scenes.append(told_scene(seed, number, unseen if new else known, known))
-        pictures = DrawnScenes(scenes, self.size, f"{part}_")
+        pictures = DrawnScenes(scenes, self.size, f"{split}_")
         return Captioned(pictures, list(range(len(scenes))), [sentences(s) for s in scenes])
 
     def setup(self, stage: str) -> None:

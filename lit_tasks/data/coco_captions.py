@@ -7,7 +7,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
-from lit_tasks.data.base.splits import Split
+from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.readers.coco import read_coco, read_karpathy
 
 
@@ -40,8 +40,8 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
         self.year = year
         self._karpathy: dict[str, list[CaptionedFile]] = {}
 
-    def read(self, part: Split) -> Captioned:
-        """Return pictures and sentences of a part; without a test, those for validation."""
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return pictures and sentences of a split; without a test, those for validation."""
         if self.root is None:
             raise ValueError(
                 "this needs pictures with captions: set data.root to a folder with annotations/"
@@ -50,29 +50,29 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}; set data.root to one")
         if self.split is not None:
-            return self.usable(self._of_split(self.root, self.split, part))
-        path = self._annotations(self.root, part)
+            return self.usable(self._of_split(self.root, self.split, split))
+        path = self._annotations(self.root, split)
         if path is None:
             rank_zero_info("There are no test captions: the figures are of the validation images.")
             return self.captioned("val")
         folder = self.root / path.stem.removeprefix("captions_")
         return self.usable(read_coco(path, folder))
 
-    def _of_split(self, root: Path, split: Path, part: Split) -> list[CaptionedFile]:
+    def _of_split(self, root: Path, file: Path, split: LabeledSplit) -> list[CaptionedFile]:
         if not self._karpathy:
-            inside = root / split
-            self._karpathy = read_karpathy(inside if inside.is_file() else split, root)
-        if not self._karpathy[part]:
-            raise ValueError(f"{split} has no images for {part}; give another split")
-        return self._karpathy[part]
+            inside = root / file
+            self._karpathy = read_karpathy(inside if inside.is_file() else file, root)
+        if not self._karpathy[split]:
+            raise ValueError(f"{file} has no images for {split}; give another split")
+        return self._karpathy[split]
 
-    def _annotations(self, root: Path, part: Split) -> Path | None:
-        pattern = f"captions_{part}{self.year or '*'}.json"
+    def _annotations(self, root: Path, split: LabeledSplit) -> Path | None:
+        pattern = f"captions_{split}{self.year or '*'}.json"
         found = sorted((root / "annotations").glob(pattern))
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise ValueError(f"{root}/annotations has {names}: set data.year to choose one")
-        if not found and part != "test":
+        if not found and split != "test":
             raise FileNotFoundError(
                 f"there is no {root}/annotations/{pattern}; data.root should be a folder in COCO's"
                 " layout, or set data.split to Karpathy's file"

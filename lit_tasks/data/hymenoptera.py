@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.archives import unpack
 from lit_tasks.data.readers.download import check_sha256, download
 from lit_tasks.data.readers.images import PictureFiles
@@ -60,23 +60,23 @@ class HymenopteraDataModule(ImageFilesDataModule):
             check_sha256(archive, self.sha256, str(archive))
         unpack(archive, self.download)
 
-    def pictures(self, part: Part) -> PictureFiles:
-        """Return the pictures of a part, counted."""
-        if part == "predict":
+    def pictures(self, split: Split) -> PictureFiles:
+        """Return the pictures of a split, counted."""
+        if split == "predict":
             return self.to_predict(file_column="file")
-        if part == "test" and not (self.root / part).is_dir():
+        if split == "test" and not (self.root / split).is_dir():
             rank_zero_info("There are no test images: the figures are of the validation images.")
-            part = "val"
-        folder = self.root / part
+            split = "val"
+        folder = self.root / split
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"there is no folder {folder}; set data.root to one with train/ and val/"
             )
         found = self.files(*self.usable(*read_classes(folder)))
-        number = {"train": 0, "val": 1}.get(part)
+        number = {"train": 0, "val": 1}.get(split)
         if number is not None and self.counts and len(found.paths) != self.counts[number]:
             raise ValueError(
-                f"{self.root}/{part} should hold {self.counts[number]} images, it holds "
+                f"{self.root}/{split} should hold {self.counts[number]} images, it holds "
                 f"{len(found.paths)}: figures would not be comparable; get the tutorial's archive "
                 "again, or set data.counts to null"
             )

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes, read_table
-from lit_tasks.data.base.splits import SPLITS, Part, held_out_fractions, stratified_parts
+from lit_tasks.data.base.splits import LABELED_SPLITS, Split, held_out_fractions, stratified_splits
 from lit_tasks.data.readers.images import PictureFiles, file_digests
 
 
@@ -49,16 +49,16 @@ class ImageFolderDataModule(ImageFilesDataModule):
         self.fractions = held_out_fractions(val_fraction, test_fraction)
         self._found: dict[str, PictureFiles] = {}
 
-    def pictures(self, part: Part) -> PictureFiles:
-        """Return the pictures of a part; without pictures to test on, those for validation."""
-        if part == "predict":
+    def pictures(self, split: Split) -> PictureFiles:
+        """Return the pictures of a split; without pictures to test on, those for validation."""
+        if split == "predict":
             return self.to_predict(self.columns[0])
         if not self._found:
             self._found = self._splits()
-        if part == "test" and "test" not in self._found:
+        if split == "test" and "test" not in self._found:
             rank_zero_info("There are no test images: the figures are of the validation images.")
             return self._found["val"]
-        return self._found[part]
+        return self._found[split]
 
     def _splits(self) -> dict[str, PictureFiles]:
         if self.table is not None:
@@ -72,35 +72,35 @@ class ImageFolderDataModule(ImageFilesDataModule):
             raise FileNotFoundError(f"there is no folder {self.root}; set data.root to one")
         if not (self.root / "train").is_dir():
             return self._held_out(*self.usable(*read_classes(self.root)))
-        found = [name for name in SPLITS if (self.root / name).is_dir()]
-        parts = {name: self.usable(*read_classes(self.root / name)) for name in found}
-        if "val" not in parts:
-            held_out = self._held_out(*parts.pop("train"))
-            return {**held_out, **{name: self.files(*rest) for name, rest in parts.items()}}
-        return {name: self.files(*rest) for name, rest in parts.items()}
+        found = [name for name in LABELED_SPLITS if (self.root / name).is_dir()]
+        given = {name: self.usable(*read_classes(self.root / name)) for name in found}
+        if "val" not in given:
+            held_out = self._held_out(*given.pop("train"))
+            return {**held_out, **{name: self.files(*rest) for name, rest in given.items()}}
+        return {name: self.files(*rest) for name, rest in given.items()}
 
     def _named(
         self, files: list[Path], labels: list[str], splits: list[str]
     ) -> dict[str, PictureFiles]:
-        """Return the parts that a table's own column says."""
-        parts = {}
-        for name in SPLITS:
+        """Return the splits that a table's own column says."""
+        named = {}
+        for name in LABELED_SPLITS:
             rows = [i for i, split in enumerate(splits) if split == name]
             if rows:
                 pairs = self.usable([files[i] for i in rows], [labels[i] for i in rows])
-                parts[name] = self.files(*pairs)
+                named[name] = self.files(*pairs)
         for name in ("train", "val"):
-            if name not in parts:
+            if name not in named:
                 raise ValueError(f"{self.table}: column {self.columns[2]} says {name} nowhere")
-        return parts
+        return named
 
     def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, PictureFiles]:
-        """Return seeded parts that share no picture and keep the share of every class."""
+        """Return seeded splits that share no picture and keep the share of every class."""
         _, numbers = np.unique(np.array(labels), return_inverse=True)
         _, repeats = np.unique(np.array(file_digests(files)), return_inverse=True)
         fractions = [share for share in self.fractions if share > 0]
-        rows = stratified_parts(numbers, repeats, fractions, self.seed)
+        rows = stratified_splits(numbers, repeats, fractions, self.seed)
         return {
-            name: self.files([files[i] for i in part], [labels[i] for i in part])
-            for name, part in zip(SPLITS, rows, strict=False)
+            name: self.files([files[i] for i in split], [labels[i] for i in split])
+            for name, split in zip(LABELED_SPLITS, rows, strict=False)
         }

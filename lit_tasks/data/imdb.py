@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.text_files import Columns, Row, labelled_row, read_folders, read_rows
@@ -24,7 +24,7 @@ def _block(rows: int) -> int:
 
 
 class ImdbDataModule(TextDataModule):
-    """IMDB reviews with the official test split and a validation part held out of training.
+    """IMDB reviews with the official test split and a validation split held out of training.
 
     ``<br />`` is a line break here, never words. The set's reviews stand in the order of their ids,
     where reviews of one film are neighbours: one in five shares a rare name with the next review,
@@ -63,16 +63,16 @@ class ImdbDataModule(TextDataModule):
         self.columns = Columns(text_column, "label", id_column)
         self.val_fraction = val_fraction
 
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part; validation is a part of the official training split."""
-        if part == "predict":
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split; validation is held out of the official training split."""
+        if split == "predict":
             return texts_to_predict(self.predict, self.columns, self.cache_dir)
-        source = self._official("test" if part == "test" else "train")
-        if part == "test":
+        source = self._official("test" if split == "test" else "train")
+        if split == "test":
             return source
         rest = [1 - self.val_fraction, self.val_fraction]
-        train, val = self.parts_of(source.data, rest, _block(len(source.data)))
-        return Source(source.data, source.name, train if part == "train" else val)
+        train, val = self.splits_of(source.data, rest, _block(len(source.data)))
+        return Source(source.data, source.name, train if split == "train" else val)
 
     def _official(self, split: str) -> Source:
         if self.path is None:

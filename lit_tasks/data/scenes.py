@@ -10,13 +10,13 @@ from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below
 from lit_tasks.data.synthetic.scenes import SHAPES, Scene, draw_scene, random_scene
 
 _DRAWING = 1
 """Raised when the same scenes look otherwise than before."""
-_PLACE: dict[Part, int] = {"train": 0, "val": 1, "test": 2, "predict": 3}
+_SPLIT_INDEX: dict[Split, int] = {"train": 0, "val": 1, "test": 2, "predict": 3}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class SceneDataModule(ImageDataModule):
         self.shapes = list(shapes or SHAPES)
         if unknown := set(self.shapes) - set(SHAPES):
             raise ValueError(f"shapes must be among {', '.join(SHAPES)}, got {', '.join(unknown)}")
-        self.counts: dict[Part, int | Path] = {
+        self.counts: dict[Split, int | Path] = {
             "train": train,
             "val": val,
             "test": test,
@@ -92,14 +92,14 @@ class SceneDataModule(ImageDataModule):
         }
         self.size = size
 
-    def pictures(self, part: Part) -> Pictures:
-        """Return the scenes of a part, no scene in two parts; or images of the user's own."""
-        count = self.counts[part]
+    def pictures(self, split: Split) -> Pictures:
+        """Return the scenes of a split, no scene in two splits; or images of the user's own."""
+        count = self.counts[split]
         if not isinstance(count, int):
             return PictureFiles(files_below(Path(count)), max_pixels=self.max_pixels)
-        seed = len(_PLACE) * self.seed + _PLACE[part]
+        seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = [random_scene(seed, number, self.shapes) for number in range(count)]
-        return DrawnScenes(scenes, self.size, f"{part}_")
+        return DrawnScenes(scenes, self.size, f"{split}_")
 
     def setup(self, stage: str) -> None:
         """Draw what a stage needs, and say what its figures are worth."""

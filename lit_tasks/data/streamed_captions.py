@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.base.caption_dataset import Captioned
 from lit_tasks.data.base.captions import CaptionDataModule
-from lit_tasks.data.base.splits import Split
+from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
 from lit_tasks.data.readers.images import read_picture
 from lit_tasks.data.readers.parquet import parquet_records
@@ -68,10 +68,10 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         self.columns = "image", caption_column, id_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
-    def read(self, part: Split) -> Captioned:
-        """Return pictures and sentences of a part; of those to train on the first ones."""
-        shards, read = self._shards(part), partial(read_shard, columns=self.columns)
-        most = self.first_rows if part == "train" else None
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return pictures and sentences of a split; of those to train on the first ones."""
+        shards, read = self._shards(split), partial(read_shard, columns=self.columns)
+        most = self.first_rows if split == "train" else None
         pictures = kept_pictures(
             shards,
             read,
@@ -106,9 +106,9 @@ class StreamedCaptionsDataModule(CaptionDataModule):
             num_workers=self.num_workers,
         )
 
-    def _shards(self, part: Split) -> list[str]:
-        argument = "shards" if part == "train" else part
-        return find_shards(self.patterns[part], argument, "captioned images")
+    def _shards(self, split: LabeledSplit) -> list[str]:
+        argument = "shards" if split == "train" else split
+        return find_shards(self.patterns[split], argument, "captioned images")
 
 
 def read_shard(shard: str, columns: tuple[str, str, str | None]) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
 from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below, read_picture
 from lit_tasks.data.readers.parquet import parquet_records
@@ -65,17 +65,17 @@ class StreamedImagesDataModule(ImageDataModule):
         self.columns = "image", label_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
-    def pictures(self, part: Part) -> Pictures:
-        """Return the pictures of a part; of the training images the first ones."""
-        if part == "predict":
+    def pictures(self, split: Split) -> Pictures:
+        """Return the pictures of a split; of the training images the first ones."""
+        if split == "predict":
             if self.predict is None:
                 raise ValueError(
                     "this needs images to predict: set data.predict to an image or a folder, for "
                     "example --data.predict=my_images"
                 )
             return PictureFiles(files_below(self.predict), max_pixels=self.max_pixels)
-        shards, read = self._shards(part), partial(read_shard, columns=self.columns)
-        most = self.first_rows if part == "train" else None
+        shards, read = self._shards(split), partial(read_shard, columns=self.columns)
+        most = self.first_rows if split == "train" else None
         return kept_pictures(
             shards,
             read,
@@ -104,8 +104,8 @@ class StreamedImagesDataModule(ImageDataModule):
             num_workers=self.num_workers,
         )
 
-    def _shards(self, part: Part) -> list[str]:
-        return find_shards(self.patterns[part], "shards" if part == "train" else part, "images")
+    def _shards(self, split: Split) -> list[str]:
+        return find_shards(self.patterns[split], "shards" if split == "train" else split, "images")
 
 
 def read_shard(

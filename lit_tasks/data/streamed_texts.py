@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
@@ -70,16 +70,16 @@ class StreamedTextsDataModule(TextDataModule):
         self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.shards, self.first_rows, self.buffer = shards, first_rows, buffer
 
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part; of the training texts only those that teach words."""
-        if part == "val" and "val" not in self.paths:
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split; of the training texts only those that teach words."""
+        if split == "val" and "val" not in self.paths:
             raise ValueError(
                 "a stream holds nothing out: set data.val to a file of texts to validate on, for "
                 "example --data.val=val.parquet"
             )
-        if part != "train":
-            path = path_of(self.paths, part)
-            return file_source(path, self.format, self.columns, part, self.cache_dir)
+        if split != "train":
+            path = path_of(self.paths, split)
+            return file_source(path, self.format, self.columns, split, self.cache_dir)
         shards = self._shards()
         read = partial(read_shard, columns=self.columns)
         key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))
@@ -87,7 +87,7 @@ class StreamedTextsDataModule(TextDataModule):
         return Source(cached_rows(make, key, self.cache_dir, str(self.shards)), str(self.shards))
 
     def setup(self, stage: str) -> None:
-        """Take labels and vocabulary, from a checkpoint or the first rows; read the other parts."""
+        """Take labels and vocabulary, from a checkpoint or first rows; read the other splits."""
         if stage == "fit":
             self._known()
             self._set("val")

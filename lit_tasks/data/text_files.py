@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.text_files import Columns, Format, format_of, read_rows
@@ -20,7 +20,7 @@ class TextFilesDataModule(TextDataModule):
 
     Args:
         train: Labelled texts to learn from.
-        val: Labelled texts to choose by; a stratified part of ``train`` when left out.
+        val: Labelled texts to choose by; a stratified fraction of ``train`` when left out.
         test: Labelled texts to judge by.
         predict: Texts without labels.
         format: Format of all files; told by the end of each name when left out.
@@ -54,17 +54,17 @@ class TextFilesDataModule(TextDataModule):
         self.columns = Columns(text_column, label_column, id_column)
         self.val_fraction = val_fraction
 
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part's file; without a file for validation, a part of training."""
-        held_out = "val" not in self.paths and part in ("train", "val")
-        name: Part = "train" if held_out else part
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split's file; without one for validation, rows of training."""
+        held_out = "val" not in self.paths and split in ("train", "val")
+        name: Split = "train" if held_out else split
         path = path_of(self.paths, name)
-        source = file_source(path, self.format, self.columns, part, self.cache_dir)
+        source = file_source(path, self.format, self.columns, split, self.cache_dir)
         if not held_out:
             return source
         rest = [1 - self.val_fraction, self.val_fraction]
-        train, val = self.parts_of(source.data, rest)
-        return Source(source.data, source.name, train if part == "train" else val)
+        train, val = self.splits_of(source.data, rest)
+        return Source(source.data, source.name, train if split == "train" else val)
 
 
 _PURPOSE = {
@@ -77,28 +77,28 @@ _PURPOSE = {
 
 def given_paths(**paths: Path | None) -> dict[str, Path]:
     """Return those files that were given."""
-    return {part: Path(path) for part, path in paths.items() if path is not None}
+    return {split: Path(path) for split, path in paths.items() if path is not None}
 
 
-def path_of(paths: Mapping[str, Path], part: Part) -> Path:
-    """Return the file of a part.
+def path_of(paths: Mapping[str, Path], split: Split) -> Path:
+    """Return the file of a split.
 
     Raises:
         ValueError: None was given.
     """
-    if part not in paths:
+    if split not in paths:
         raise ValueError(
-            f"this needs a file of texts to {_PURPOSE[part]}: set data.{part}, "
-            f"for example --data.{part}=my_texts.csv"
+            f"this needs a file of texts to {_PURPOSE[split]}: set data.{split}, "
+            f"for example --data.{split}=my_texts.csv"
         )
-    return paths[part]
+    return paths[split]
 
 
 def file_source(
-    path: Path, format: Format | None, columns: Columns, part: Part, cache_dir: Path | None
+    path: Path, format: Format | None, columns: Columns, split: Split, cache_dir: Path | None
 ) -> Source:
     """Return the rows of a file; for ``predict`` no labels are read."""
-    if part == "predict":
+    if split == "predict":
         columns = Columns(columns.text, None, columns.id)
     found = format_of(path, format)
     key = fingerprint(digest([path]), found, vars(columns))

@@ -89,7 +89,7 @@ def test_a_typo_and_a_wrong_type_are_refused_by_name(
 
 @every_class
 def test_hparams_hold_every_value_given_or_not(cls: type) -> None:
-    module: Any = cls(batch_size=7)  # type: ignore[call-arg]
+    module: Any = cls(batch_size=7)
     expected = {**options(cls), "batch_size": 7}
     assert {name: module.hparams[name] for name in expected} == expected
     assert set(module.hparams) == set(expected)
@@ -100,7 +100,7 @@ def test_hparams_hold_every_value_given_or_not(cls: type) -> None:
 @every_class
 def test_python_refuses_a_typo(cls: type) -> None:
     with pytest.raises(TypeError, match="batchsize"):
-        cls(batchsize=3)  # type: ignore[call-arg]
+        cls(batchsize=3)
 
 
 @pytest.mark.parametrize(

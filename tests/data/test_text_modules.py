@@ -192,7 +192,7 @@ def test_neighbours_of_imdb_are_held_out_together(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\n" + "".join(lines))
     data = module(tmp_path, train=tmp_path / "train.csv")
     rows = data.source("train").data
-    train, val = data.parts_of(rows, [0.8, 0.2], block=100)
+    train, val = data.splits_of(rows, [0.8, 0.2], block=100)
     assert len(val) == 200
     assert {i // 100 for i in train.tolist()}.isdisjoint({i // 100 for i in val.tolist()})
     assert [(val >= 500).sum(), (val < 500).sum()] == [100, 100]

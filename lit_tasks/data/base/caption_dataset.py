@@ -21,7 +21,7 @@ from lit_tasks.text.captions import CaptionVocabulary
 
 @dataclass(frozen=True)
 class Captioned:
-    """The pictures of one part, each once, with all that people wrote about it.
+    """The pictures of one split, each once, with all that people wrote about it.
 
     Attributes:
         pictures: Where they come from.
@@ -38,7 +38,7 @@ class Captioned:
         """Return ``captions`` of the sentences, spread over as many pictures as possible.
 
         All pictures in a seeded order give their first sentence, then their second, until there
-        are enough, so a smaller number is a part of a larger one. Pictures and sentences keep
+        are enough, so a smaller number is a subset of a larger one. Pictures and sentences keep
         their order, and a picture without a sentence is left out.
 
         Raises:

@@ -15,7 +15,7 @@ class CaptionedFilesDataModule(CaptionDataModule):
         bad_images: ``stop`` ends the run at the first image that is not there, cannot be read
             or has no caption, and names it; ``skip`` leaves such images out and counts them.
         features: File of features that take the place of the images, ``.npy`` or ``.h5``;
-            ``{part}`` in its name stands for train, val, test or predict.
+            ``{split}`` in its name stands for train, val, test or predict.
         kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
     """
 

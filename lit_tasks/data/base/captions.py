@@ -20,7 +20,7 @@ from lit_tasks.data.base.caption_dataset import (
 )
 from lit_tasks.data.base.image_dataset import TransformedPictures, as_it_is
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
-from lit_tasks.data.base.splits import PARTS_OF, Part, Split
+from lit_tasks.data.base.splits import SPLITS_OF, LabeledSplit, Split
 from lit_tasks.data.readers.features import read_features
 from lit_tasks.data.readers.images import PictureFiles, files_below
 from lit_tasks.nn.image.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ class CaptionDataModule(ImageLoadingDataModule):
     """Pictures with several sentences each; a subclass says where they come from (:meth:`read`).
 
     A sample of training is a picture with one of its sentences; a sample of evaluation is a
-    picture with all of them. A task with a frozen network (``frozen_network(part)``) gets features
+    picture with all of them. A task with a frozen network (``frozen_network(split)``) gets features
     instead of pictures where nothing is drawn at random: computed once and stored once a picture.
 
     Args:
@@ -43,8 +43,8 @@ class CaptionDataModule(ImageLoadingDataModule):
             when left out. Words are counted in these only.
         min_count: How often a word must occur in training to be known.
         max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: Image or folder of images; or a part, whose pictures are described.
-        validate_on: The part that ``validate`` and the validation within ``fit`` look at.
+        predict: Image or folder of images; or a split, whose pictures are described.
+        validate_on: The split that ``validate`` and the validation within ``fit`` look at.
         train_references: Whether training batches bring all sentences of a picture, as learning
             from CIDEr-D needs.
         kwargs: Options of :class:`~lit_tasks.data.base.image_loading.ImageLoadingDataModule`.
@@ -58,8 +58,8 @@ class CaptionDataModule(ImageLoadingDataModule):
         captions: int | None = None,
         min_count: int = 1,
         max_tokens: int = 22,
-        predict: Split | Path | None = None,
-        validate_on: Split = "val",
+        predict: LabeledSplit | Path | None = None,
+        validate_on: LabeledSplit = "val",
         train_references: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -73,15 +73,15 @@ class CaptionDataModule(ImageLoadingDataModule):
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         self.captions, self.min_count, self.max_tokens = captions, min_count, max_tokens
         self.predict = predict
-        self.validate_on: Split = validate_on
+        self.validate_on: LabeledSplit = validate_on
         self.train_references = train_references
         self._vocabulary: CaptionVocabulary | None = None
-        self._parts: dict[Part, Captioned] = {}
-        self._given: dict[Part, np.ndarray] = {}
+        self._splits: dict[Split, Captioned] = {}
+        self._given: dict[Split, np.ndarray] = {}
 
     @abstractmethod
-    def read(self, part: Split) -> Captioned:
-        """Return pictures and sentences of a part.
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return pictures and sentences of a split.
 
         Raises:
             ValueError: The input is not as it should be; the sentence says where and what to do.
@@ -109,51 +109,51 @@ class CaptionDataModule(ImageLoadingDataModule):
         """Shape of one picture's features where a file brings them, otherwise ``None``."""
         if self.feature_file is None:
             return None
-        part: Part = "train" if "train" in self._parts else next(iter(self._parts))
-        return self._from_file(part).shape[1:]
+        split: Split = "train" if "train" in self._splits else next(iter(self._splits))
+        return self._from_file(split).shape[1:]
 
-    def image_ids(self, part: Part) -> list[int | str]:
-        """Return what each picture of a part is called, in the order of evaluation batches."""
-        return list(self.captioned(part).ids)
+    def image_ids(self, split: Split) -> list[int | str]:
+        """Return what each picture of a split is called, in the order of evaluation batches."""
+        return list(self.captioned(split).ids)
 
-    def references(self, part: Part) -> list[list[str]]:
-        """Return all sentences about each picture of a part, in the order of evaluation batches."""
-        return [list(several) for several in self.captioned(part).sentences]
+    def references(self, split: Split) -> list[list[str]]:
+        """Return all sentences about each image of a split, in the order of evaluation batches."""
+        return [list(several) for several in self.captioned(split).sentences]
 
-    def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
-        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each.
+    def shown(self, split: Split, indices: Sequence[int]) -> list[np.ndarray]:
+        """Return pictures of a split as the network sees them, ``(S, S, 3)`` each.
 
         ``val`` stands for what the validation looks at, see ``validate_on``.
         """
-        pictures = self._transformed(self._looked_at(part), augmented=False)
-        return [pictures.shown(number) for number in numbers]
+        pictures = self._transformed(self._looked_at(split), augmented=False)
+        return [pictures.shown(index) for index in indices]
 
-    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the first sentence that somebody wrote about each of some pictures."""
-        sentences = self.captioned(self._looked_at(part)).sentences
-        return [{"reference": next(iter(sentences[at]), "")} for at in positions]
+        sentences = self.captioned(self._looked_at(split)).sentences
+        return [{"reference": next(iter(sentences[index]), "")} for index in indices]
 
-    def captioned(self, part: Part) -> Captioned:
-        """Return pictures and sentences of a part; of those to train on, as many as asked for."""
-        if part not in self._parts:
-            if part == "predict":
-                self._parts[part] = self._to_predict()
+    def captioned(self, split: Split) -> Captioned:
+        """Return pictures and sentences of a split; of those to train on, as many as asked for."""
+        if split not in self._splits:
+            if split == "predict":
+                self._splits[split] = self._to_predict()
             else:
-                found = self.read(part)
-                if part == "train" and self.captions is not None:
+                found = self.read(split)
+                if split == "train" and self.captions is not None:
                     found = found.limited(self.captions, self.seed)
-                self._parts[part] = found
-        return self._parts[part]
+                self._splits[split] = found
+        return self._splits[split]
 
-    def _looked_at(self, part: Part) -> Part:
-        return self.validate_on if part == "val" else part
+    def _looked_at(self, split: Split) -> Split:
+        return self.validate_on if split == "val" else split
 
     # Lightning's hooks.
 
     def setup(self, stage: str) -> None:
         """Read what a stage needs; words come from a checkpoint or the training sentences."""
-        for part in PARTS_OF[stage]:
-            self.captioned(self._looked_at(part))
+        for split in SPLITS_OF[stage]:
+            self.captioned(self._looked_at(split))
         if stage == "fit":
             self._known()
 
@@ -208,12 +208,12 @@ class CaptionDataModule(ImageLoadingDataModule):
         pictures = PictureFiles(paths, max_pixels=self.max_pixels)
         return Captioned(pictures, _names(paths), [])
 
-    def _loader(self, part: Part, train: bool = False) -> Loader:
-        captioned, vocabulary = self.captioned(part), self._vocabulary
+    def _loader(self, split: Split, train: bool = False) -> Loader:
+        captioned, vocabulary = self.captioned(split), self._vocabulary
         most = self.max_tokens if train else None
         references = self.train_references or not train
         sentences = Sentences(captioned, vocabulary, train, most, references)
-        values = self._values(part, train)
+        values = self._values(split, train)
         if values is not None:
             return DataLoader(
                 dataset=CaptionedFeatures(values, sentences),
@@ -221,7 +221,7 @@ class CaptionDataModule(ImageLoadingDataModule):
                 shuffle=train,
                 collate_fn=as_it_is,
             )
-        dataset = CaptionedPictures(self._transformed(part, augmented=train), sentences)
+        dataset = CaptionedPictures(self._transformed(split, augmented=train), sentences)
         return DataLoader(
             dataset=dataset,
             batch_size=self.batch_size,
@@ -230,29 +230,29 @@ class CaptionDataModule(ImageLoadingDataModule):
             num_workers=self.num_workers,
         )
 
-    def _values(self, part: Part, train: bool) -> np.ndarray | None:
-        """Return features of all pictures of a part, or none where pictures are wanted."""
+    def _values(self, split: Split, train: bool) -> np.ndarray | None:
+        """Return features of all pictures of a split, or none where pictures are wanted."""
         if self.feature_file is not None:
-            return self._from_file(part)
+            return self._from_file(split)
         if train and (self.crop is not None or self.augment):
             return None
         frozen = getattr(self._task(), "frozen_network", None)
-        network = None if frozen is None or not self.cache_features else frozen(part)
+        network = None if frozen is None or not self.cache_features else frozen(split)
         if network is None:
             return None
-        return self._cache().features(network, self._transformed(part, augmented=False))
+        return self._cache().features(network, self._transformed(split, augmented=False))
 
-    def _from_file(self, part: Part) -> np.ndarray:
+    def _from_file(self, split: Split) -> np.ndarray:
         assert self.feature_file is not None
-        if part not in self._given:
-            path = Path(self.feature_file.replace("{part}", part))
-            self._given[part] = read_features(path, self.captioned(part).ids)
-        return self._given[part]
+        if split not in self._given:
+            path = Path(self.feature_file.replace("{split}", split))
+            self._given[split] = read_features(path, self.captioned(split).ids)
+        return self._given[split]
 
-    def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
+    def _transformed(self, split: Split, augmented: bool) -> TransformedPictures:
         wanted = getattr(self._task(), "preprocessing", None) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
-        return TransformedPictures(self.captioned(part).pictures, None, wanted, **random)
+        return TransformedPictures(self.captioned(split).pictures, None, wanted, **random)
 
 
 def _names(paths: Sequence[Path]) -> list[int | str]:

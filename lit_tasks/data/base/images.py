@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.data.base.image_dataset import Features, TransformedPictures, as_it_is
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
-from lit_tasks.data.base.splits import PARTS_OF, Part
+from lit_tasks.data.base.splits import SPLITS_OF, Split
 from lit_tasks.data.readers.images import Pictures
 from lit_tasks.nn.image.preprocessing import Preprocessing
 
@@ -23,7 +23,7 @@ class ImageDataModule(ImageLoadingDataModule):
     """Images with one label each; a subclass says where they come from (:meth:`pictures`).
 
     What a network wants to see belongs to its weights, so size, crop and interpolation are asked
-    of the task (its ``preprocessing``). A task with a frozen network (``frozen_network(part)``)
+    of the task (its ``preprocessing``). A task with a frozen network (``frozen_network(split)``)
     gets features instead of images where nothing is drawn at random: they are computed once.
 
     Args:
@@ -33,14 +33,14 @@ class ImageDataModule(ImageLoadingDataModule):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._labels: list[str] = []
-        self._pictures: dict[Part, Pictures] = {}
+        self._pictures: dict[Split, Pictures] = {}
 
     @abstractmethod
-    def pictures(self, part: Part) -> Pictures:
-        """Return the pictures of a part.
+    def pictures(self, split: Split) -> Pictures:
+        """Return the pictures of a split.
 
         Raises:
-            ValueError: The part was not given; the sentence says which argument gives it.
+            ValueError: The split was not given; the sentence says which argument gives it.
         """
 
     # What the task and the writer of predictions ask for.
@@ -63,26 +63,26 @@ class ImageDataModule(ImageLoadingDataModule):
         """The path of each picture to predict within their folder."""
         return self.sample_ids("predict")
 
-    def sample_ids(self, part: Part) -> list[str]:
-        """Return the path of each picture of a part within their folder."""
-        names = list(self._part(part).names)
+    def sample_ids(self, split: Split) -> list[str]:
+        """Return the path of each picture of a split within their folder."""
+        names = list(self._of_split(split).names)
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
         return [os.path.relpath(name, folder or ".") for name in names]
 
-    def describe(self, part: Part, positions: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the name of some pictures."""
-        ids = self.sample_ids(part)
-        return [{"file": ids[position]} for position in positions]
+        ids = self.sample_ids(split)
+        return [{"file": ids[index]} for index in indices]
 
     @property
     def predict_files(self) -> list[str]:
         """The path of each picture to predict."""
-        return list(self._part("predict").names)
+        return list(self._of_split("predict").names)
 
-    def shown(self, part: Part, numbers: Sequence[int]) -> list[np.ndarray]:
-        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each."""
-        pictures = self._transformed(part, augmented=False)
-        return [pictures.shown(number) for number in numbers]
+    def shown(self, split: Split, indices: Sequence[int]) -> list[np.ndarray]:
+        """Return pictures of a split as the network sees them, ``(S, S, 3)`` each."""
+        pictures = self._transformed(split, augmented=False)
+        return [pictures.shown(index) for index in indices]
 
     def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
         """Return features of all training images without augmentation, and their classes."""
@@ -95,10 +95,10 @@ class ImageDataModule(ImageLoadingDataModule):
         """Find the pictures of a stage; labels come from a checkpoint or the training pictures."""
         if stage == "fit" and not self._labels:
             self._learn()
-        for part in PARTS_OF[stage]:
-            if self._labels and part != "predict":
-                self._numbers(part)
-            self._part(part)  # names an input that is not there
+        for split in SPLITS_OF[stage]:
+            if self._labels and split != "predict":
+                self._numbers(split)
+            self._of_split(split)  # names an input that is not there
 
     def train_dataloader(self) -> Loader:
         """Return the training images, in another order each epoch."""
@@ -126,13 +126,13 @@ class ImageDataModule(ImageLoadingDataModule):
 
     # The steps.
 
-    def _part(self, part: Part) -> Pictures:
-        if part not in self._pictures:
-            self._pictures[part] = self.pictures(part)
-        return self._pictures[part]
+    def _of_split(self, split: Split) -> Pictures:
+        if split not in self._pictures:
+            self._pictures[split] = self.pictures(split)
+        return self._pictures[split]
 
     def _learn(self) -> None:
-        pictures = self._part("train")
+        pictures = self._of_split("train")
         assert pictures.labels is not None
         self._labels = sorted(set(pictures.labels))
         if len(self._labels) < 2:
@@ -146,9 +146,9 @@ class ImageDataModule(ImageLoadingDataModule):
         )
         rank_zero_info(f"{len(pictures.names):,} images for training: {described}")
 
-    def _numbers(self, part: Part) -> list[int] | None:
-        pictures = self._part(part)
-        if part == "predict" or pictures.labels is None:
+    def _numbers(self, split: Split) -> list[int] | None:
+        pictures = self._of_split(split)
+        if split == "predict" or pictures.labels is None:
             return None
         number = {label: i for i, label in enumerate(self.labels)}
         for name, label in zip(pictures.names, pictures.labels, strict=True):
@@ -157,16 +157,16 @@ class ImageDataModule(ImageLoadingDataModule):
                 raise ValueError(f"{name} has the label {label!r}, training knew only {known}")
         return [number[label] for label in pictures.labels]
 
-    def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
+    def _transformed(self, split: Split, augmented: bool) -> TransformedPictures:
         task = self._task()
         wanted = getattr(task, "preprocessing", None) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
-        return TransformedPictures(self._part(part), self._numbers(part), wanted, **random)
+        return TransformedPictures(self._of_split(split), self._numbers(split), wanted, **random)
 
-    def _loader(self, part: Part, shuffle: bool = False) -> Loader:
-        augmented = part == "train" and (self.crop is not None or bool(self.augment))
-        pictures = self._transformed(part, augmented)
-        network = None if augmented or not self.cache_features else self._frozen(part)
+    def _loader(self, split: Split, shuffle: bool = False) -> Loader:
+        augmented = split == "train" and (self.crop is not None or bool(self.augment))
+        pictures = self._transformed(split, augmented)
+        network = None if augmented or not self.cache_features else self._frozen(split)
         if network is not None:
             values = self._cache().features(network, pictures)
             return DataLoader(
@@ -183,6 +183,6 @@ class ImageDataModule(ImageLoadingDataModule):
             num_workers=self.num_workers,
         )
 
-    def _frozen(self, part: Part) -> nn.Module | None:
+    def _frozen(self, split: Split) -> nn.Module | None:
         frozen = getattr(self._task(), "frozen_network", None)
-        return None if frozen is None else frozen(part)
+        return None if frozen is None else frozen(split)
