@@ -75,7 +75,9 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         if self.columns[2] is None:
             fractions = [share for share in self.fractions if share > 0]
             places = np.arange(len(images))
-            rows = stratified_splits(np.zeros_like(places), places, fractions, self.seed)
+            rows = stratified_splits(
+                np.zeros_like(places), places, fractions=fractions, seed=self.seed
+            )
             for name, chosen in zip(LABELED_SPLITS, rows, strict=False):
                 for row in chosen.tolist():
                     splits[row] = name

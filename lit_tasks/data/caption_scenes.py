@@ -59,7 +59,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         scenes = []
         for number in range(self.counts[split]):
             new = split != "train" and bool(unseen) and number % 2 == 1
-            scenes.append(told_scene(seed, number, unseen if new else known, known))
+            scenes.append(told_scene(seed, number, first=unseen if new else known, others=known))
         pictures = DrawnScenes(scenes, self.size, f"{split}_")
         return Captioned(pictures, list(range(len(scenes))), [sentences(s) for s in scenes])
 

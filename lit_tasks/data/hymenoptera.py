@@ -51,7 +51,7 @@ class HymenopteraDataModule(ImageFilesDataModule):
         archive = self.download / URL.rpartition("/")[2]
         if not archive.is_file():
             try:
-                download(URL, archive, MAX_BYTES, self.sha256)
+                download(URL, archive, max_bytes=MAX_BYTES, sha256=self.sha256)
             except ConnectionError as error:
                 raise ConnectionError(
                     f"{error}; set data.root to a folder with the tutorial's train/ and val/"

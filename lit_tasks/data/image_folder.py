@@ -99,7 +99,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         _, numbers = np.unique(np.array(labels), return_inverse=True)
         _, repeats = np.unique(np.array(file_digests(files)), return_inverse=True)
         fractions = [share for share in self.fractions if share > 0]
-        rows = stratified_splits(numbers, repeats, fractions, self.seed)
+        rows = stratified_splits(numbers, repeats, fractions=fractions, seed=self.seed)
         return {
             name: self.files([files[i] for i in split], [labels[i] for i in split])
             for name, split in zip(LABELED_SPLITS, rows, strict=False)

@@ -86,12 +86,17 @@ class ImdbDataModule(TextDataModule):
         if files:
             key = fingerprint("imdb", digest(files))
             name = str(files[0])
-            return Source(cached_rows(partial(_parquet, files), key, self.cache_dir, name), name)
+            return Source(
+                cached_rows(partial(_parquet, files), key, cache_dir=self.cache_dir, name=name),
+                name,
+            )
         folder = self.path / split
         if all((folder / label).is_dir() for label in _LABELS):
             key = fingerprint("aclImdb by number", digest(sorted(folder.glob("*/*.txt"))))
             make = partial(read_folders, folder, _LABELS)
-            return Source(cached_rows(make, key, self.cache_dir, str(folder)), str(folder))
+            return Source(
+                cached_rows(make, key, cache_dir=self.cache_dir, name=str(folder)), str(folder)
+            )
         raise FileNotFoundError(
             f"{self.path} has neither {split}-*.parquet nor the folders {split}/neg and "
             f"{split}/pos; set data.path to a copy of {HUB_ID} or of aclImdb"
@@ -115,9 +120,9 @@ def _from_hub(split: str, cache_dir: Path | None) -> Source:
             "set data.path to a local copy"
         ) from error
     make = partial(_hub_rows, data)
-    return Source(cached_rows(make, data._fingerprint, cache_dir, HUB_ID), HUB_ID)
+    return Source(cached_rows(make, data._fingerprint, cache_dir=cache_dir, name=HUB_ID), HUB_ID)
 
 
 def _hub_rows(data: "datasets.Dataset") -> Iterator[Row]:  # type: ignore[name-defined] # noqa: F821
     for line, record in enumerate(data, start=1):
-        yield labelled_row(record["text"], _LABELS[record["label"]], "", line)
+        yield labelled_row(record["text"], _LABELS[record["label"]], id="", line=line)

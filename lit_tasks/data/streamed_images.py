@@ -79,12 +79,12 @@ class StreamedImagesDataModule(ImageDataModule):
         return kept_pictures(
             shards,
             read,
-            self.columns,
-            _label,
-            most,
-            self.bad_rows,
-            self.cache_dir,
-            self.max_pixels,
+            columns=self.columns,
+            label=_label,
+            most=most,
+            bad_rows=self.bad_rows,
+            cache_dir=self.cache_dir,
+            max_pixels=self.max_pixels,
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -93,9 +93,14 @@ class StreamedImagesDataModule(ImageDataModule):
         numbers = {label: number for number, label in enumerate(self.labels)}
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
         least = pictures.preprocessing.resize
-        sample = _Sample(pictures.transform, least, numbers, self.max_pixels)
+        sample = _Sample(pictures.transform, least, numbers=numbers, max_pixels=self.max_pixels)
         rows = StreamedRows(
-            self._shards("train"), read, self.buffer, self.seed, self.bad_rows, sample
+            self._shards("train"),
+            read,
+            buffer=self.buffer,
+            seed=self.seed,
+            bad_rows=self.bad_rows,
+            sample=sample,
         )
         return DataLoader(
             dataset=rows,
@@ -141,7 +146,7 @@ class _Sample:
 
     def __call__(self, row: Record) -> tuple[Tensor, int, int]:
         content = BytesIO(row["image"])
-        picture = read_picture(content, self.least, "the image", self.max_pixels)
+        picture = read_picture(content, self.least, name="the image", max_pixels=self.max_pixels)
         return self.transform(picture), self.numbers[row["label"]], row["line"] - 1
 
 

@@ -79,12 +79,17 @@ class StreamedTextsDataModule(TextDataModule):
             )
         if split != "train":
             path = path_of(self.paths, split)
-            return file_source(path, self.format, self.columns, split, self.cache_dir)
+            return file_source(
+                path, self.format, columns=self.columns, split=split, cache_dir=self.cache_dir
+            )
         shards = self._shards()
         read = partial(read_shard, columns=self.columns)
         key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))
         make = partial(_without_shard, partial(rows_of, shards, read, self.first_rows))
-        return Source(cached_rows(make, key, self.cache_dir, str(self.shards)), str(self.shards))
+        return Source(
+            cached_rows(make, key, cache_dir=self.cache_dir, name=str(self.shards)),
+            str(self.shards),
+        )
 
     def setup(self, stage: str) -> None:
         """Take labels and vocabulary, from a checkpoint or first rows; read the other splits."""
@@ -97,7 +102,9 @@ class StreamedTextsDataModule(TextDataModule):
     def train_dataloader(self) -> DataLoader[TextBatch]:
         """Return the training texts, in another order each epoch."""
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
-        rows = StreamedRows(self._shards(), read, self.buffer, self.seed, self.bad_rows)
+        rows = StreamedRows(
+            self._shards(), read, buffer=self.buffer, seed=self.seed, bad_rows=self.bad_rows
+        )
         return DataLoader(
             dataset=rows,
             batch_size=self.batch_size,
@@ -131,8 +138,8 @@ class _Encode:
         return TextBatch(
             torch.from_numpy(numbers.values.to_numpy().astype("int64")),
             torch.from_numpy(numbers.value_lengths().to_numpy().astype("int64")),
-            torch.tensor([self.number[row["label"]] for row in rows]),
-            torch.tensor([row["line"] - 1 for row in rows]),
+            label=torch.tensor([self.number[row["label"]] for row in rows]),
+            index=torch.tensor([row["line"] - 1 for row in rows]),
         )
 
 

@@ -59,7 +59,9 @@ class TextFilesDataModule(TextDataModule):
         held_out = "val" not in self.paths and split in ("train", "val")
         name: Split = "train" if held_out else split
         path = path_of(self.paths, name)
-        source = file_source(path, self.format, self.columns, split, self.cache_dir)
+        source = file_source(
+            path, self.format, columns=self.columns, split=split, cache_dir=self.cache_dir
+        )
         if not held_out:
             return source
         rest = [1 - self.val_fraction, self.val_fraction]
@@ -103,7 +105,7 @@ def file_source(
     found = format_of(path, format)
     key = fingerprint(digest([path]), found, vars(columns))
     make = partial(read_rows, path, found, columns)
-    return Source(cached_rows(make, key, cache_dir, str(path)), str(path))
+    return Source(cached_rows(make, key, cache_dir=cache_dir, name=str(path)), str(path))
 
 
 def texts_to_predict(path: Path | None, columns: Columns, cache_dir: Path | None) -> Source:
@@ -113,4 +115,4 @@ def texts_to_predict(path: Path | None, columns: Columns, cache_dir: Path | None
         ValueError: None was given.
     """
     path = path_of(given_paths(predict=path), "predict")
-    return file_source(path, None, columns, "predict", cache_dir)
+    return file_source(path, None, columns=columns, split="predict", cache_dir=cache_dir)

@@ -192,12 +192,12 @@ class Sentences:
         if self.references is not None:
             references = [list(self.references[i]) for i in self.picture[list(indices)]]
         if self.tokens is None:
-            return CaptionBatch(image, None, None, references, index)
+            return CaptionBatch(image, None, lengths=None, references=references, index=index)
         lengths = self.lengths[index]
         before = lengths.cumsum(0) - lengths  # tokens of the batch in front of each caption
         shift = (self.starts[index] - before).repeat_interleave(lengths)
         tokens = self.tokens[torch.arange(len(shift)) + shift]
-        return CaptionBatch(image, tokens, lengths, references, index)
+        return CaptionBatch(image, tokens, lengths=lengths, references=references, index=index)
 
 
 class CaptionedPictures(Dataset[tuple[Tensor, int]]):

@@ -212,7 +212,9 @@ class CaptionDataModule(ImageLoadingDataModule):
         captioned, vocabulary = self.captioned(split), self._vocabulary
         most = self.max_tokens if train else None
         references = self.train_references or not train
-        sentences = Sentences(captioned, vocabulary, train, most, references)
+        sentences = Sentences(
+            captioned, vocabulary, each=train, max_tokens=most, references=references
+        )
         values = self._values(split, train)
         if values is not None:
             return DataLoader(

@@ -204,7 +204,10 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         )
         _, first, text = np.unique(texts, return_index=True, return_inverse=True)
         blocks = usable[first][text] // block  # a repeat belongs where its text first stands
-        splits = [usable[p] for p in stratified_splits(labels, blocks, fractions, self.seed)]
+        splits = [
+            usable[p]
+            for p in stratified_splits(labels, blocks, fractions=fractions, seed=self.seed)
+        ]
         bad = np.flatnonzero(columns["problem"].to_numpy() != "")
         return [np.sort(np.concatenate((splits[0], bad))), *splits[1:]]
 
