@@ -23,7 +23,7 @@ from lightning.pytorch import Callback, Trainer
 
 from lit_tasks.__main__ import main as lit_tasks
 from lit_tasks.data.base.encoded_texts import collate
-from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.data.text_files import TextFilesDataModule
 from lit_tasks.nn.text.encoders import BagOfWords
 from lit_tasks.text.encoding import TextOptions
 
@@ -45,7 +45,7 @@ class Watch(Callback):
         Watch.seconds = time.perf_counter() - self._start
 
 
-def by_hand(data: LabelledLinesDataModule) -> float:
+def by_hand(data: TextFilesDataModule) -> float:
     """Return the seconds of one epoch of a plain loop over the same batches."""
     encoder = BagOfWords(len(data.vocabulary), normalize=True)
     head: Any = encoder.make_head(1)
@@ -83,7 +83,7 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).parent))
     torch.set_num_threads(1)
     train, dev = arguments.data / "train.txt", arguments.data / "dev.txt"
-    data = LabelledLinesDataModule(train, dev, text=TextOptions(split="space"), batch_size=BATCH)
+    data = TextFilesDataModule(train, dev, text=TextOptions(split="space"), batch_size=BATCH)
     data.setup("fit")
     count = len(data.train_dataloader().dataset)  # type: ignore[arg-type]
     times: dict[str, list[float]] = {"plain PyTorch loop": [], "lit-tasks fit": []}

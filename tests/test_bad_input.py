@@ -151,7 +151,7 @@ def test_a_picture_that_is_none_is_named_or_left_out(
     sentence = refusal("fit", *IMAGES, f"--data.root={root}")
     assert f"{root}/train/ants/{name} is no picture that can be read" in sentence
     shutil.rmtree(tmp_path / "run")
-    words = [*IMAGES, f"--data.root={root}", "--data.bad_pictures=skip"]
+    words = [*IMAGES, f"--data.root={root}", "--data.bad_images=skip"]
     assert main(["fit", *words, f"--run_dir={tmp_path}/run"]) == 0
     assert "1 of 1" in caplog.text
 
@@ -159,7 +159,11 @@ def test_a_picture_that_is_none_is_named_or_left_out(
 def test_folders_that_are_wrong_are_named(tmp_path: Path, refusal: Refusal) -> None:
     assert "there is no folder nowhere" in refusal("fit", *IMAGES, "--data.root=nowhere")
     (tmp_path / "empty").mkdir()
-    assert "has no folders" in refusal("fit", *IMAGES, f"--data.root={tmp_path}/empty")
+    (tmp_path / "flat/train").mkdir(parents=True)
+    assert "empty/train; set data.root to one with train/ and val/" in refusal(
+        "fit", *IMAGES, f"--data.root={tmp_path}/empty"
+    )
+    assert "has no folders" in refusal("fit", *IMAGES, f"--data.root={tmp_path}/flat")
     root = broken_folder(tmp_path / "root", "", None)
     shutil.move(root / "val/ants", root / "val/wasps")
     sentence = refusal("fit", *IMAGES, f"--data.root={root}")
@@ -192,7 +196,7 @@ def test_a_checkpoint_of_another_task_is_refused(
     sentence = refusal("fit", *TEXTS, f"--ckpt_path={trained['image']}")
     assert "is a checkpoint of lit_tasks.tasks.image_classification.ImageClass" in sentence
     assert "the model here is lit_tasks.tasks.text_classification.TextClass" in sentence
-    data = "--data=lit_tasks.data.text_files.LabelledLinesDataModule"
+    data = "--data=lit_tasks.data.text_files.TextFilesDataModule"
     sentence = refusal("test", f"--ckpt_path={trained['image']}", data)
     assert "was trained with lit_tasks.data.hymenoptera.HymenopteraDataModule" in sentence
 

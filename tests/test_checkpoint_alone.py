@@ -75,4 +75,4 @@ def test_the_text_settings_travel_and_a_flag_wins_over_them(
 
 def test_a_checkpoint_holds_plain_values_only(checkpoint: Path) -> None:
     content = torch.load(checkpoint, weights_only=True)
-    assert content["LabelledLinesDataModule"]["labels"] == ["bad", "good"]
+    assert content["TextFilesDataModule"]["labels"] == ["bad", "good"]

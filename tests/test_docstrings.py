@@ -3,12 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lit_tasks").rglob("*.py"))
+BASES_SAY = "data"  # package whose bases describe what their subclasses pass on
 CONFIGURED = ("tasks", "data", "callbacks", "nn")  # packages whose classes a YAML may name
 Documented = ast.ClassDef | ast.FunctionDef
 
@@ -86,6 +88,24 @@ def disagreement(node: Documented, configured: bool) -> str:
 def test_a_docstring_describes_every_argument_once_and_in_order(path: Path) -> None:
     configured = path.relative_to(ROOT / "lit_tasks").parts[0] in CONFIGURED
     assert [wrong for node in public(path) if (wrong := disagreement(node, configured))] == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if BASES_SAY in path.parts], ids=lambda path: path.name
+)
+def test_options_that_are_passed_on_are_described_where_they_are_defined(path: Path) -> None:
+    """``kwargs`` stands last and names the class that describes them, which exists."""
+    for node in public(path):
+        made = initializer(node) if isinstance(node, ast.ClassDef) else None
+        if made is None or "kwargs" not in passed_on(made):
+            continue
+        assert sections(node)["Args"] == [*arguments(made), "kwargs"]
+        said = (ast.get_docstring(node) or "").partition("    kwargs: ")[2]
+        [target] = re.findall(r"Options of\s+:class:`~([\w.]+)`", said)
+        module, name = target.rsplit(".", 1)
+        assert isinstance(getattr(import_module(module), name), type)
+        assert isinstance(node, ast.ClassDef)
+        assert [ast.unparse(base) for base in node.bases] == [name]
 
 
 @pytest.mark.parametrize("name", ["a", "c", "a and b", "b and a", "a and a and b"])

@@ -1,17 +1,17 @@
 """Drawn scenes with sentences, for a machine that cannot download any."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.caption_dataset import Captioned
 from lit_tasks.data.base.captions import CaptionDataModule
-from lit_tasks.data.base.splits import Split
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.scenes import DrawnScenes
 from lit_tasks.data.synthetic.sentences import kinds, sentences, told_scene
 
-_PLACE: dict[str, int] = {"train": 0, "val": 1, "test": 2}
+_SPLIT_INDEX: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 
 
 class CaptionScenesDataModule(CaptionDataModule):
@@ -28,20 +28,8 @@ class CaptionScenesDataModule(CaptionDataModule):
         test: Scenes to judge by.
         held_out: How many pairs of colour and shape are kept out of training, from 0 to 6.
         size: Pixels a side.
-        batch_size: Samples in a batch, over all processes.
-        captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
-            when left out. Words are counted in these only.
-        min_count: How often a word must occur in training to be known.
-        max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: A part, whose scenes are described; or an image or folder of images of your own.
-        validate_on: The part that ``validate`` and the validation within ``fit`` look at.
-        train_references: Whether training batches bring all sentences of a picture, as learning
-            from CIDEr-D needs.
-        cache_features: Whether features of a frozen network are computed once.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Stands for all scenes, and decides what ``captions`` chooses.
-        num_workers: Processes that draw.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        predict: A split, whose scenes are described; or an image or folder of images of your own.
+        kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
     """
 
     def __init__(
@@ -51,43 +39,28 @@ class CaptionScenesDataModule(CaptionDataModule):
         test: int = 200,
         held_out: int = 6,
         size: int = 96,
-        batch_size: int = 32,
-        captions: int | None = None,
-        min_count: int = 1,
-        max_tokens: int = 22,
-        predict: Split | Path | None = "test",
-        validate_on: Split = "val",
-        train_references: bool = False,
-        cache_features: bool = True,
-        cache_dir: Path | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        predict: LabeledSplit | Path | None = "test",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            batch_size, captions, min_count, max_tokens, predict, validate_on, train_references,
-            None, None, cache_features, cache_dir, None, "stop", seed, num_workers,
-            max_pixels,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(predict=predict, **kwargs)
         if min(train, val, test) < 1 or size < 16:
             raise ValueError(
                 "train, val and test must be at least 1 and size at least 16, got"
                 f" {train}, {val}, {test} and {size}"
             )
-        kinds(seed, held_out)
+        kinds(self.seed, held_out)
         self.counts = {"train": train, "val": val, "test": test}
         self.held_out, self.size = held_out, size
 
-    def read(self, part: Split) -> Captioned:
-        """Return scenes and sentences of a part, no scene in two parts."""
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return scenes and sentences of a split, no scene in two splits."""
         known, unseen = kinds(self.seed, self.held_out)
-        seed = len(_PLACE) * self.seed + _PLACE[part]
+        seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = []
-        for number in range(self.counts[part]):
-            new = part != "train" and bool(unseen) and number % 2 == 1
-            scenes.append(told_scene(seed, number, unseen if new else known, known))
-        pictures = DrawnScenes(scenes, self.size, f"{part}_")
+        for number in range(self.counts[split]):
+            new = split != "train" and bool(unseen) and number % 2 == 1
+            scenes.append(told_scene(seed, number, first=unseen if new else known, others=known))
+        pictures = DrawnScenes(scenes, self.size, f"{split}_")
         return Captioned(pictures, list(range(len(scenes))), [sentences(s) for s in scenes])
 
     def setup(self, stage: str) -> None:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Row, labelled_row, read_folders, read_rows
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
@@ -25,7 +25,7 @@ def _block(rows: int) -> int:
 
 
 class ImdbDataModule(TextDataModule):
-    """IMDB reviews with the official test split and a validation part held out of training.
+    """IMDB reviews with the official test split and a validation split held out of training.
 
     ``<br />`` is a line break here, never words. The set's reviews stand in the order of their ids,
     where reviews of one film are neighbours: one in five shares a rare name with the next review,
@@ -37,18 +37,12 @@ class ImdbDataModule(TextDataModule):
     Args:
         path: Folder with ``train-*.parquet`` and ``test-*.parquet``, or the original ``aclImdb``
             folder; the Hugging Face hub (``stanfordnlp/imdb``) when left out.
-        predict: Texts of your own to predict, in any format ``LabelledLinesDataModule`` reads.
+        predict: Texts of your own to predict, in any format ``TextFilesDataModule`` reads.
         text: How texts become word numbers.
         text_column: Column of the texts in ``predict``, where it has columns.
         id_column: Column that identifies a text in the predictions.
         val_fraction: Share of the training split that is held out.
-        batch_size: Texts in a batch, over all processes.
-        length_buckets: Whether training batches hold texts of about the same length.
-        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
-            leaves such rows out and counts them.
-        seed: Decides which reviews are held out, and the order of length buckets.
-        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
-        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
     def __init__(
@@ -59,16 +53,10 @@ class ImdbDataModule(TextDataModule):
         text_column: str = "text",
         id_column: str | None = None,
         val_fraction: float = 0.1,
-        batch_size: int = 64,
-        length_buckets: bool = False,
-        bad_rows: BadRows = "stop",
-        seed: int = 0,
-        num_workers: int = 0,
-        cache_dir: Path | None = None,
+        **kwargs: Any,
     ) -> None:
         text = replace(text, markup=True)
-        super().__init__(text, batch_size, length_buckets, bad_rows, seed, num_workers, cache_dir)
-        self.save_hyperparameters()
+        super().__init__(text=text, **kwargs)
         if not 0 < val_fraction < 1:
             raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
         self.path = None if path is None else Path(path)
@@ -76,16 +64,16 @@ class ImdbDataModule(TextDataModule):
         self.columns = Columns(text_column, "label", id_column)
         self.val_fraction = val_fraction
 
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part; validation is a part of the official training split."""
-        if part == "predict":
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split; validation is held out of the official training split."""
+        if split == "predict":
             return texts_to_predict(self.predict, self.columns, self.cache_dir)
-        source = self._official("test" if part == "test" else "train")
-        if part == "test":
+        source = self._official("test" if split == "test" else "train")
+        if split == "test":
             return source
         rest = [1 - self.val_fraction, self.val_fraction]
-        train, val = self.parts_of(source.data, rest, _block(len(source.data)))
-        return Source(source.data, source.name, train if part == "train" else val)
+        train, val = self.splits_of(source.data, rest, _block(len(source.data)))
+        return Source(source.data, source.name, train if split == "train" else val)
 
     def _official(self, split: str) -> Source:
         if self.path is None:
@@ -99,12 +87,17 @@ class ImdbDataModule(TextDataModule):
         if files:
             key = fingerprint("imdb", digest(files))
             name = str(files[0])
-            return Source(cached_rows(partial(_parquet, files), key, self.cache_dir, name), name)
+            return Source(
+                cached_rows(partial(_parquet, files), key, cache_dir=self.cache_dir, name=name),
+                name,
+            )
         folder = self.path / split
         if all((folder / label).is_dir() for label in _LABELS):
             key = fingerprint("aclImdb by number", digest(sorted(folder.glob("*/*.txt"))))
             make = partial(read_folders, folder, _LABELS)
-            return Source(cached_rows(make, key, self.cache_dir, str(folder)), str(folder))
+            return Source(
+                cached_rows(make, key, cache_dir=self.cache_dir, name=str(folder)), str(folder)
+            )
         raise FileNotFoundError(
             f"{self.path} has neither {split}-*.parquet nor the folders {split}/neg and "
             f"{split}/pos; set data.path to a copy of {HUB_ID} or of aclImdb"
@@ -128,9 +121,10 @@ def _from_hub(split: str, cache_dir: Path | None) -> Source:
             "set data.path to a local copy"
         ) from error
     make = partial(_hub_rows, data)
-    return Source(cached_rows(make, content_key(data), cache_dir, HUB_ID), HUB_ID)
+    key = content_key(data)
+    return Source(cached_rows(make, key, cache_dir=cache_dir, name=HUB_ID), HUB_ID)
 
 
 def _hub_rows(data: "datasets.Dataset") -> Iterator[Row]:  # type: ignore[name-defined] # noqa: F821
     for line, record in enumerate(data, start=1):
-        yield labelled_row(record["text"], _LABELS[record["label"]], "", line)
+        yield labelled_row(record["text"], _LABELS[record["label"]], id="", line=line)

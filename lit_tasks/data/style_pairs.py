@@ -100,11 +100,11 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
             self._dataset = StylePairs(
                 self.root,
                 pairs,
-                names,
-                self.image_size,
-                self.style_size,
-                self.batch_size,
-                self.max_pixels,
+                names=names,
+                image_size=self.image_size,
+                style_size=self.style_size,
+                batch_size=self.batch_size,
+                max_pixels=self.max_pixels,
             )
 
     def train_dataloader(self) -> DataLoader[StyleBatch]:

@@ -17,13 +17,13 @@ from jsonargparse import ArgumentError
 from torch import nn
 
 from lit_tasks.__main__ import main
-from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.data.text_files import TextFilesDataModule
 from lit_tasks.tasks.text_classification import TextClassificationTask
 from lit_tasks.trust import CheckedParser, Trust, plain
 
 Refusal = Callable[..., str]
 TASK = "lit_tasks.tasks.text_classification.TextClassificationTask"
-DATA = "lit_tasks.data.text_files.LabelledLinesDataModule"
+DATA = "lit_tasks.data.text_files.TextFilesDataModule"
 ENCODER = "lit_tasks.nn.text.MeanOfEmbeddings"
 QUIET = ["--trainer.logger=false", "--trainer.enable_progress_bar=false"]
 MARK = Path("ran")
@@ -269,7 +269,7 @@ def test_settings_that_look_like_names_are_settings(content: dict[str, Any]) -> 
     assert "email.spam" in Path("out/predictions/predictions.csv").read_text()
     Path("test.csv").write_text("email.body,label\na good thing,email.spam\nbad,email.ham\n")
     content["hyper_parameters"]["labels"] = 2 * ['{"class_path": "os.system"}']
-    content["LabelledLinesDataModule"]["labels"] = content["hyper_parameters"]["labels"]
+    content["TextFilesDataModule"]["labels"] = content["hyper_parameters"]["labels"]
     torch.save(content, "os.ckpt")
     assert main(predict(content, "--run_dir=again")) == 0
     assert "os.system" in Path("again/predictions/predictions.csv").read_text()
@@ -510,7 +510,7 @@ def test_no_code_is_chosen_from_python_either(
 def test_a_pickle_is_not_run_from_python(content: dict[str, Any]) -> None:
     content["hyper_parameters"]["labels"] = Evil()
     torch.save(content, "model.ckpt")
-    for cls in (TextClassificationTask, LabelledLinesDataModule):
+    for cls in (TextClassificationTask, TextFilesDataModule):
         with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
             cls.load_from_checkpoint("model.ckpt")
 
@@ -525,7 +525,7 @@ def test_python_loads_what_the_command_line_saved(content: dict[str, Any]) -> No
     model = TextClassificationTask.load_from_checkpoint("model.ckpt", dropout=0.5)
     assert model.dropout.p == 0.5
     torch.testing.assert_close(model.state_dict(), content["state_dict"])
-    data = LabelledLinesDataModule.load_from_checkpoint("model.ckpt")
+    data = TextFilesDataModule.load_from_checkpoint("model.ckpt")
     assert data.labels == ["email.ham", "email.spam"]
     content["hyper_parameters"]["encoder"]["class_path"] = "mine.Enc"
     torch.save(content, "model.ckpt")
@@ -578,8 +578,8 @@ def spoil(content: dict[str, Any], *keys: Any, value: object) -> dict[str, Any]:
         (["hyper_parameters", "encoder"], []),
         (["hyper_parameters", "encoder", "init_args"], [3]),
         (["hyper_parameters", "encoder", "init_args"], "text"),
-        (["LabelledLinesDataModule"], {"text": 3, "words": 4, "labels": 5}),
-        (["LabelledLinesDataModule", "words"], [[]]),
+        (["TextFilesDataModule"], {"text": 3, "words": 4, "labels": 5}),
+        (["TextFilesDataModule", "words"], [[]]),
         (["callbacks"], [3]),
         (["loops"], 3),
         (["pytorch-lightning_version"], 3),
@@ -598,7 +598,7 @@ def test_a_spoilt_checkpoint_ends_in_a_sentence(
         "callbacks",
         "loops",
         "pytorch-lightning_version",
-        "LabelledLinesDataModule",
+        "TextFilesDataModule",
     )
     assert code or harmless
 

@@ -110,20 +110,20 @@ def test_missing_folders_and_files_are_named(root: Path) -> None:
         CocoCaptionsDataModule(root, year="2017").setup("fit")
 
 
-def test_bad_pictures_stop_the_run_or_are_left_out(
+def test_bad_images_stop_the_run_or_are_left_out(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = root / "train2017/7.jpg"
     path.write_text("hello")
     with pytest.raises(ValueError, match=r"image 7 is no picture that can be read, .*7\.jpg: add"):
         CocoCaptionsDataModule(root).setup("fit")
-    module = CocoCaptionsDataModule(root, bad_pictures="skip")
+    module = CocoCaptionsDataModule(root, bad_images="skip")
     with caplog.at_level("INFO", "lightning.pytorch.utilities.rank_zero"):
         assert module.image_ids("train") == [8]
     assert "1 of 2 images left out, first image 7" in caplog.text
     (root / "train2017/8.jpg").unlink()
     with pytest.raises(ValueError, match="there is no usable image among 2"):
-        CocoCaptionsDataModule(root, bad_pictures="skip").setup("fit")
+        CocoCaptionsDataModule(root, bad_images="skip").setup("fit")
 
 
 def test_a_truncated_picture_is_named_when_it_is_read_and_can_be_left_out(root: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_truncated_picture_is_named_when_it_is_read_and_can_be_left_out(root: 
     module.setup("fit")  # its header is fine
     with pytest.raises(ValueError, match=r"7\.jpg is no picture that can be read"):
         read_picture(module.captioned("train").pictures.paths[0])
-    assert CocoCaptionsDataModule(root, bad_pictures="skip").image_ids("train") == [8]
+    assert CocoCaptionsDataModule(root, bad_images="skip").image_ids("train") == [8]
 
 
 @pytest.mark.parametrize(

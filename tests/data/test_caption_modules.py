@@ -272,7 +272,7 @@ def test_features_from_files_take_the_place_of_pictures(coco: Path) -> None:
     for part, ids in (("train", [3, 1, 2]), ("val", [11, 12])):
         np.save(coco / f"fc7_{part}.npy", rng.random((len(ids), 5), dtype=np.float32))
         (coco / f"fc7_{part}.ids.txt").write_text("".join(f"{i}\n" for i in ids))
-    module = attached(CocoCaptionsDataModule(coco, features=str(coco / "fc7_{part}.npy")))
+    module = attached(CocoCaptionsDataModule(coco, features=str(coco / "fc7_{split}.npy")))
     assert module.feature_shape == (5,)
     batch = next(iter(module.train_dataloader()))
     values = np.load(coco / "fc7_train.npy")

@@ -49,7 +49,7 @@ SENTENCE = (
 def test_a_bomb_is_refused_in_a_sentence_before_it_is_decoded(the_bomb: Path) -> None:
     assert the_bomb.stat().st_size < 30_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ValueError, match=SENTENCE + r"; remove it, or .*bad_pictures: skip"):
+    with pytest.raises(ValueError, match=SENTENCE + r"; remove it, or .*bad_images: skip"):
         read_picture(the_bomb, least=256)
     assert reasons([the_bomb], whole=True)[0].startswith("has 13,000 x 13,000 pixels")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
@@ -67,7 +67,7 @@ def test_every_data_module_refuses_it_or_leaves_it_out(
     with pytest.raises(ValueError, match=SENTENCE):
         ImageFolderDataModule(tmp_path / "root").pictures("train")
     with caplog.at_level("INFO"):
-        found = ImageFolderDataModule(tmp_path / "root", bad_pictures="skip").pictures("train")
+        found = ImageFolderDataModule(tmp_path / "root", bad_images="skip").pictures("train")
     assert bad not in found.paths
     assert "1 of 11 files left out, first" in caplog.text
     large = ImageFolderDataModule(tmp_path / "root", max_pixels=169_000_000)

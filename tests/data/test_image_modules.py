@@ -90,7 +90,7 @@ def test_a_file_that_is_no_image_stops_the_run_or_is_left_out(flat: Path) -> Non
     (flat / "dark/text.png").write_text("hello")
     with pytest.raises(ValueError, match=r"text\.png is no picture that can be read"):
         ImageFolderDataModule(flat).pictures("train")
-    module = ImageFolderDataModule(flat, bad_pictures="skip")
+    module = ImageFolderDataModule(flat, bad_images="skip")
     found = [name for part in ("train", "val") for name in module.pictures(part).names]
     assert len(found) == 21
 

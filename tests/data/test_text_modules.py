@@ -8,7 +8,7 @@ from lit_tasks.batch import TextBatch
 from lit_tasks.data.base.text import TextDataModule
 from lit_tasks.data.imdb import ImdbDataModule
 from lit_tasks.data.movie_reviews import MovieReviewsDataModule
-from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.data.text_files import TextFilesDataModule
 from lit_tasks.text.encoding import TextOptions
 
 TEXTS = Path("tests/fixtures/text")
@@ -30,9 +30,9 @@ def lines(path: Path) -> list[tuple[str, str]]:
     return [(t, label) for label, t in (x.split(" ", 1) for x in path.read_text().splitlines())]
 
 
-def module(tmp_path: Path, **arguments: object) -> LabelledLinesDataModule:
+def module(tmp_path: Path, **arguments: object) -> TextFilesDataModule:
     defaults = {"train": TEXTS / "sentences.txt", "cache_dir": tmp_path, "batch_size": 7}
-    return LabelledLinesDataModule(**{**defaults, **arguments})
+    return TextFilesDataModule(**{**defaults, **arguments})
 
 
 @pytest.mark.parametrize("buckets", [False, True])
@@ -192,7 +192,7 @@ def test_neighbours_of_imdb_are_held_out_together(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\n" + "".join(lines))
     data = module(tmp_path, train=tmp_path / "train.csv")
     rows = data.source("train").data
-    train, val = data.parts_of(rows, [0.8, 0.2], block=100)
+    train, val = data.splits_of(rows, [0.8, 0.2], block=100)
     assert len(val) == 200
     assert {i // 100 for i in train.tolist()}.isdisjoint({i // 100 for i in val.tolist()})
     assert [(val >= 500).sum(), (val < 500).sum()] == [100, 100]

@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from torchmetrics.classification import MulticlassCohenKappa
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.text_files import LabelledLinesDataModule
+from lit_tasks.data.text_files import TextFilesDataModule
 from lit_tasks.nn.text.encoders import (
     BagOfWords,
     MeanOfEmbeddings,
@@ -20,9 +20,9 @@ TEXTS = Path("tests/fixtures/text")
 Adam = partial(torch.optim.Adam, lr=0.05)
 
 
-def data(tmp_path: Path, **arguments: object) -> LabelledLinesDataModule:
+def data(tmp_path: Path, **arguments: object) -> TextFilesDataModule:
     files = {"train": TEXTS / "sentences.txt", "val": TEXTS / "sentences_held_out.txt"}
-    return LabelledLinesDataModule(**{**files, "cache_dir": tmp_path, **arguments}, batch_size=8)
+    return TextFilesDataModule(**{**files, "cache_dir": tmp_path, **arguments}, batch_size=8)
 
 
 def trainer(**arguments: object) -> Trainer:

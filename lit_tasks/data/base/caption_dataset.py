@@ -21,7 +21,7 @@ from lit_tasks.text.captions import CaptionVocabulary
 
 @dataclass(frozen=True)
 class Captioned:
-    """The pictures of one part, each once, with all that people wrote about it.
+    """The pictures of one split, each once, with all that people wrote about it.
 
     Attributes:
         pictures: Where they come from.
@@ -38,7 +38,7 @@ class Captioned:
         """Return ``captions`` of the sentences, spread over as many pictures as possible.
 
         All pictures in a seeded order give their first sentence, then their second, until there
-        are enough, so a smaller number is a part of a larger one. Pictures and sentences keep
+        are enough, so a smaller number is a subset of a larger one. Pictures and sentences keep
         their order, and a picture without a sentence is left out.
 
         Raises:
@@ -99,8 +99,7 @@ def usable(
     others = f"; {len(bad) - 1:,} others are bad too" if len(bad) > 1 else ""
     if bad and not skip:
         raise ValueError(
-            f"{bad[0]}{others}: add what is missing, or leave such images out with"
-            " bad_pictures: skip"
+            f"{bad[0]}{others}: add what is missing, or leave such images out with bad_images: skip"
         )
     kept = [image for image, problem in zip(images, problems, strict=True) if not problem]
     if not kept:
@@ -193,12 +192,12 @@ class Sentences:
         if self.references is not None:
             references = [list(self.references[i]) for i in self.picture[list(indices)]]
         if self.tokens is None:
-            return CaptionBatch(image, None, None, references, index)
+            return CaptionBatch(image, None, lengths=None, references=references, index=index)
         lengths = self.lengths[index]
         before = lengths.cumsum(0) - lengths  # tokens of the batch in front of each caption
         shift = (self.starts[index] - before).repeat_interleave(lengths)
         tokens = self.tokens[torch.arange(len(shift)) + shift]
-        return CaptionBatch(image, tokens, lengths, references, index)
+        return CaptionBatch(image, tokens, lengths=lengths, references=references, index=index)
 
 
 class CaptionedPictures(Dataset[tuple[Tensor, int]]):

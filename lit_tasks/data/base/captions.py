@@ -9,27 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.caption_dataset import (
     Captioned,
     CaptionedFeatures,
-    CaptionedFile,
     CaptionedPictures,
     Sentences,
-    usable,
 )
-from lit_tasks.data.base.feature_cache import FeatureCache
 from lit_tasks.data.base.image_dataset import TransformedPictures, as_it_is
-from lit_tasks.data.base.splits import PARTS_OF, Part, Split
+from lit_tasks.data.base.image_loading import ImageLoadingDataModule
+from lit_tasks.data.base.splits import SPLITS_OF, LabeledSplit, Split
 from lit_tasks.data.readers.features import read_features
 from lit_tasks.data.readers.images import PictureFiles, files_below
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
-from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
 from lit_tasks.text.captions import CaptionVocabulary
@@ -39,86 +32,57 @@ Loader = DataLoader[Any]  # of CaptionBatch
 _OFFICIAL = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
 
 
-class CaptionDataModule(CheckedLoading, LightningDataModule):
+class CaptionDataModule(ImageLoadingDataModule):
     """Pictures with several sentences each; a subclass says where they come from (:meth:`read`).
 
     A sample of training is a picture with one of its sentences; a sample of evaluation is a
-    picture with all of them. A task with a frozen network (``frozen_network(part)``) gets features
+    picture with all of them. A task with a frozen network (``frozen_network(split)``) gets features
     instead of pictures where nothing is drawn at random: computed once and stored once a picture.
 
     Args:
-        batch_size: Samples in a batch, over all processes.
         captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
             when left out. Words are counted in these only.
         min_count: How often a word must occur in training to be known.
         max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: Image or folder of images; or a part, whose pictures are described.
-        validate_on: The part that ``validate`` and the validation within ``fit`` look at.
+        predict: Image or folder of images; or a split, whose pictures are described.
+        validate_on: The split that ``validate`` and the validation within ``fit`` look at.
         train_references: Whether training batches bring all sentences of a picture, as learning
             from CIDEr-D needs.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        features: File of features that take the place of the pictures, ``.npy`` or ``.h5``;
-            ``{part}`` in its name stands for train, val, test or predict.
-        bad_pictures: ``stop`` ends the run at the first picture that is not there, cannot be read
-            or has no caption, and names it; ``skip`` leaves such pictures out and counts them.
-        seed: Decides what ``captions`` chooses and what is held out.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.image_loading.ImageLoadingDataModule`.
     """
 
-    predict_example = "my_images"  #: What the end of a fit proposes.
+    feature_file: str | None = None
+    """File of features that take the place of the images."""
 
     def __init__(
         self,
-        batch_size: int,
-        captions: int | None,
-        min_count: int,
-        max_tokens: int,
-        predict: Split | Path | None,
-        validate_on: Split,
-        train_references: bool,
-        crop: float | None,
-        augment: list[nn.Module] | None,
-        cache_features: bool,
-        cache_dir: Path | None,
-        features: str | None,
-        bad_pictures: BadRows,
-        seed: int,
-        num_workers: int,
-        max_pixels: int = MAX_PIXELS,
+        captions: int | None = None,
+        min_count: int = 1,
+        max_tokens: int = 22,
+        predict: LabeledSplit | Path | None = None,
+        validate_on: LabeledSplit = "val",
+        train_references: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         for name, value, least in (
-            ("batch_size", batch_size, 1),
             ("captions", 1 if captions is None else captions, 1),
             ("min_count", min_count, 1),
             ("max_tokens", max_tokens, 3),
-            ("max_pixels", max_pixels, 1),
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
-        if crop is not None and not 0 < crop <= 1:
-            raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
-        self.batch_size, self.captions = batch_size, captions
-        self.min_count, self.max_tokens = min_count, max_tokens
+        self.captions, self.min_count, self.max_tokens = captions, min_count, max_tokens
         self.predict = predict
-        self.validate_on: Split = validate_on
+        self.validate_on: LabeledSplit = validate_on
         self.train_references = train_references
-        self.crop, self.augment = crop, list(augment or ())
-        self.cache_features, self.cache_dir = cache_features, cache_dir
-        self.feature_file, self.bad_pictures = features, bad_pictures
-        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
         self._vocabulary: CaptionVocabulary | None = None
-        self._parts: dict[Part, Captioned] = {}
-        self._given: dict[Part, np.ndarray] = {}
+        self._splits: dict[Split, Captioned] = {}
+        self._given: dict[Split, np.ndarray] = {}
 
     @abstractmethod
-    def read(self, part: Split) -> Captioned:
-        """Return pictures and sentences of a part.
+    def read(self, split: LabeledSplit) -> Captioned:
+        """Return pictures and sentences of a split.
 
         Raises:
             ValueError: The input is not as it should be; the sentence says where and what to do.
@@ -146,51 +110,51 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         """Shape of one picture's features where a file brings them, otherwise ``None``."""
         if self.feature_file is None:
             return None
-        part: Part = "train" if "train" in self._parts else next(iter(self._parts))
-        return self._from_file(part).shape[1:]
+        split: Split = "train" if "train" in self._splits else next(iter(self._splits))
+        return self._from_file(split).shape[1:]
 
-    def image_ids(self, part: Part) -> list[int | str]:
-        """Return what each picture of a part is called, in the order of evaluation batches."""
-        return list(self.captioned(part).ids)
+    def image_ids(self, split: Split) -> list[int | str]:
+        """Return what each picture of a split is called, in the order of evaluation batches."""
+        return list(self.captioned(split).ids)
 
-    def references(self, part: Part) -> list[list[str]]:
-        """Return all sentences about each picture of a part, in the order of evaluation batches."""
-        return [list(several) for several in self.captioned(part).sentences]
+    def references(self, split: Split) -> list[list[str]]:
+        """Return all sentences about each image of a split, in the order of evaluation batches."""
+        return [list(several) for several in self.captioned(split).sentences]
 
-    def shown(self, part: Part, indices: Sequence[int]) -> list[np.ndarray]:
-        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each.
+    def shown(self, split: Split, indices: Sequence[int]) -> list[np.ndarray]:
+        """Return pictures of a split as the network sees them, ``(S, S, 3)`` each.
 
         ``val`` stands for what the validation looks at, see ``validate_on``.
         """
-        pictures = self._transformed(self._looked_at(part), augmented=False)
+        pictures = self._transformed(self._looked_at(split), augmented=False)
         return [pictures.shown(index) for index in indices]
 
-    def describe(self, part: Part, indices: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the first sentence that somebody wrote about each of some pictures."""
-        sentences = self.captioned(self._looked_at(part)).sentences
-        return [{"reference": next(iter(sentences[at]), "")} for at in indices]
+        sentences = self.captioned(self._looked_at(split)).sentences
+        return [{"reference": next(iter(sentences[index]), "")} for index in indices]
 
-    def captioned(self, part: Part) -> Captioned:
-        """Return pictures and sentences of a part; of those to train on, as many as asked for."""
-        if part not in self._parts:
-            if part == "predict":
-                self._parts[part] = self._to_predict()
+    def captioned(self, split: Split) -> Captioned:
+        """Return pictures and sentences of a split; of those to train on, as many as asked for."""
+        if split not in self._splits:
+            if split == "predict":
+                self._splits[split] = self._to_predict()
             else:
-                found = self.read(part)
-                if part == "train" and self.captions is not None:
+                found = self.read(split)
+                if split == "train" and self.captions is not None:
                     found = found.limited(self.captions, self.seed)
-                self._parts[part] = found
-        return self._parts[part]
+                self._splits[split] = found
+        return self._splits[split]
 
-    def _looked_at(self, part: Part) -> Part:
-        return self.validate_on if part == "val" else part
+    def _looked_at(self, split: Split) -> Split:
+        return self.validate_on if split == "val" else split
 
     # Lightning's hooks.
 
     def setup(self, stage: str) -> None:
         """Read what a stage needs; words come from a checkpoint or the training sentences."""
-        for part in PARTS_OF[stage]:
-            self.captioned(self._looked_at(part))
+        for split in SPLITS_OF[stage]:
+            self.captioned(self._looked_at(split))
         if stage == "fit":
             self._known()
 
@@ -232,11 +196,6 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
             )
         return self._vocabulary
 
-    def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
-        """Return what has a picture, where one is needed, and a caption."""
-        skip, pictures = self.bad_pictures == "skip", self.feature_file is None
-        return usable(images, skip, pictures, self.max_pixels)
-
     def _to_predict(self) -> Captioned:
         if self.predict is None:
             raise ValueError(
@@ -250,12 +209,14 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
         pictures = PictureFiles(paths, max_pixels=self.max_pixels)
         return Captioned(pictures, _names(paths), [])
 
-    def _loader(self, part: Part, train: bool = False) -> Loader:
-        captioned, vocabulary = self.captioned(part), self._vocabulary
+    def _loader(self, split: Split, train: bool = False) -> Loader:
+        captioned, vocabulary = self.captioned(split), self._vocabulary
         most = self.max_tokens if train else None
         references = self.train_references or not train
-        sentences = Sentences(captioned, vocabulary, train, most, references)
-        values = self._values(part, train)
+        sentences = Sentences(
+            captioned, vocabulary, each=train, max_tokens=most, references=references
+        )
+        values = self._values(split, train)
         if values is not None:
             return DataLoader(
                 dataset=CaptionedFeatures(values, sentences),
@@ -263,7 +224,7 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
                 shuffle=train,
                 collate_fn=as_it_is,
             )
-        dataset = CaptionedPictures(self._transformed(part, augmented=train), sentences)
+        dataset = CaptionedPictures(self._transformed(split, augmented=train), sentences)
         return DataLoader(
             dataset=dataset,
             batch_size=self.batch_size,
@@ -272,42 +233,32 @@ class CaptionDataModule(CheckedLoading, LightningDataModule):
             num_workers=self.num_workers,
         )
 
-    def _values(self, part: Part, train: bool) -> np.ndarray | None:
-        """Return features of all pictures of a part, or none where pictures are wanted."""
+    def _values(self, split: Split, train: bool) -> np.ndarray | None:
+        """Return features of all pictures of a split, or none where pictures are wanted."""
         if self.feature_file is not None:
-            return self._from_file(part)
+            return self._from_file(split)
         if train and (self.crop is not None or self.augment):
             return None
         task, network = self._task(), None
         if self.cache_features and isinstance(task, HasFrozenNetwork):
-            network = task.frozen_network(part)
+            network = task.frozen_network(split)
         if network is None:
             return None
-        return self._cache().features(network, self._transformed(part, augmented=False))
+        return self._cache().features(network, self._transformed(split, augmented=False))
 
-    def _from_file(self, part: Part) -> np.ndarray:
+    def _from_file(self, split: Split) -> np.ndarray:
         assert self.feature_file is not None
-        if part not in self._given:
-            path = Path(self.feature_file.replace("{part}", part))
-            self._given[part] = read_features(path, self.captioned(part).ids)
-        return self._given[part]
+        if split not in self._given:
+            path = Path(self.feature_file.replace("{split}", split))
+            self._given[split] = read_features(path, self.captioned(split).ids)
+        return self._given[split]
 
-    def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
+    def _transformed(self, split: Split, augmented: bool) -> TransformedPictures:
         task = self._task()
-        wanted = (
-            task.preprocessing if isinstance(task, HasPreprocessing) else None
-        ) or Preprocessing()
+        wanted = task.preprocessing if isinstance(task, HasPreprocessing) else None
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
-        return TransformedPictures(
-            self.captioned(part).pictures, None, wanted or Preprocessing(), **random
-        )
-
-    def _task(self) -> object:
-        return None if self.trainer is None else self.trainer.lightning_module
-
-    def _cache(self) -> FeatureCache:
-        assert self.trainer is not None
-        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)
+        pictures = self.captioned(split).pictures
+        return TransformedPictures(pictures, None, wanted or Preprocessing(), **random)
 
 
 def _names(paths: Sequence[Path]) -> list[int | str]:

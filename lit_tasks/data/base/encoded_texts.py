@@ -53,7 +53,9 @@ class EncodedTexts(Dataset[TextBatch]):
         tokens = np.concatenate(pieces, dtype=np.int64) if pieces else np.zeros(0, np.int64)
         where = torch.from_numpy(index)
         label = None if self.label is None else self.label[where]
-        return TextBatch(torch.from_numpy(tokens), torch.from_numpy(ends - starts), label, where)
+        return TextBatch(
+            torch.from_numpy(tokens), torch.from_numpy(ends - starts), label=label, index=where
+        )
 
 
 def collate(samples: TextBatch | Sequence[TextBatch]) -> TextBatch:
@@ -62,4 +64,4 @@ def collate(samples: TextBatch | Sequence[TextBatch]) -> TextBatch:
         return samples
     tokens, lengths, labels, index = zip(*samples, strict=True)
     label = None if labels[0] is None else torch.cat(labels)
-    return TextBatch(torch.cat(tokens), torch.cat(lengths), label, torch.cat(index))
+    return TextBatch(torch.cat(tokens), torch.cat(lengths), label=label, index=torch.cat(index))

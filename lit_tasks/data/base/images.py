@@ -3,78 +3,45 @@
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_tasks.checked_loading import CheckedLoading
-from lit_tasks.data.base.feature_cache import FeatureCache
 from lit_tasks.data.base.image_dataset import Features, TransformedPictures, as_it_is
-from lit_tasks.data.base.splits import PARTS_OF, Part
+from lit_tasks.data.base.image_loading import ImageLoadingDataModule
+from lit_tasks.data.base.splits import SPLITS_OF, Split
 from lit_tasks.data.readers.images import Pictures
-from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
 
 Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 
 
-class ImageDataModule(CheckedLoading, LightningDataModule):
+class ImageDataModule(ImageLoadingDataModule):
     """Images with one label each; a subclass says where they come from (:meth:`pictures`).
 
     What a network wants to see belongs to its weights, so size, crop and interpolation are asked
-    of the task (its ``preprocessing``). A task with a frozen network (``frozen_network(part)``)
+    of the task (its ``preprocessing``). A task with a frozen network (``frozen_network(split)``)
     gets features instead of images where nothing is drawn at random: they are computed once.
 
     Args:
-        batch_size: Images in a batch, over all processes.
-        crop: Smallest share of the area that a random crop of a training image keeps; all are cut
-            in the middle when left out.
-        augment: Transforms of torchvision (v2) for training images, after the crop.
-        cache_features: Whether features of a frozen network are computed once.
-        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
-        seed: Decides what is held out.
-        num_workers: Processes that read images.
-        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        kwargs: Options of :class:`~lit_tasks.data.base.image_loading.ImageLoadingDataModule`.
     """
 
-    predict_example = "my_images"  #: What the end of a fit proposes.
-
-    def __init__(
-        self,
-        batch_size: int,
-        crop: float | None,
-        augment: list[nn.Module] | None,
-        cache_features: bool,
-        cache_dir: Path | None,
-        seed: int,
-        num_workers: int,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if max_pixels < 1:
-            raise ValueError(f"max_pixels must be at least 1, got {max_pixels}")
-        if crop is not None and not 0 < crop <= 1:
-            raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
-        self.batch_size, self.crop, self.augment = batch_size, crop, list(augment or ())
-        self.cache_features, self.cache_dir = cache_features, cache_dir
-        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._labels: list[str] = []
-        self._pictures: dict[Part, Pictures] = {}
+        self._pictures: dict[Split, Pictures] = {}
 
     @abstractmethod
-    def pictures(self, part: Part) -> Pictures:
-        """Return the pictures of a part.
+    def pictures(self, split: Split) -> Pictures:
+        """Return the pictures of a split.
 
         Raises:
-            ValueError: The part was not given; the sentence says which argument gives it.
+            ValueError: The split was not given; the sentence says which argument gives it.
         """
 
     # What the task and the writer of predictions ask for.
@@ -97,25 +64,25 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
         """The path of each picture to predict within their folder."""
         return self.sample_ids("predict")
 
-    def sample_ids(self, part: Part) -> list[str]:
-        """Return the path of each picture of a part within their folder."""
-        names = list(self._part(part).names)
+    def sample_ids(self, split: Split) -> list[str]:
+        """Return the path of each picture of a split within their folder."""
+        names = list(self._of_split(split).names)
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
         return [os.path.relpath(name, folder or ".") for name in names]
 
-    def describe(self, part: Part, indices: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the name of some pictures."""
-        ids = self.sample_ids(part)
-        return [{"file": ids[position]} for position in indices]
+        ids = self.sample_ids(split)
+        return [{"file": ids[index]} for index in indices]
 
     @property
     def predict_files(self) -> list[str]:
         """The path of each picture to predict."""
-        return list(self._part("predict").names)
+        return list(self._of_split("predict").names)
 
-    def shown(self, part: Part, indices: Sequence[int]) -> list[np.ndarray]:
-        """Return pictures of a part as the network sees them, ``(S, S, 3)`` each."""
-        pictures = self._transformed(part, augmented=False)
+    def shown(self, split: Split, indices: Sequence[int]) -> list[np.ndarray]:
+        """Return pictures of a split as the network sees them, ``(S, S, 3)`` each."""
+        pictures = self._transformed(split, augmented=False)
         return [pictures.shown(index) for index in indices]
 
     def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
@@ -129,10 +96,10 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
         """Find the pictures of a stage; labels come from a checkpoint or the training pictures."""
         if stage == "fit" and not self._labels:
             self._learn()
-        for part in PARTS_OF[stage]:
-            if self._labels and part != "predict":
-                self._numbers(part)
-            self._part(part)  # names an input that is not there
+        for split in SPLITS_OF[stage]:
+            if self._labels and split != "predict":
+                self._numbers(split)
+            self._of_split(split)  # names an input that is not there
 
     def train_dataloader(self) -> Loader:
         """Return the training images, in another order each epoch."""
@@ -160,13 +127,13 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
 
     # The steps.
 
-    def _part(self, part: Part) -> Pictures:
-        if part not in self._pictures:
-            self._pictures[part] = self.pictures(part)
-        return self._pictures[part]
+    def _of_split(self, split: Split) -> Pictures:
+        if split not in self._pictures:
+            self._pictures[split] = self.pictures(split)
+        return self._pictures[split]
 
     def _learn(self) -> None:
-        pictures = self._part("train")
+        pictures = self._of_split("train")
         assert pictures.labels is not None
         self._labels = sorted(set(pictures.labels))
         if len(self._labels) < 2:
@@ -180,9 +147,9 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
         )
         rank_zero_info(f"{len(pictures.names):,} images for training: {described}")
 
-    def _numbers(self, part: Part) -> list[int] | None:
-        pictures = self._part(part)
-        if part == "predict" or pictures.labels is None:
+    def _numbers(self, split: Split) -> list[int] | None:
+        pictures = self._of_split(split)
+        if split == "predict" or pictures.labels is None:
             return None
         number = {label: i for i, label in enumerate(self.labels)}
         for name, label in zip(pictures.names, pictures.labels, strict=True):
@@ -191,20 +158,20 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
                 raise ValueError(f"{name} has the label {label!r}, training knew only {known}")
         return [number[label] for label in pictures.labels]
 
-    def _transformed(self, part: Part, augmented: bool) -> TransformedPictures:
+    def _transformed(self, split: Split, augmented: bool) -> TransformedPictures:
         task = self._task()
         wanted = (
             task.preprocessing if isinstance(task, HasPreprocessing) else None
         ) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
         return TransformedPictures(
-            self._part(part), self._numbers(part), wanted or Preprocessing(), **random
+            self._of_split(split), self._numbers(split), wanted or Preprocessing(), **random
         )
 
-    def _loader(self, part: Part, shuffle: bool = False) -> Loader:
-        augmented = part == "train" and (self.crop is not None or bool(self.augment))
-        pictures = self._transformed(part, augmented)
-        network = None if augmented or not self.cache_features else self._frozen(part)
+    def _loader(self, split: Split, shuffle: bool = False) -> Loader:
+        augmented = split == "train" and (self.crop is not None or bool(self.augment))
+        pictures = self._transformed(split, augmented)
+        network = None if augmented or not self.cache_features else self._frozen(split)
         if network is not None:
             values = self._cache().features(network, pictures)
             return DataLoader(
@@ -221,13 +188,6 @@ class ImageDataModule(CheckedLoading, LightningDataModule):
             num_workers=self.num_workers,
         )
 
-    def _frozen(self, part: Part) -> nn.Module | None:
+    def _frozen(self, split: Split) -> nn.Module | None:
         task = self._task()
-        return task.frozen_network(part) if isinstance(task, HasFrozenNetwork) else None
-
-    def _task(self) -> object:
-        return None if self.trainer is None else self.trainer.lightning_module
-
-    def _cache(self) -> FeatureCache:
-        assert self.trainer is not None
-        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)
+        return task.frozen_network(split) if isinstance(task, HasFrozenNetwork) else None

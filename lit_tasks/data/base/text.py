@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
-from lit_tasks.data.base.splits import PARTS_OF, Part, stratified_parts
+from lit_tasks.data.base.splits import SPLITS_OF, Split, stratified_splits
 from lit_tasks.data.cache.token_ids import numbers_of, words_of
 from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.sampling import LengthBuckets
@@ -31,12 +31,12 @@ _SHOWN = 300  # characters of a text in a table for people
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of one part.
+    """Rows of one split.
 
     Attributes:
         data: Columns ``text``, ``label``, ``id``, ``line`` and ``problem``.
         name: File or folder, as errors name it.
-        select: Which rows belong to the part, or ``None`` for all.
+        select: Which rows belong to the split, or ``None`` for all.
     """
 
     data: "Dataset"
@@ -47,7 +47,8 @@ class Source:
 class TextDataModule(CheckedLoading, LightningDataModule):
     """Texts with labels, ragged: a batch is all words in one row plus lengths.
 
-    A subclass says where the rows of each part come from (:meth:`source`).
+    A subclass says where the rows of each split come from (:meth:`source`). It passes these
+    options on as ``**kwargs``; all values stand in ``hparams``.
 
     Args:
         text: How texts become word numbers.
@@ -65,15 +66,16 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 
     def __init__(
         self,
-        text: TextOptions,
-        batch_size: int,
-        length_buckets: bool,
-        bad_rows: BadRows,
-        seed: int,
-        num_workers: int,
-        cache_dir: Path | None,
+        text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
+        batch_size: int = 64,
+        length_buckets: bool = False,
+        bad_rows: BadRows = "stop",
+        seed: int = 0,
+        num_workers: int = 0,
+        cache_dir: Path | None = None,
     ) -> None:
         super().__init__()
+        self.save_hyperparameters()  # what subclasses were given as well
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.text = text
@@ -85,16 +87,16 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         self.cache_dir = cache_dir
         self._vocabulary: Vocabulary | None = None
         self._labels: list[str] = []
-        self._sets: dict[Part, EncodedTexts] = {}
-        self._rows: dict[Part, np.ndarray] = {}
+        self._sets: dict[Split, EncodedTexts] = {}
+        self._rows: dict[Split, np.ndarray] = {}
         self._ids: list[int | str] = []
 
     @abstractmethod
-    def source(self, part: Part) -> Source:
-        """Return the rows of a part.
+    def source(self, split: Split) -> Source:
+        """Return the rows of a split.
 
         Raises:
-            ValueError: The part was not given; the sentence says which argument gives it.
+            ValueError: The split was not given; the sentence says which argument gives it.
         """
 
     # What the task and the writer of predictions ask for.
@@ -123,16 +125,16 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         self._set("predict")
         return self._ids
 
-    def sample_ids(self, part: Part) -> list[int]:
-        """Return the row of each text of a part in its file, the same whatever reads it."""
-        self._set(part)
-        rows: list[int] = self._rows[part].tolist()
+    def sample_ids(self, split: Split) -> list[int]:
+        """Return the row of each text of a split in its file, the same whatever reads it."""
+        self._set(split)
+        rows: list[int] = self._rows[split].tolist()
         return rows
 
-    def describe(self, part: Part, indices: Sequence[int]) -> list[dict[str, str]]:
+    def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the beginning of some texts, as people read them."""
-        self._set(part)
-        texts = _strings(self.source(part).data, "text", self._rows[part][list(indices)])
+        self._set(split)
+        texts = _strings(self.source(split).data, "text", self._rows[split][list(indices)])
         return [{"text": " ".join(text.split())[:_SHOWN]} for text in texts]
 
     # Lightning's hooks.
@@ -141,11 +143,11 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """Read what a stage needs; the vocabulary comes from a checkpoint or the training texts."""
         if self._vocabulary is None and stage == "fit":
             self._learn()
-        for part in PARTS_OF[stage]:
+        for split in SPLITS_OF[stage]:
             if self._vocabulary is None:
-                self.source(part)  # names an input that is not there
+                self.source(split)  # names an input that is not there
             else:
-                self._set(part)
+                self._set(split)
 
     def train_dataloader(self) -> DataLoader[TextBatch]:
         """Return the training texts, in another order each epoch."""
@@ -193,10 +195,12 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 
     # What subclasses use.
 
-    def parts_of(self, data: "Dataset", fractions: list[float], block: int = 1) -> list[np.ndarray]:
-        """Return seeded, stratified parts of rows; bad rows come with the first part.
+    def splits_of(
+        self, data: "Dataset", fractions: list[float], block: int = 1
+    ) -> list[np.ndarray]:
+        """Return rows in seeded, stratified splits; bad rows come with the first split.
 
-        Repeats of a text go to one part, and so do ``block`` rows on end, for sets where
+        Repeats of a text go to one split, and so do ``block`` rows on end, for sets where
         neighbours have more in common than their label.
         """
         columns = data.data
@@ -207,9 +211,12 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         )
         _, first, text = np.unique(texts, return_index=True, return_inverse=True)
         blocks = usable[first][text] // block  # a repeat belongs where its text first stands
-        parts = [usable[p] for p in stratified_parts(labels, blocks, fractions, self.seed)]
+        splits = [
+            usable[p]
+            for p in stratified_splits(labels, blocks, fractions=fractions, seed=self.seed)
+        ]
         bad = np.flatnonzero(columns["problem"].to_numpy() != "")
-        return [np.sort(np.concatenate((parts[0], bad))), *parts[1:]]
+        return [np.sort(np.concatenate((splits[0], bad))), *splits[1:]]
 
     # The steps.
 
@@ -237,30 +244,30 @@ class TextDataModule(CheckedLoading, LightningDataModule):
             f"a vocabulary of {len(self._vocabulary):,} words"
         )
 
-    def _set(self, part: Part) -> EncodedTexts:
-        """Return a part as word numbers."""
-        if part in self._sets:
-            return self._sets[part]
-        vocabulary, source = self._known(), self.source(part)
-        rows = self._usable(source, check_labels=part != "predict")
+    def _set(self, split: Split) -> EncodedTexts:
+        """Return a split as word numbers."""
+        if split in self._sets:
+            return self._sets[split]
+        vocabulary, source = self._known(), self.source(split)
+        rows = self._usable(source, check_labels=split != "predict")
         words = words_of(source.data, self.text.tokenizer)
         numbers = numbers_of(words, vocabulary, self.text).data["numbers"]
         label = None
-        if part == "predict":
+        if split == "predict":
             ids = _strings(source.data, "id", rows)
             self._ids = list(ids) if any(ids) else rows.tolist()
         else:
             label = self._label_numbers(source, rows)
-        self._report_cuts(part, words, rows)
-        self._sets[part], self._rows[part] = EncodedTexts(numbers, rows, label), rows
-        return self._sets[part]
+        self._report_cuts(split, words, rows)
+        self._sets[split], self._rows[split] = EncodedTexts(numbers, rows, label), rows
+        return self._sets[split]
 
     def _label_numbers(self, source: Source, rows: np.ndarray) -> Tensor:
         number = {label: i for i, label in enumerate(self._labels)}
         return torch.tensor([number[label] for label in _strings(source.data, "label", rows)])
 
     def _usable(self, source: Source, check_labels: bool) -> np.ndarray:
-        """Return the rows of a part that can be used; the others stop the run or are counted."""
+        """Return the rows of a split that can be used; the others stop the run or are counted."""
         columns = source.data.data
         rows = np.arange(len(source.data)) if source.select is None else source.select
         problems = columns["problem"].to_numpy()[rows]
@@ -283,20 +290,20 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         usable: np.ndarray = rows[problems == ""]
         return usable
 
-    def _report_cuts(self, part: Part, words: "Dataset", rows: np.ndarray) -> None:
+    def _report_cuts(self, split: Split, words: "Dataset", rows: np.ndarray) -> None:
         if self.text.max_length is None:
             return
         chunks = words.data["words"].chunks
         lengths = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks])[rows]
         cut = int((lengths > self.text.max_length).sum())
         rank_zero_info(
-            f"{part}: {cut:,} of {len(rows):,} texts are longer than max_length "
+            f"{split}: {cut:,} of {len(rows):,} texts are longer than max_length "
             f"{self.text.max_length} and keep their {self.text.truncate or 'head'}"
         )
 
-    def _loader(self, part: Part, shuffle: bool = False) -> DataLoader[TextBatch]:
+    def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[TextBatch]:
         return DataLoader(
-            dataset=self._set(part),
+            dataset=self._set(split),
             batch_size=self.batch_size,
             shuffle=shuffle,
             collate_fn=collate,

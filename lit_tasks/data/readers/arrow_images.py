@@ -49,7 +49,7 @@ class PictureRows:
     def read(self, number: int, least: int | None = None) -> Image.Image:
         """Return a picture in red, green and blue; ``least`` pixels a side will do."""
         content = BytesIO(self.rows[number]["image"])
-        return read_picture(content, least, self.names[number], self.max_pixels)
+        return read_picture(content, least, name=self.names[number], max_pixels=self.max_pixels)
 
     def digest(self) -> str:
         """Return a fingerprint of all pictures in their order."""
@@ -86,7 +86,9 @@ def kept_pictures(
     rows = partial(rows_of, shards, read, most)
     make = partial(_usable_rows, rows, bad_rows, label, max_pixels)
     name = f"{shards[0]}{' and the other shards' if len(shards) > 1 else ''}"
-    return PictureRows(cached_rows(make, key, cache_dir, name, _COLUMNS), max_pixels)
+    return PictureRows(
+        cached_rows(make, key, cache_dir=cache_dir, name=name, columns=_COLUMNS), max_pixels
+    )
 
 
 def image_bytes(value: Any) -> tuple[bytes, str]:

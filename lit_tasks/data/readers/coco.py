@@ -47,13 +47,13 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
     Raises:
         ValueError: The file is broken.
     """
-    parts: dict[str, list[CaptionedFile]] = {"train": [], "val": [], "test": []}
+    splits: dict[str, list[CaptionedFile]] = {"train": [], "val": [], "test": []}
     wanted: dict[str, type] = {"filename": str, "split": str, "sentences": list}
     there: dict[str, bool] = {}
     for number, image in enumerate(_entries(path, read_json(path), "images", wanted)):
         where = f"{path}: images[{number}] ({image['filename']})"
         split = "train" if image["split"] == "restval" else image["split"]
-        if split not in parts:
+        if split not in splits:
             raise ValueError(
                 f"{where} belongs to {split!r}; it should be train, restval, val or test"
             )
@@ -64,8 +64,8 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
             sentences.append(_one_line(where, sentence["raw"]))
         place = _place(root, image, there)
         name = image.get("cocoid", image.get("imgid", image["filename"]))
-        parts[split].append(CaptionedFile(name, place, sentences))
-    return parts
+        splits[split].append(CaptionedFile(name, place, sentences))
+    return splits
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def read_picture(
     max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
     """Return the picture of a file, see :meth:`PictureFiles.read`; ``name`` stands in errors."""
-    remedy = "" if name else "; remove it, or leave it out with bad_pictures: skip"
+    remedy = "" if name else "; remove it, or leave it out with bad_images: skip"
     name = name or str(file)
     try:
         with opened_picture(file, least, max_pixels) as picture:

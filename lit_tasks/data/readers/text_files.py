@@ -93,7 +93,7 @@ def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
         for line, file in enumerate(files, start=1):
             with file.open(encoding="utf-8", errors="surrogateescape") as read:
                 text = read.read(MAX_CHARACTERS + 1)
-            row = labelled_row(text[:MAX_CHARACTERS], label, f"{label}/{file.name}", line)
+            row = labelled_row(text[:MAX_CHARACTERS], label, id=f"{label}/{file.name}", line=line)
             if len(text) > MAX_CHARACTERS:
                 row["problem"] = f"a text must have at most {MAX_CHARACTERS:,} characters"
             yield row

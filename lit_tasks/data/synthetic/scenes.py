@@ -83,9 +83,9 @@ def random_scene(seed: int, number: int, shapes: Sequence[str] = SHAPES) -> Scen
     radius = float(draw.uniform(*SIZES[size]))
     x, y = float(draw.uniform(radius, 1 - radius)), float(draw.uniform(radius, 1 - radius))
     colour, angle = str(draw.choice(list(COLOURS))), float(draw.uniform(-pi / 9, pi / 9))
-    thing = Thing(shape, colour, size, x, y, radius, angle)
+    thing = Thing(shape, colour, size=size, x=x, y=y, radius=radius, angle=angle)
     ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLOURS)))
-    return Scene((thing,), ground, tint, int(draw.integers(2**31)))
+    return Scene((thing,), ground, ground_colour=tint, grain=int(draw.integers(2**31)))
 
 
 def draw_scene(scene: Scene, size: int) -> Image.Image:

@@ -58,7 +58,7 @@ def told_scene(seed: int, number: int, first: Sequence[Kind], others: Sequence[K
     make = (_one, _two, _several)[number % 3]
     things = make(draw, colour, shape, others)
     ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLOURS)))
-    return Scene(tuple(things), ground, tint, int(draw.integers(2**31)))
+    return Scene(tuple(things), ground, ground_colour=tint, grain=int(draw.integers(2**31)))
 
 
 def sentences(scene: Scene) -> list[str]:
@@ -74,7 +74,7 @@ def sentences(scene: Scene) -> list[str]:
 def _one(draw: np.random.Generator, colour: str, shape: str, others: Sequence[Kind]) -> list[Thing]:
     column, row = draw.integers(3, size=2).tolist()
     centre = (0.24 + 0.26 * column, 0.24 + 0.26 * row)
-    return [_thing(draw, colour, shape, str(draw.choice(list(_RADIUS))), centre)]
+    return [_thing(draw, colour, shape=shape, size=str(draw.choice(list(_RADIUS))), centre=centre)]
 
 
 def _two(draw: np.random.Generator, colour: str, shape: str, others: Sequence[Kind]) -> list[Thing]:
@@ -95,7 +95,9 @@ def _several(
 ) -> list[Thing]:
     count = int(draw.integers(2, 5))
     places = [(place + 0.5) / count for place in range(count)]
-    return [_thing(draw, colour, shape, "small", (place, 0.5)) for place in places]
+    return [
+        _thing(draw, colour, shape=shape, size="small", centre=(place, 0.5)) for place in places
+    ]
 
 
 def _thing(
@@ -103,7 +105,7 @@ def _thing(
 ) -> Thing:
     x, y = (at + float(draw.uniform(-0.03, 0.03)) for at in centre)
     radius, angle = float(draw.uniform(*_RADIUS[size])), float(draw.uniform(-pi / 9, pi / 9))
-    return Thing(shape, colour, size, x, y, radius, angle)
+    return Thing(shape, colour, size=size, x=x, y=y, radius=radius, angle=angle)
 
 
 def _alike(first: Thing, second: Thing) -> bool:

@@ -1,0 +1,35 @@
+"""What data modules share whose captions name image files: bad files, features from a file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile, usable
+from lit_tasks.data.base.captions import CaptionDataModule
+from lit_tasks.data.readers.tables import BadRows
+
+
+class CaptionedFilesDataModule(CaptionDataModule):
+    """Image files with captions; a subclass reads the list of them.
+
+    Args:
+        bad_images: ``stop`` ends the run at the first image that is not there, cannot be read
+            or has no caption, and names it; ``skip`` leaves such images out and counts them.
+        features: File of features that take the place of the images, ``.npy`` or ``.h5``;
+            ``{split}`` in its name stands for train, val, test or predict.
+        kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
+    """
+
+    def __init__(
+        self, bad_images: BadRows = "stop", features: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bad_images, self.feature_file = bad_images, features
+
+    def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
+        """Return what has an image, where one is needed, and a caption."""
+        return usable(
+            images,
+            skip=self.bad_images == "skip",
+            pictures=self.feature_file is None,
+            max_pixels=self.max_pixels,
+        )

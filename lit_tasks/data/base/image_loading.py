@@ -1,0 +1,59 @@
+"""What all data modules that open images share: crops, cached features, workers."""
+
+from pathlib import Path
+
+from lightning.pytorch import LightningDataModule
+from torch import nn
+
+from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.data.base.feature_cache import FeatureCache
+from lit_tasks.data.readers.opened_images import MAX_PIXELS
+
+
+class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
+    """Images, opened in batches, or features of them, computed once.
+
+    Subclasses pass these options on as ``**kwargs``; all values stand in ``hparams``.
+
+    Args:
+        batch_size: Samples in a batch, over all processes.
+        crop: Smallest fraction of the area that a random crop of a training image keeps; all are
+            cut in the middle when left out.
+        augment: Transforms of torchvision (v2) for training images, after the crop.
+        cache_features: Whether features of a frozen network are computed once.
+        cache_dir: Folder of the features; ``lit_tasks/features`` in the user's cache if left out.
+        seed: Decides what is drawn at random: which images are held out, how a stream is shuffled.
+        num_workers: Processes that read images.
+        max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+    """
+
+    predict_example = "my_images"  #: What the end of a fit proposes.
+
+    def __init__(
+        self,
+        batch_size: int = 32,
+        crop: float | None = None,
+        augment: list[nn.Module] | None = None,
+        cache_features: bool = True,
+        cache_dir: Path | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()  # what subclasses were given as well
+        for name, value in (("batch_size", batch_size), ("max_pixels", max_pixels)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if crop is not None and not 0 < crop <= 1:
+            raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
+        self.batch_size, self.crop, self.augment = batch_size, crop, list(augment or ())
+        self.cache_features, self.cache_dir = cache_features, cache_dir
+        self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
+
+    def _task(self) -> object:
+        return None if self.trainer is None else self.trainer.lightning_module
+
+    def _cache(self) -> FeatureCache:
+        assert self.trainer is not None
+        return FeatureCache.of_run(self.trainer, self.cache_dir, self.num_workers)
