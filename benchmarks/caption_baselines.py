@@ -39,7 +39,7 @@ METRICS = (
     "assignment_bleu", "assignment_bleu_first", "bleu1", "bleu2", "bleu3", "bleu4", "cider_d",
     "rouge_l",
 )  # fmt: skip
-NEIGHBOURS = 15
+NEIGHBORS = 15
 
 
 def constant(train: Captioned) -> str:
@@ -100,7 +100,7 @@ def table(root: Path, backbone: Backbone, cache: Path | None) -> dict[str, dict[
     words = [[caption_words(text) for text in several] for several in train.sentences]
     frequencies = Frequencies.count(words)
     near = [
-        [text for i in row[:NEIGHBOURS].tolist() for text in train.sentences[i]] for row in order
+        [text for i in row[:NEIGHBORS].tolist() for text in train.sentences[i]] for row in order
     ]
     told = {
         "constant": [constant(train)] * len(val.ids),

@@ -163,7 +163,7 @@ PARTS = (
         "The assignment's first exercise: the 50 training images are looked at again, and a score "
         "of 1 means that every generated sentence is what was written.",
         tuple(
-            Experiment(f"caption_memorise_{cell}", CAPTION_METRICS, COCO)
+            Experiment(f"caption_memorize_{cell}", CAPTION_METRICS, COCO)
             for cell in ("rnn", "lstm")
         ),
     ),
@@ -199,7 +199,7 @@ PARTS = (
     ),
     Part(
         "Captioning: drawn scenes",
-        "Combinations of shape, colour and place that were never in training; for trying out.",
+        "Combinations of shape, color and place that were never in training; for trying out.",
         (
             Experiment(
                 "caption_scenes_lstm", ("val/bleu4", "test/bleu4", "val/cider_d", "val/rouge_l")

@@ -5,7 +5,7 @@
 FOLDER has tubingen.jpg and the paintings, FILE torchvision's weights of SqueezeNet 1.1. Objective,
 sizes and schedule are read from ``configs/style_<painting>.yaml``. One thread, processor time: the
 schedule takes its seconds, then ours gets the same. Both pictures are judged by the assignment's
-objective, as they are and as they are saved (8 bits a colour).
+objective, as they are and as they are saved (8 bits a color).
 """
 
 import argparse
@@ -59,7 +59,7 @@ def seconds(work: Callable[[], object]) -> float:
 def judged(job: Stylization, judge: StyleObjective, pair: dict[str, Any]) -> tuple[float, float]:
     """Return the assignment's loss of the pixels and of the saved picture."""
     as_seen = [p[None] / 255 for p in (pair["content"], *pair["styles"])]
-    content, *styles = (judge.features.normalize(colours) for colours in as_seen)
+    content, *styles = (judge.features.normalize(colors) for colors in as_seen)
     targets = judge.targets(content, styles, pair["shares"])
     saved = judge.features.normalize(job.picture()[None] / 255)
     return float(judge.losses(job.pixels, targets).sum()), float(judge.losses(saved, targets).sum())

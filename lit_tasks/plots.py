@@ -32,9 +32,9 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
     if len(labels) <= 20:
         for row in places:
             for column in places:
-                colour = "white" if share[row, column] > 0.5 else "black"
+                color = "white" if share[row, column] > 0.5 else "black"
                 text = f"{int(counts[row, column]):,}"
-                axes.text(column, row, text, ha="center", va="center", color=colour)
+                axes.text(column, row, text, ha="center", va="center", color=color)
     return figure
 
 
@@ -63,8 +63,8 @@ def image_grid(
         axes.axis("off")
     for i, (axes, image, title) in enumerate(zip(all_axes, images, titles, strict=False)):
         axes.imshow(image)
-        colour = "black" if right is None else ("darkgreen" if right[i] else "firebrick")
-        axes.set_title(title, fontsize=8, color=colour)
+        color = "black" if right is None else ("darkgreen" if right[i] else "firebrick")
+        axes.set_title(title, fontsize=8, color=color)
     return figure
 
 
@@ -288,7 +288,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SIDE, _GAP, _LINE = 160, 8, 18
-_COLOURS = {True: "darkgreen", False: "firebrick", None: "black"}
+_COLORS = {True: "darkgreen", False: "firebrick", None: "black"}
 
 
 def example_sheet(
@@ -316,7 +316,7 @@ def example_sheet(
         x, y = _GAP + at % columns * width, _GAP + at // columns * height
         while len(title) > 1 and draw.textlength(title, font) > _SIDE:
             title = title[:-2] + "…"
-        draw.text((x, y), title, fill=_COLOURS[good], font=font)
+        draw.text((x, y), title, fill=_COLORS[good], font=font)
         picture = Image.fromarray(np.ascontiguousarray(image))
         scale = _SIDE / max(picture.size)
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))

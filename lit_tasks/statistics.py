@@ -164,7 +164,7 @@ def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[floa
     if total == 0:
         return 0.0, 1.0
     share = correct / total
-    centre = share + z**2 / (2 * total)
+    center = share + z**2 / (2 * total)
     half = z * sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
     scale = 1 + z**2 / total
-    return (centre - half) / scale, (centre + half) / scale
+    return (center - half) / scale, (center + half) / scale

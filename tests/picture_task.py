@@ -12,7 +12,7 @@ SMALL = Preprocessing(size=8, resize=9)
 
 
 class Means(nn.Module):
-    """A network whose features are the colours' means; it counts how often it is asked."""
+    """A network whose features are the colors' means; it counts how often it is asked."""
 
     out_features = 3
 

@@ -18,7 +18,7 @@ TEXTS = ["a fine film", "a dull film", "", "nothing that was ever seen"]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train on labelled lines with options that have to travel; return the checkpoint alone."""
+    """Train on labeled lines with options that have to travel; return the checkpoint alone."""
     folder = tmp_path_factory.mktemp("training")
     lines = [f"good a fine and moving film {n}\nbad a dull and empty film {n}\n" for n in range(30)]
     (folder / "train.txt").write_text("".join(lines))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lit_tasks.data.synthetic.scenes import COLOURS, SHAPES, draw_scene, random_scene
+from lit_tasks.data.synthetic.scenes import COLORS, SHAPES, draw_scene, random_scene
 
 
 def test_a_seed_and_a_number_stand_for_one_picture() -> None:
@@ -21,4 +21,4 @@ def test_a_thing_is_drawn_where_the_scene_says() -> None:
         scene = random_scene(3, number, shapes=[s for s in SHAPES if s != "ring"])
         thing, picture = scene.things[0], np.asarray(draw_scene(scene, 64))
         pixel = picture[int(thing.y * 64), int(thing.x * 64)]
-        assert np.array_equal(pixel, COLOURS[thing.colour]), thing
+        assert np.array_equal(pixel, COLORS[thing.color]), thing

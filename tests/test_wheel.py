@@ -57,7 +57,7 @@ def test_the_wheel_is_small_and_holds_the_package_its_configs_and_nothing_else(w
     assert {name for name in names if not name.split("/")[0].endswith(".dist-info")} == wanted
 
 
-def test_the_wheel_has_the_version_the_licence_and_the_command(wheel: Path) -> None:
+def test_the_wheel_has_the_version_the_license_and_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         folder = f"lit_tasks-{__version__}.dist-info"
         metadata = message_from_string(archive.read(f"{folder}/METADATA").decode())

@@ -15,18 +15,18 @@ _SPLIT_INDEX: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 
 
 class CaptionScenesDataModule(CaptionDataModule):
-    """Coloured shapes on textured grounds with five sentences each.
+    """Colored shapes on textured grounds with five sentences each.
 
-    The sentences tell shape, colour, size, place and number. The scenes are drawn from a seed, in
+    The sentences tell shape, color, size, place and number. The scenes are drawn from a seed, in
     any number: for trying out and for tests. Figures on them say that the machinery works, and
-    nothing about photographs. Some pairs of colour and shape are never seen in training; every
+    nothing about photographs. Some pairs of color and shape are never seen in training; every
     second scene for validation and test begins with one of them.
 
     Args:
         train: Scenes to learn from.
         val: Scenes to choose by.
         test: Scenes to judge by.
-        held_out: How many pairs of colour and shape are kept out of training, from 0 to 6.
+        held_out: How many pairs of color and shape are kept out of training, from 0 to 6.
         size: Pixels a side.
         predict: A split, whose scenes are described; or an image or folder of images of your own.
         kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.

@@ -11,7 +11,7 @@ from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
-from lit_tasks.data.readers.text_files import Columns, Row, labelled_row, read_folders, read_rows
+from lit_tasks.data.readers.text_files import Columns, Row, labeled_row, read_folders, read_rows
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
 
@@ -20,7 +20,7 @@ _LABELS = ("neg", "pos")
 
 
 def _block(rows: int) -> int:
-    """Return how many neighbours are held out together: 100 of 25,000 reviews."""
+    """Return how many neighbors are held out together: 100 of 25,000 reviews."""
     return max(1, rows // 250)
 
 
@@ -28,8 +28,8 @@ class ImdbDataModule(TextDataModule):
     """IMDB reviews with the official test split and a validation split held out of training.
 
     ``<br />`` is a line break here, never words. The set's reviews stand in the order of their ids,
-    where reviews of one film are neighbours: one in five shares a rare name with the next review,
-    one in a thousand with the fiftieth. Validation is therefore made of blocks of neighbours, so
+    where reviews of one film are neighbors: one in five shares a rare name with the next review,
+    one in a thousand with the fiftieth. Validation is therefore made of blocks of neighbors, so
     that it has films of its own, as the test split does; reviews drawn one by one would promise
     up to two per cent more accuracy than the test split keeps. The hub's copy stands in another
     order, where blocks are as good as single reviews. Repeats stay on one side of the split.
@@ -127,4 +127,4 @@ def _from_hub(split: str, cache_dir: Path | None) -> Source:
 
 def _hub_rows(data: "datasets.Dataset") -> Iterator[Row]:  # type: ignore[name-defined] # noqa: F821
     for line, record in enumerate(data, start=1):
-        yield labelled_row(record["text"], _LABELS[record["label"]], id="", line=line)
+        yield labeled_row(record["text"], _LABELS[record["label"]], id="", line=line)

@@ -14,7 +14,7 @@ from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
-from lit_tasks.data.readers.text_files import Columns, Row, labelled_row
+from lit_tasks.data.readers.text_files import Columns, Row, labeled_row
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
 
@@ -101,7 +101,7 @@ def _imdb_rows(path: Path) -> Iterator[Row]:
         for record in reader:
             if record["source"] == "imdb":
                 label = _LABELS.get(record["label"], record["label"])
-                yield labelled_row(record["text"], label, id="", line=reader.line_num)
+                yield labeled_row(record["text"], label, id="", line=reader.line_num)
 
 
 _LABELS = {"0": "neg", "1": "pos"}

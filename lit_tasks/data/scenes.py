@@ -41,7 +41,7 @@ class DrawnScenes:
     def names(self) -> Sequence[str]:
         """A name made of number and content."""
         return [
-            f"{self.name}{number:05}_{thing.size}_{thing.colour}_{thing.shape}"
+            f"{self.name}{number:05}_{thing.size}_{thing.color}_{thing.shape}"
             for number, thing in enumerate(scene.things[0] for scene in self.scenes)
         ]
 
@@ -55,7 +55,7 @@ class DrawnScenes:
 
 
 class SceneDataModule(ImageDataModule):
-    """Coloured shapes on textured grounds; the class is the shape.
+    """Colored shapes on textured grounds; the class is the shape.
 
     The scenes are drawn from a seed, in any number: for trying out and for tests. Figures on them
     say that the machinery works, and nothing about photographs.

@@ -32,8 +32,8 @@ class StreamedTextsDataModule(TextDataModule):
     Args:
         shards: Pattern of local Parquet files (``data/train-*.parquet``) or of addresses
             (``hf://datasets/OWNER/NAME/data/train-*.parquet``).
-        val: Labelled texts to choose by.
-        test: Labelled texts to judge by.
+        val: Labeled texts to choose by.
+        test: Labeled texts to judge by.
         predict: Texts without labels.
         format: Format of the files to validate, test and predict; told by the end of each name
             when left out.

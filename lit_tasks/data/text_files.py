@@ -1,4 +1,4 @@
-"""Anyone's own texts: labelled lines, CSV, TSV, JSON Lines, parquet or plain text."""
+"""Anyone's own texts: labeled lines, CSV, TSV, JSON Lines, parquet or plain text."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,9 +19,9 @@ class TextFilesDataModule(TextDataModule):
     named columns.
 
     Args:
-        train: Labelled texts to learn from.
-        val: Labelled texts to choose by; a stratified fraction of ``train`` when left out.
-        test: Labelled texts to judge by.
+        train: Labeled texts to learn from.
+        val: Labeled texts to choose by; a stratified fraction of ``train`` when left out.
+        test: Labeled texts to judge by.
         predict: Texts without labels.
         format: Format of all files; told by the end of each name when left out.
         text_column: Name of the column of texts.

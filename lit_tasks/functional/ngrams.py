@@ -1,4 +1,4 @@
-"""Runs of neighbouring words as numbers of a fixed range, on a ragged row of texts."""
+"""Runs of neighboring words as numbers of a fixed range, on a ragged row of texts."""
 
 import torch
 from jaxtyping import Bool, Int

@@ -1,4 +1,4 @@
-"""Paint a photograph like a painting: its pixels are what is optimised."""
+"""Paint a photograph like a painting: its pixels are what is optimized."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,9 +35,9 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     behind a run that is continued, and a step in the middle of a picture is a step like any other.
 
     A picture belongs to the one process that makes it. Its pixels are therefore no parameters of
-    this module: with Lightning's automatic optimisation DDP would average the gradients of
+    this module: with Lightning's automatic optimization DDP would average the gradients of
     different pictures, L-BFGS would search one line for all of them, and gradients would be
-    weighted as shares of a batch. Optimisation is manual, of one
+    weighted as shares of a batch. Optimization is manual, of one
     :class:`~lit_tasks.nn.style.Stylization` a pair. What Lightning gets is one parameter that
     stays zero, whose optimizer counts the steps, and through which the loss reaches whatever
     callback looks at losses.
@@ -54,13 +54,13 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             or a file.
         pooling: ``max`` as the network was trained, or ``average``.
         padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
-        tv_weight: Weight of the total variation of the normalised picture.
+        tv_weight: Weight of the total variation of the normalized picture.
         style_loss: ``gram``, or ``wasserstein`` for means and covariances.
-        init: A picture starts as ``content``, as that with the painting's colours (``matched``),
-            as ``noise``, or as noise in the colours of the ``style``.
+        init: A picture starts as ``content``, as that with the painting's colors (``matched``),
+            as ``noise``, or as noise in the colors of the ``style``.
         ema_decay: Decay of a mean over steps that is taken as the picture; 0 takes the last step.
         color_mode: Of the ``style``; ``luma`` keeps the photograph's and changes light and dark
-            only; ``match`` gives the painting the photograph's colours first.
+            only; ``match`` gives the painting the photograph's colors first.
         seed: Of the noise, together with the pair's number.
         channels_last: Whether the network computes with channels last: a third faster on a CPU.
             Last digits differ, which large learning rates soon make visible.

@@ -41,8 +41,8 @@ def coco(tmp_path: Path) -> Path:
         for number in (1, 2, 3)[: 3 if part == "train" else 2]:
             name = f"{first + number:012}.jpg"
             images.append({"id": first + number, "file_name": name})
-            colour = (60 * number, first * 10, 0)
-            Image.new("RGB", (16, 12), colour).save(tmp_path / f"{part}2017" / name)
+            color = (60 * number, first * 10, 0)
+            Image.new("RGB", (16, 12), color).save(tmp_path / f"{part}2017" / name)
             for text in SENTENCES[number]:
                 entry = {"id": len(annotations), "image_id": first + number, "caption": text}
                 annotations.append(entry)
@@ -65,9 +65,9 @@ def test_training_has_a_sample_for_every_caption_with_its_own_picture(coco: Path
     found = dict(zip(batch.index.tolist(), spelled(module, batch), strict=True))
     assert found[2] == "<START> a cat sits on a mat <END>"
     assert len(set(found.values())) == 6
-    colours = batch.image[:, 0].float().mean((1, 2)).tolist()
-    for index, colour in zip(batch.index.tolist(), colours, strict=True):
-        assert colour == pytest.approx(60 * (1 + index // 2), abs=3)
+    colors = batch.image[:, 0].float().mean((1, 2)).tolist()
+    for index, color in zip(batch.index.tolist(), colors, strict=True):
+        assert color == pytest.approx(60 * (1 + index // 2), abs=3)
     assert batch.references is None
 
 
@@ -225,11 +225,11 @@ def test_a_table_names_files_captions_and_splits(coco: Path) -> None:
     assert not parts[0] & parts[1]
 
 
-def test_scenes_hold_colours_and_shapes_back_from_training() -> None:
+def test_scenes_hold_colors_and_shapes_back_from_training() -> None:
     module = attached(CaptionScenesDataModule(train=200, val=40, test=40, size=16, held_out=4))
     shown = {
         part: [
-            {(thing.colour, thing.shape) for thing in scene.things}
+            {(thing.color, thing.shape) for thing in scene.things}
             for scene in module.captioned(part).pictures.scenes
         ]
         for part in ("train", "val", "test")
@@ -252,17 +252,17 @@ def test_sentences_of_a_scene_tell_what_is_in_it() -> None:
     for scene, several in zip(captioned.pictures.scenes, captioned.sentences, strict=True):
         for text in several:
             for thing in scene.things:
-                assert {thing.size, thing.colour} <= set(text.split())
+                assert {thing.size, thing.color} <= set(text.split())
                 assert thing.shape in text
             count = {1: "", 2: "two", 3: "three", 4: "four"}[len(scene.things)]
-            if len({(t.colour, t.shape) for t in scene.things}) == 1:
+            if len({(t.color, t.shape) for t in scene.things}) == 1:
                 assert count in text
             elif " one above " in text:
                 assert abs(scene.things[0].x - scene.things[1].x) < 0.1
             elif " above " in text or " to the left of " in text:
                 first, second = scene.things
-                swapped = text.find(first.colour) > text.find(second.colour)
-                if first.colour != second.colour:
+                swapped = text.find(first.color) > text.find(second.color)
+                if first.color != second.color:
                     a, b = (second, first) if swapped else (first, second)
                     assert (a.y < b.y) if " above " in text else (a.x < b.x)
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from lit_tasks.data.base.caption_dataset import CaptionedFile, usable
 from lit_tasks.data.image_folder import ImageFolderDataModule
-from lit_tasks.data.readers.images import in_colour, read_picture, reasons
+from lit_tasks.data.readers.images import in_color, read_picture, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.streamed_images import StreamedImagesDataModule
 from lit_tasks.data.style_pairs import StylePairsDataModule
@@ -189,10 +189,10 @@ def test_converting_in_strips_changes_no_pixel(mode: str) -> None:
         picture = rgba.convert(mode)
     else:
         picture = rgba.convert("RGB").convert(mode)
-    assert np.array_equal(np.asarray(in_colour(picture.copy())), np.asarray(plainly(picture)))
+    assert np.array_equal(np.asarray(in_color(picture.copy())), np.asarray(plainly(picture)))
     if mode in ("P", "L"):
         picture.info["transparency"] = 7
-        assert np.array_equal(np.asarray(in_colour(picture.copy())), np.asarray(plainly(picture)))
+        assert np.array_equal(np.asarray(in_color(picture.copy())), np.asarray(plainly(picture)))
 
 
 @pytest.mark.parametrize("format", ["png", "jpg", "gif", "webp", "tiff", "bmp", "ppm"])

@@ -187,7 +187,7 @@ def test_the_installed_reviews_do_not_straddle_the_parts(tmp_path: Path) -> None
 PARTS = ("train", "val", "test")
 
 
-def test_neighbours_of_imdb_are_held_out_together(tmp_path: Path) -> None:
+def test_neighbors_of_imdb_are_held_out_together(tmp_path: Path) -> None:
     lines = [f"word{i} film{i // 10},{int(i >= 500)}\n" for i in range(1000)]
     (tmp_path / "train.csv").write_text("text,label\n" + "".join(lines))
     data = module(tmp_path, train=tmp_path / "train.csv")

@@ -20,7 +20,7 @@ from lit_tasks.tasks.captioning import CaptioningTask
 
 pytest.importorskip("timm")
 SMALL = {"embedding_dim": 24, "hidden_size": 48}
-LSTM = partial(RecurrentCaptioner, image="always", normalise=True, **SMALL)
+LSTM = partial(RecurrentCaptioner, image="always", normalize=True, **SMALL)
 NETWORK: Any = partial(Backbone, name="test_resnet", weights="random", size=32)
 MAPS: Any = partial(Backbone, name="test_resnet", weights="random", size=32, output="map")
 
@@ -52,7 +52,7 @@ def fitted(tmp_path: Path, epochs: int = 1, data: Any = None, **options: Any) ->
     return task
 
 
-def test_captions_that_are_memorised_come_back_word_for_word(tmp_path: Path) -> None:
+def test_captions_that_are_memorized_come_back_word_for_word(tmp_path: Path) -> None:
     data = scenes(tmp_path, captions=6, validate_on="train")
     optimizer = partial(torch.optim.Adam, lr=0.01)
     task = fitted(tmp_path, 60, data, optimizer=optimizer, lr_decay="cosine")

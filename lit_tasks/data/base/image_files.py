@@ -12,7 +12,7 @@ from lit_tasks.data.readers.tables import BadRows, table_rows
 
 
 class ImageFilesDataModule(ImageDataModule):
-    """Labelled image files; a subclass lists them (:meth:`pictures`).
+    """Labeled image files; a subclass lists them (:meth:`pictures`).
 
     Args:
         predict: Image, folder of images, or CSV file of images without labels.

@@ -1,4 +1,4 @@
-"""What all data modules of labelled images share: labels, transforms, batches, cached features."""
+"""What all data modules of labeled images share: labels, transforms, batches, cached features."""
 
 import os
 from abc import abstractmethod

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lit_tasks.batch import StyleBatch
-from lit_tasks.data.readers.images import in_colour, read_picture
+from lit_tasks.data.readers.images import in_color, read_picture
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.synthetic.strokes import draw_strokes
 
@@ -178,7 +178,7 @@ def _photograph() -> Image.Image:
         spec = find_spec(package)  # importing them would take a second
         if spec is not None and spec.origin and (Path(spec.origin).parent / file).is_file():
             with Image.open(Path(spec.origin).parent / file) as picture:
-                return in_colour(picture)
+                return in_color(picture)
     raise FileNotFoundError(
         "no package here carries a photograph: pip install scikit-learn, or give one of your own"
     )

@@ -1,4 +1,4 @@
-"""What all data modules of labelled texts share: vocabulary, bad rows, batches, what travels."""
+"""What all data modules of labeled texts share: vocabulary, bad rows, batches, what travels."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -201,7 +201,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """Return rows in seeded, stratified splits; bad rows come with the first split.
 
         Repeats of a text go to one split, and so do ``block`` rows on end, for sets where
-        neighbours have more in common than their label.
+        neighbors have more in common than their label.
         """
         columns = data.data
         usable = np.flatnonzero(columns["problem"].to_numpy() == "")

@@ -85,7 +85,7 @@ def read_picture(
         with opened_picture(file, least, max_pixels) as picture:
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
-            return in_colour(picture)
+            return in_color(picture)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no picture {name}") from None
     except TooManyPixelsError as error:
@@ -95,7 +95,7 @@ def read_picture(
         raise ValueError(f"{name} is no picture that can be read ({reason}){remedy}") from error
 
 
-def in_colour(picture: Image.Image) -> Image.Image:
+def in_color(picture: Image.Image) -> Image.Image:
     """Return red, green and blue in 8 bits; what is transparent becomes white."""
     picture.load()  # it may be returned itself, and its file be closed
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):

@@ -1,4 +1,4 @@
-"""Rows of text from files: labelled lines, CSV, TSV, JSON Lines, parquet and folders.
+"""Rows of text from files: labeled lines, CSV, TSV, JSON Lines, parquet and folders.
 
 Every row carries its line and, where something is wrong with it, the reason; whether that stops
 the run or skips the row is decided later, so both choices share one cache.
@@ -93,16 +93,16 @@ def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
         for line, file in enumerate(files, start=1):
             with file.open(encoding="utf-8", errors="surrogateescape") as read:
                 text = read.read(MAX_CHARACTERS + 1)
-            row = labelled_row(text[:MAX_CHARACTERS], label, id=f"{label}/{file.name}", line=line)
+            row = labeled_row(text[:MAX_CHARACTERS], label, id=f"{label}/{file.name}", line=line)
             if len(text) > MAX_CHARACTERS:
                 row["problem"] = f"a text must have at most {MAX_CHARACTERS:,} characters"
             yield row
 
 
-def labelled_row(text: str, label: str, id: str, line: int) -> Row:
+def labeled_row(text: str, label: str, id: str, line: int) -> Row:
     """Return a row, with what is wrong with it."""
     row = _row(text, label, id, line)
-    return {**row, "problem": _problem(row, labelled=True)}
+    return {**row, "problem": _problem(row, labeled=True)}
 
 
 def _number_in_name(file: Path) -> tuple[int, str]:
@@ -114,16 +114,16 @@ def _row(text: str, label: str, id: str, line: int, problem: str = "") -> Row:
     return {"text": text, "label": label, "id": id, "line": line, "problem": problem}
 
 
-def _problem(row: Row, labelled: bool) -> str:
+def _problem(row: Row, labeled: bool) -> str:
     """Return what is wrong with a row, or nothing."""
     try:
         (row["text"] + row["label"] + row["id"]).encode()
     except UnicodeEncodeError as error:
         byte = ord(error.object[error.start]) - 0xDC00
         return f"the bytes are not UTF-8 (0x{byte & 0xFF:02x} at character {error.start})"
-    if labelled and not row["text"].strip():
+    if labeled and not row["text"].strip():
         return "the text is empty"
-    if labelled and not row["label"]:
+    if labeled and not row["label"]:
         return "there is no label"
     return ""
 

@@ -1,4 +1,4 @@
-"""Drawn scenes: coloured shapes on textured grounds, any number of them from a seed.
+"""Drawn scenes: colored shapes on textured grounds, any number of them from a seed.
 
 They stand in for photographs where none can be had, and are easy on purpose: for trying out and for
 tests. What is in a scene is known exactly, so that it can be named (classes) and told (captions).
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
-COLOURS = {
+COLORS = {
     "red": (205, 40, 40),
     "orange": (240, 140, 30),
     "yellow": (240, 215, 50),
@@ -23,7 +23,7 @@ COLOURS = {
     "black": (20, 20, 20),
 }
 GROUNDS = ("plain", "striped", "checked", "dotted", "grainy")
-GROUND_COLOURS = {
+GROUND_COLORS = {
     "grey": (140, 140, 140),
     "brown": (140, 105, 75),
     "pink": (240, 185, 195),
@@ -39,16 +39,16 @@ class Thing:
 
     Attributes:
         shape: One of :data:`SHAPES`.
-        colour: One of :data:`COLOURS`.
+        color: One of :data:`COLORS`.
         size: One of :data:`SIZES`.
-        x: Centre, from 0 (left) to 1.
-        y: Centre, from 0 (top) to 1.
-        radius: Distance of the outline from the centre, as a share of the picture's side.
+        x: Center, from 0 (left) to 1.
+        y: Center, from 0 (top) to 1.
+        radius: Distance of the outline from the center, as a share of the picture's side.
         angle: Turn in radians.
     """
 
     shape: str
-    colour: str
+    color: str
     size: str
     x: float
     y: float
@@ -63,13 +63,13 @@ class Scene:
     Attributes:
         things: The shapes.
         ground: One of :data:`GROUNDS`.
-        ground_colour: One of :data:`GROUND_COLOURS`.
+        ground_color: One of :data:`GROUND_COLORS`.
         grain: Seed of the ground's irregularities.
     """
 
     things: tuple[Thing, ...]
     ground: str
-    ground_colour: str
+    ground_color: str
     grain: int
 
 
@@ -82,10 +82,10 @@ def random_scene(seed: int, number: int, shapes: Sequence[str] = SHAPES) -> Scen
     shape, size = shapes[number % len(shapes)], str(draw.choice(list(SIZES)))
     radius = float(draw.uniform(*SIZES[size]))
     x, y = float(draw.uniform(radius, 1 - radius)), float(draw.uniform(radius, 1 - radius))
-    colour, angle = str(draw.choice(list(COLOURS))), float(draw.uniform(-pi / 9, pi / 9))
-    thing = Thing(shape, colour, size=size, x=x, y=y, radius=radius, angle=angle)
-    ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLOURS)))
-    return Scene((thing,), ground, ground_colour=tint, grain=int(draw.integers(2**31)))
+    color, angle = str(draw.choice(list(COLORS))), float(draw.uniform(-pi / 9, pi / 9))
+    thing = Thing(shape, color, size=size, x=x, y=y, radius=radius, angle=angle)
+    ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLORS)))
+    return Scene((thing,), ground, ground_color=tint, grain=int(draw.integers(2**31)))
 
 
 def draw_scene(scene: Scene, size: int) -> Image.Image:
@@ -95,12 +95,12 @@ def draw_scene(scene: Scene, size: int) -> Image.Image:
     picture = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(picture)
     for thing in scene.things:
-        _draw_thing(pen, thing, fine, scene.ground_colour)
+        _draw_thing(pen, thing, fine, scene.ground_color)
     return picture.resize((size, size), Image.Resampling.BOX)
 
 
 def _ground(scene: Scene, fine: int) -> np.ndarray:
-    """Return the ground's colours, ``(H, W, 3)``: a texture, soft light and a little noise."""
+    """Return the ground's colors, ``(H, W, 3)``: a texture, soft light and a little noise."""
     random = np.random.default_rng(scene.grain)
     place = np.linspace(0, 1, fine)
     y, x = place[:, None], place[None, :]
@@ -118,22 +118,22 @@ def _ground(scene: Scene, fine: int) -> np.ndarray:
         ),
     }[scene.ground]()
     light = 1 + 0.12 * (x * random.uniform(-1, 1) + y * random.uniform(-1, 1))
-    colour = np.array(GROUND_COLOURS[scene.ground_colour], dtype=float)
+    color = np.array(GROUND_COLORS[scene.ground_color], dtype=float)
     shade = light * (1 - 0.3 * mark)
     noise = random.normal(0, 5, (fine, fine, 1))
-    ground: np.ndarray = shade[:, :, None] * colour + noise
+    ground: np.ndarray = shade[:, :, None] * color + noise
     return ground
 
 
-def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, fine: int, ground_colour: str) -> None:
+def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, fine: int, ground_color: str) -> None:
     x, y, r = thing.x * fine, thing.y * fine, thing.radius * fine
-    fill = COLOURS[thing.colour]
+    fill = COLORS[thing.color]
     edge = tuple(int(0.6 * value) for value in fill)
     width = max(1, fine // 120)
     if thing.shape in ("circle", "ring"):
         pen.ellipse((x - r, y - r, x + r, y + r), fill=fill, outline=edge, width=width)
     if thing.shape == "ring":
-        hole = GROUND_COLOURS[ground_colour]
+        hole = GROUND_COLORS[ground_color]
         h = 0.55 * r
         pen.ellipse((x - h, y - h, x + h, y + h), fill=hole, outline=edge, width=width)
     if thing.shape in _OUTLINES:
@@ -148,7 +148,7 @@ def _draw_thing(pen: ImageDraw.ImageDraw, thing: Thing, fine: int, ground_colour
 
 
 def _round(corners: int, radii: Sequence[float], start: float) -> list[tuple[float, float]]:
-    """Return points around the centre, whose distances go through ``radii`` in turn."""
+    """Return points around the center, whose distances go through ``radii`` in turn."""
     angles = [start + 2 * pi * number / corners for number in range(corners)]
     return [
         (radii[i % len(radii)] * cos(a), radii[i % len(radii)] * sin(a))

@@ -6,9 +6,9 @@ from math import pi
 
 import numpy as np
 
-from lit_tasks.data.synthetic.scenes import COLOURS, GROUND_COLOURS, GROUNDS, SHAPES, Scene, Thing
+from lit_tasks.data.synthetic.scenes import COLORS, GROUND_COLORS, GROUNDS, SHAPES, Scene, Thing
 
-Kind = tuple[str, str]  # colour and shape
+Kind = tuple[str, str]  # color and shape
 
 _RADIUS = {"small": (0.08, 0.10), "large": (0.17, 0.20)}
 _WORDS = {2: "two", 3: "three", 4: "four"}
@@ -25,20 +25,20 @@ _OTHER_SIDE = {
 
 
 def kinds(seed: int, held_out: int) -> tuple[list[Kind], list[Kind]]:
-    """Return colours with shapes that training may show, and ``held_out`` ones that it may not.
+    """Return colors with shapes that training may show, and ``held_out`` ones that it may not.
 
-    Every colour and every shape stays in training.
+    Every color and every shape stays in training.
 
     Raises:
         ValueError: That many cannot be held out.
     """
-    most = min(len(SHAPES), len(COLOURS))
+    most = min(len(SHAPES), len(COLORS))
     if not 0 <= held_out <= most:
         raise ValueError(f"held_out must be from 0 to {most}, got {held_out}")
     draw = np.random.default_rng(seed)
-    colours, shapes = draw.permutation(list(COLOURS)), draw.permutation(SHAPES)
-    kept_back = [(str(c), str(s)) for c, s in zip(colours, shapes, strict=False)][:held_out]
-    return [kind for kind in product(COLOURS, SHAPES) if kind not in kept_back], kept_back
+    colors, shapes = draw.permutation(list(COLORS)), draw.permutation(SHAPES)
+    kept_back = [(str(c), str(s)) for c, s in zip(colors, shapes, strict=False)][:held_out]
+    return [kind for kind in product(COLORS, SHAPES) if kind not in kept_back], kept_back
 
 
 def told_scene(seed: int, number: int, first: Sequence[Kind], others: Sequence[Kind]) -> Scene:
@@ -50,15 +50,15 @@ def told_scene(seed: int, number: int, first: Sequence[Kind], others: Sequence[K
     Args:
         seed: Stands for all scenes.
         number: Which of them.
-        first: Colours and shapes of the first thing.
-        others: Colours and shapes of a second thing.
+        first: Colors and shapes of the first thing.
+        others: Colors and shapes of a second thing.
     """
     draw = np.random.default_rng((seed, number))
-    colour, shape = first[int(draw.integers(len(first)))]
+    color, shape = first[int(draw.integers(len(first)))]
     make = (_one, _two, _several)[number % 3]
-    things = make(draw, colour, shape, others)
-    ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLOURS)))
-    return Scene(tuple(things), ground, ground_colour=tint, grain=int(draw.integers(2**31)))
+    things = make(draw, color, shape, others)
+    ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLORS)))
+    return Scene(tuple(things), ground, ground_color=tint, grain=int(draw.integers(2**31)))
 
 
 def sentences(scene: Scene) -> list[str]:
@@ -71,61 +71,59 @@ def sentences(scene: Scene) -> list[str]:
     return _of_several(thing, 1 + len(more))
 
 
-def _one(draw: np.random.Generator, colour: str, shape: str, others: Sequence[Kind]) -> list[Thing]:
+def _one(draw: np.random.Generator, color: str, shape: str, others: Sequence[Kind]) -> list[Thing]:
     column, row = draw.integers(3, size=2).tolist()
-    centre = (0.24 + 0.26 * column, 0.24 + 0.26 * row)
-    return [_thing(draw, colour, shape=shape, size=str(draw.choice(list(_RADIUS))), centre=centre)]
+    center = (0.24 + 0.26 * column, 0.24 + 0.26 * row)
+    return [_thing(draw, color, shape=shape, size=str(draw.choice(list(_RADIUS))), center=center)]
 
 
-def _two(draw: np.random.Generator, colour: str, shape: str, others: Sequence[Kind]) -> list[Thing]:
-    different = [kind for kind in others if kind != (colour, shape)]
+def _two(draw: np.random.Generator, color: str, shape: str, others: Sequence[Kind]) -> list[Thing]:
+    different = [kind for kind in others if kind != (color, shape)]
     second = different[int(draw.integers(len(different)))]
     sizes = [str(size) for size in draw.choice(list(_RADIUS), size=2)]
     near, far, beside = 0.26, 0.74, 0.5
     if draw.integers(2):
         near, far = far, near
     upright = bool(draw.integers(2))
-    centres = [(beside, at) if upright else (at, beside) for at in (near, far)]
-    pairs = zip(((colour, shape), second), sizes, centres, strict=True)
-    return [_thing(draw, *kind, size, centre) for kind, size, centre in pairs]
+    centers = [(beside, at) if upright else (at, beside) for at in (near, far)]
+    pairs = zip(((color, shape), second), sizes, centers, strict=True)
+    return [_thing(draw, *kind, size, center) for kind, size, center in pairs]
 
 
 def _several(
-    draw: np.random.Generator, colour: str, shape: str, others: Sequence[Kind]
+    draw: np.random.Generator, color: str, shape: str, others: Sequence[Kind]
 ) -> list[Thing]:
     count = int(draw.integers(2, 5))
     places = [(place + 0.5) / count for place in range(count)]
-    return [
-        _thing(draw, colour, shape=shape, size="small", centre=(place, 0.5)) for place in places
-    ]
+    return [_thing(draw, color, shape=shape, size="small", center=(place, 0.5)) for place in places]
 
 
 def _thing(
-    draw: np.random.Generator, colour: str, shape: str, size: str, centre: tuple[float, float]
+    draw: np.random.Generator, color: str, shape: str, size: str, center: tuple[float, float]
 ) -> Thing:
-    x, y = (at + float(draw.uniform(-0.03, 0.03)) for at in centre)
+    x, y = (at + float(draw.uniform(-0.03, 0.03)) for at in center)
     radius, angle = float(draw.uniform(*_RADIUS[size])), float(draw.uniform(-pi / 9, pi / 9))
-    return Thing(shape, colour, size=size, x=x, y=y, radius=radius, angle=angle)
+    return Thing(shape, color, size=size, x=x, y=y, radius=radius, angle=angle)
 
 
 def _alike(first: Thing, second: Thing) -> bool:
-    return (first.colour, first.shape) == (second.colour, second.shape)
+    return (first.color, first.shape) == (second.color, second.shape)
 
 
 def _named(thing: Thing) -> str:
-    return f"a {thing.size} {thing.colour} {thing.shape}"
+    return f"a {thing.size} {thing.color} {thing.shape}"
 
 
 def _of_one(thing: Thing) -> list[str]:
     column, row = (min(2, max(0, round((at - 0.24) / 0.26))) for at in (thing.x, thing.y))
     place, name = _PLACES[column, row], _named(thing)
-    article = "an" if thing.colour[0] in "aeiou" else "a"
+    article = "an" if thing.color[0] in "aeiou" else "a"
     return [
         f"{name} {place}",
         f"there is {name} {place}",
         f"{name} is {place} of the picture",
         f"{place} there is {name}",
-        f"{article} {thing.colour} {thing.shape} {place} , it is {thing.size}",
+        f"{article} {thing.color} {thing.shape} {place} , it is {thing.size}",
     ]
 
 
@@ -148,11 +146,11 @@ def _of_two(first: Thing, second: Thing) -> list[str]:
 def _of_several(thing: Thing, count: int) -> list[str]:
     plural = f"{thing.shape}es" if thing.shape.endswith("s") else f"{thing.shape}s"
     number = _WORDS[count]
-    name = f"{thing.size} {thing.colour} {plural}"
+    name = f"{thing.size} {thing.color} {plural}"
     return [
         f"{number} {name} in a row",
         f"there are {number} {name}",
         f"a row of {number} {name}",
         f"{number} {name} side by side",
-        f"{number} {thing.colour} {plural} in a row , all of them {thing.size}",
+        f"{number} {thing.color} {plural} in a row , all of them {thing.size}",
     ]

@@ -5,7 +5,7 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image, ImageDraw
 
-_COLOURS = np.array([
+_COLORS = np.array([
     (22, 42, 92), (34, 74, 140), (58, 120, 178), (120, 176, 200), (214, 220, 190),
     (242, 200, 70), (226, 150, 40), (180, 70, 40), (40, 90, 80),
 ], dtype=float)  # fmt: skip
@@ -17,7 +17,7 @@ _FINE = 2  # drawn larger and reduced, so that edges are smooth
 def draw_strokes(size: int = 384, seed: int = 0) -> Image.Image:
     """Return a square picture of short strokes that follow a swirling field.
 
-    Colours change slowly from place to place and a little from stroke to stroke, as in paintings
+    Colors change slowly from place to place and a little from stroke to stroke, as in paintings
     made of visible strokes.
     """
     random = np.random.default_rng(seed)
@@ -29,17 +29,17 @@ def draw_strokes(size: int = 384, seed: int = 0) -> Image.Image:
     for number, length, width in _LAYERS:
         start = random.uniform(-0.05, 1.05, (number, 2))
         away = ((patches - start[:, None]) ** 2).sum(axis=2)
-        nearest = (away + random.normal(0, 0.02, away.shape)).argmin(axis=1) % len(_COLOURS)
-        colours = _COLOURS[nearest] + random.normal(0, 16, (number, 3))
+        nearest = (away + random.normal(0, 0.02, away.shape)).argmin(axis=1) % len(_COLORS)
+        colors = _COLORS[nearest] + random.normal(0, 16, (number, 3))
         paths = _paths(start, whirls, length * random.uniform(0.6, 1.2, number)) * side
-        for path, colour in zip(paths, colours, strict=True):
-            _draw(pen, path, max(1, int(width * side)), colour)
+        for path, color in zip(paths, colors, strict=True):
+            _draw(pen, path, max(1, int(width * side)), color)
     return picture.resize((size, size), Image.Resampling.BOX)
 
 
-def _draw(pen: ImageDraw.ImageDraw, path: np.ndarray, thick: int, colour: np.ndarray) -> None:
+def _draw(pen: ImageDraw.ImageDraw, path: np.ndarray, thick: int, color: np.ndarray) -> None:
     """Draw a line with round ends."""
-    fill = tuple(int(value) for value in colour.clip(0, 255))
+    fill = tuple(int(value) for value in color.clip(0, 255))
     pen.line([(float(x), float(y)) for x, y in path], fill=fill, width=thick, joint="curve")
     for x, y in (path[0], path[-1]):
         pen.ellipse([x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2], fill=fill)

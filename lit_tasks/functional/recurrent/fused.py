@@ -19,7 +19,7 @@ from torch import Tensor
 from lit_tasks.functional.recurrent import compiled_library
 
 SOURCE = Path(__file__).with_name("fused.c")
-# without errno and traps a compiler may vectorise the loops; NaN and infinity keep their meaning
+# without errno and traps a compiler may vectorize the loops; NaN and infinity keep their meaning
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 WIDE = ("-mprefer-vector-width=512",)
 

@@ -1,6 +1,6 @@
-r"""RNN and LSTM with layer normalisation, recurrent dropout and zoneout, each derived by hand.
+r"""RNN and LSTM with layer normalization, recurrent dropout and zoneout, each derived by hand.
 
-For one step, with :math:`N` the normalisation of a row (:func:`layer_norm_forward`), :math:`m` a
+For one step, with :math:`N` the normalization of a row (:func:`layer_norm_forward`), :math:`m` a
 mask that stays the same over all steps, and :math:`k` a mask drawn anew for each:
 
 .. math::
@@ -8,7 +8,7 @@ mask that stays the same over all steps, and :math:`k` a mask drawn anew for eac
     \tilde c &= f c_{t-1} + i g, \quad \tilde h = o \tanh N_c(\tilde c) \\
     c_t &= c_{t-1} + k_c (\tilde c - c_{t-1}), \quad h_t = h_{t-1} + k_h (\tilde h - h_{t-1})
 
-Sources: Ba, Kiros and Hinton (2016) for the normalisation, Gal and Ghahramani (2016) for the mask
+Sources: Ba, Kiros and Hinton (2016) for the normalization, Gal and Ghahramani (2016) for the mask
 on the state, Krueger et al. (2017) for zoneout. Everything here is written without changing a
 tensor, so the derivative can be derived again. Equation numbers are those of
 ``docs/derivations.md``.
@@ -31,10 +31,10 @@ class Options(NamedTuple):
     """What is switched on; ``None`` leaves a part out.
 
     Attributes:
-        gain_x: Scale of the normalised product of the input, one for each of the gates' rows.
-        gain_h: Scale of the normalised product of the state.
-        gain_c: Scale of the normalised cell state (LSTM only).
-        shift_c: Shift of the normalised cell state (LSTM only).
+        gain_x: Scale of the normalized product of the input, one for each of the gates' rows.
+        gain_h: Scale of the normalized product of the state.
+        gain_c: Scale of the normalized cell state (LSTM only).
+        shift_c: Shift of the normalized cell state (LSTM only).
         mask: Factor of each sequence's previous hidden state, ``(B, H)``, the same at all steps.
         update_h: Share of the new hidden state in each packed row, ``(N, H)`` or ``(1, 1)``.
         update_c: Share of the new cell state likewise (LSTM only).
@@ -54,13 +54,13 @@ def layer_norm_forward(
 ) -> tuple[Float[Tensor, "B F"], Float[Tensor, "B F"], Float[Tensor, "B 1"]]:
     """Return the scaled rows, the rows of mean 0 and variance 1, and what they were divided by.
 
-    No gain means no normalisation at all.
+    No gain means no normalization at all.
     """
     if gain is None:
         return u, u, u
-    centred = u - u.mean(1, keepdim=True)
-    deviation = (centred.square().mean(1, keepdim=True) + EPSILON).sqrt()
-    normal = centred / deviation
+    centered = u - u.mean(1, keepdim=True)
+    deviation = (centered.square().mean(1, keepdim=True) + EPSILON).sqrt()
+    normal = centered / deviation
     return normal * gain, normal, deviation  # eq. (50)
 
 
@@ -70,7 +70,7 @@ def layer_norm_backward(
     deviation: Float[Tensor, "B 1"],
     gain: Float[Tensor, " F"] | None,
 ) -> Float[Tensor, "B F"]:
-    """Return the gradient of the rows before normalisation."""
+    """Return the gradient of the rows before normalization."""
     if gain is None:
         return grad
     bar = grad * gain
@@ -122,7 +122,7 @@ class Trace(NamedTuple):
     gates: Tensor
 
 
-def regularised_lstm_forward(
+def regularized_lstm_forward(
     input: Float[Tensor, "N I"],
     h0: Float[Tensor, "B H"],
     c0: Float[Tensor, "B H"],
@@ -154,7 +154,7 @@ def regularised_lstm_forward(
     return Trace(*(torch.cat(column) for column in zip(*columns, strict=True)))
 
 
-def regularised_lstm_backward(
+def regularized_lstm_backward(
     grad_output: Tensor | None,
     grad_h_n: Tensor | None,
     grad_c_n: Tensor | None,
@@ -172,7 +172,7 @@ def regularised_lstm_backward(
 
     In this order: ``input, w_ih, gain_x, h0, c0, w_hh, bias, gain_h, gain_c, shift_c``.
 
-    All normalisations are recomputed for all steps at once: their rows are known by now.
+    All normalizations are recomputed for all steps at once: their rows are known by now.
     """
     c_before = previous_rows(trace.cells, c0, batch_sizes)
     h_before = _before(trace.output, h0, batch_sizes, options.mask)
@@ -234,7 +234,7 @@ def _of_input(
     return grad_u @ w_ih, grad_u.t() @ input, (grad_z * normal).sum(0)
 
 
-def regularised_rnn_forward(
+def regularized_rnn_forward(
     input: Float[Tensor, "N I"],
     h0: Float[Tensor, "B H"],
     w_ih: Float[Tensor, "H I"],
@@ -262,7 +262,7 @@ def regularised_rnn_forward(
     return output, all_fresh
 
 
-def regularised_rnn_backward(
+def regularized_rnn_backward(
     grad_output: Tensor | None,
     grad_h_n: Tensor | None,
     output: Float[Tensor, "N H"],
@@ -275,7 +275,7 @@ def regularised_rnn_backward(
     options: Options,
     nonlinearity: Nonlinearity = "tanh",
 ) -> tuple[Tensor, ...]:
-    """Return the gradients in the order of `regularised_lstm_backward`, without a cell's."""
+    """Return the gradients in the order of `regularized_lstm_backward`, without a cell's."""
     h_before = _before(output, h0, batch_sizes, options.mask)
     _, normal_h, deviation_h = layer_norm_forward(h_before @ w_hh.t(), options.gain_h)
     carry = torch.zeros_like(h0) if grad_h_n is None else grad_h_n

@@ -1,4 +1,4 @@
-"""The seam between the regularised layers' own derivative and torch: no mathematics.
+"""The seam between the regularized layers' own derivative and torch: no mathematics.
 
 For a second derivative the forward pass is run once more, recorded this time: then the states that
 the derivative reads hang together with the inputs.
@@ -14,21 +14,21 @@ from lit_tasks.functional.recurrent.packing import last_rows
 from lit_tasks.functional.recurrent.regularized import (
     Options,
     Trace,
-    regularised_lstm_backward,
-    regularised_lstm_forward,
-    regularised_rnn_backward,
-    regularised_rnn_forward,
+    regularized_lstm_backward,
+    regularized_lstm_forward,
+    regularized_rnn_backward,
+    regularized_rnn_forward,
 )
 from lit_tasks.functional.recurrent.rnn import Nonlinearity, RNNSequence
 
 
-class _RegularisedLSTM(torch.autograd.Function):
+class _RegularizedLSTM(torch.autograd.Function):
     """Saves what the derivative needs and hands it over."""
 
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, ...]:
         x, h0, c0, w_ih, w_hh, bias, batch_sizes, *rest = args
-        trace = regularised_lstm_forward(x, h0, c0, w_ih, w_hh, bias, batch_sizes, Options(*rest))
+        trace = regularized_lstm_forward(x, h0, c0, w_ih, w_hh, bias, batch_sizes, Options(*rest))
         ends = (last_rows(trace.output, h0, batch_sizes), last_rows(trace.cells, c0, batch_sizes))
         return trace.output, *ends, trace.cells, trace.new_cells, trace.gates
 
@@ -45,9 +45,9 @@ class _RegularisedLSTM(torch.autograd.Function):
         options = Options(*rest[:-4])
         trace = Trace(*rest[-4:])
         if torch.is_grad_enabled():
-            trace = regularised_lstm_forward(x, h0, c0, w_ih, w_hh, bias, batch_sizes, options)
+            trace = regularized_lstm_forward(x, h0, c0, w_ih, w_hh, bias, batch_sizes, options)
         grad_output, grad_h_n, grad_c_n, grad_cells, *_ = given
-        found = regularised_lstm_backward(
+        found = regularized_lstm_backward(
             grad_output,
             grad_h_n,
             grad_c_n,
@@ -70,13 +70,13 @@ class _RegularisedLSTM(torch.autograd.Function):
         return of_x, of_h, of_c, of_w_ih, of_w_hh, of_bias, None, *scales, None, None, None
 
 
-class _RegularisedRNN(torch.autograd.Function):
+class _RegularizedRNN(torch.autograd.Function):
     """Saves what the derivative needs and hands it over."""
 
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, ...]:
         x, h0, w_ih, w_hh, bias, batch_sizes, *rest, nonlinearity = args
-        output, fresh = regularised_rnn_forward(
+        output, fresh = regularized_rnn_forward(
             x, h0, w_ih, w_hh, bias, batch_sizes, Options(*rest), nonlinearity
         )
         return output, last_rows(output, h0, batch_sizes), fresh
@@ -93,11 +93,11 @@ class _RegularisedRNN(torch.autograd.Function):
         x, h0, w_ih, w_hh, bias, batch_sizes, *rest, output, fresh = ctx.saved_tensors
         options = Options(*rest)
         if torch.is_grad_enabled():
-            output, fresh = regularised_rnn_forward(
+            output, fresh = regularized_rnn_forward(
                 x, h0, w_ih, w_hh, bias, batch_sizes, options, ctx.nonlinearity
             )
         given = (output, fresh, x, h0, w_ih, w_hh, batch_sizes, options, ctx.nonlinearity)
-        found = regularised_rnn_backward(grad_output, grad_h_n, *given)
+        found = regularized_rnn_backward(grad_output, grad_h_n, *given)
         of_x, of_w_ih, gain_x, of_h, of_w_hh, of_b, gain_h = found
         gains = [
             None if option is None else grad
@@ -107,7 +107,7 @@ class _RegularisedRNN(torch.autograd.Function):
         return of_x, of_h, of_w_ih, of_w_hh, of_bias, None, *gains, *[None] * 6
 
 
-def regularised_lstm(
+def regularized_lstm(
     input: Tensor,
     h0: Tensor,
     c0: Tensor,
@@ -118,13 +118,13 @@ def regularised_lstm(
     options: Options,
 ) -> LSTMSequence:
     """Run packed sequences like :func:`.lstm_autograd.lstm`, with options."""
-    output, h_n, c_n, cells, _, gates = _RegularisedLSTM.apply(
+    output, h_n, c_n, cells, _, gates = _RegularizedLSTM.apply(
         input, h0, c0, w_ih, w_hh, bias, batch_sizes, *options
     )
     return LSTMSequence(output, h_n, c_n, cells, gates)
 
 
-def regularised_rnn(
+def regularized_rnn(
     input: Tensor,
     h0: Tensor,
     w_ih: Tensor,
@@ -135,7 +135,7 @@ def regularised_rnn(
     options: Options,
 ) -> RNNSequence:
     """Run packed sequences like `lit_tasks.functional.recurrent.rnn_autograd.rnn`, with options."""
-    output, h_n, _ = _RegularisedRNN.apply(
+    output, h_n, _ = _RegularizedRNN.apply(
         input, h0, w_ih, w_hh, bias, batch_sizes, *options, nonlinearity
     )
     return RNNSequence(output, h_n)

@@ -1,4 +1,4 @@
-"""Colours of one picture in another: statistics of pixels, and luminance apart from hue."""
+"""Colors of one picture in another: statistics of pixels, and luminance apart from hue."""
 
 import torch
 from jaxtyping import Float
@@ -7,42 +7,42 @@ from torch import Tensor
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as JPEG and PNG tools use
 
 
-def colour_statistics(
-    colours: Float[Tensor, "1 3 H W"],
+def color_statistics(
+    colors: Float[Tensor, "1 3 H W"],
 ) -> tuple[Float[Tensor, " 3"], Float[Tensor, "3 3"]]:
     """Return mean and covariance of all pixels."""
-    flat = colours.flatten(2)[0]
+    flat = colors.flatten(2)[0]
     mean = flat.mean(dim=1)
-    centred = flat - mean[:, None]
-    return mean, centred @ centred.T / flat.shape[1]
+    centered = flat - mean[:, None]
+    return mean, centered @ centered.T / flat.shape[1]
 
 
-def match_colours(
-    colours: Float[Tensor, "1 3 H W"], like: Float[Tensor, "1 3 _ _"], floor: float = 1e-5
+def match_colors(
+    colors: Float[Tensor, "1 3 H W"], like: Float[Tensor, "1 3 _ _"], floor: float = 1e-5
 ) -> Float[Tensor, "1 3 H W"]:
-    r"""Return a picture with the mean and covariance of another's colours.
+    r"""Return a picture with the mean and covariance of another's colors.
 
     :math:`x \mapsto T^{1/2} S^{-1/2} (x - m) + n`. Source: Gatys, Bethge, Hertzmann and Shechtman
-    (2016), the variant with eigenvalue decompositions. ``floor`` keeps a picture of one colour
+    (2016), the variant with eigenvalue decompositions. ``floor`` keeps a picture of one color
     from being divided by nothing.
     """
-    mean, covariance = colour_statistics(colours)
-    wanted_mean, wanted = colour_statistics(like)
+    mean, covariance = color_statistics(colors)
+    wanted_mean, wanted = color_statistics(like)
     turn = _power(wanted, 0.5, floor) @ _power(covariance, -0.5, floor)
-    centred = colours - mean.view(1, 3, 1, 1)
-    return torch.einsum("dc,bchw->bdhw", turn, centred) + wanted_mean.view(1, 3, 1, 1)
+    centered = colors - mean.view(1, 3, 1, 1)
+    return torch.einsum("dc,bchw->bdhw", turn, centered) + wanted_mean.view(1, 3, 1, 1)
 
 
 def with_luma(
-    colours: Float[Tensor, "1 3 H W"], light: Float[Tensor, "1 3 H W"]
+    colors: Float[Tensor, "1 3 H W"], light: Float[Tensor, "1 3 H W"]
 ) -> Float[Tensor, "1 3 H W"]:
     """Return the hue and saturation of one picture with the luminance of another.
 
-    Adding the same to all three channels changes luma and neither of the colour differences.
+    Adding the same to all three channels changes luma and neither of the color differences.
     """
-    weights = torch.tensor(_LUMA, dtype=colours.dtype, device=colours.device).view(1, 3, 1, 1)
-    luma = [(weights * picture).sum(dim=1, keepdim=True) for picture in (light, colours)]
-    return colours + luma[0] - luma[1]
+    weights = torch.tensor(_LUMA, dtype=colors.dtype, device=colors.device).view(1, 3, 1, 1)
+    luma = [(weights * picture).sum(dim=1, keepdim=True) for picture in (light, colors)]
+    return colors + luma[0] - luma[1]
 
 
 def _power(matrix: Float[Tensor, "3 3"], exponent: float, floor: float) -> Float[Tensor, "3 3"]:

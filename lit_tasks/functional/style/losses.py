@@ -77,7 +77,7 @@ def content_loss(
 
 
 def gram_matrix(features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C C"]:
-    r"""Return :math:`G = \frac{1}{C M} \sum_p f_p f_p^\top`, the assignment's normalisation.
+    r"""Return :math:`G = \frac{1}{C M} \sum_p f_p f_p^\top`, the assignment's normalization.
 
     Source: Gatys, Ecker and Bethge (2016), equation 3, who do not divide here.
     """

@@ -27,7 +27,7 @@ class AttentionCaptioner(nn.Module):
     Args:
         num_words: Words in the vocabulary.
         in_features: Features at each position.
-        normalise: Whether each position's features get mean 0 and variance 1 first.
+        normalize: Whether each position's features get mean 0 and variance 1 first.
         positions: Sine waves of row and of column that stand beside each position's features, of 1,
             2, 4, ... half turns over a square map, so that above and below are told apart; none
             when 0. After Vaswani et al. (2017), in two dimensions.
@@ -47,7 +47,7 @@ class AttentionCaptioner(nn.Module):
         self,
         num_words: int,
         in_features: int,
-        normalise: bool = False,
+        normalize: bool = False,
         positions: int = 0,
         embedding_dim: int = 256,
         vectors: str | None = None,
@@ -60,7 +60,7 @@ class AttentionCaptioner(nn.Module):
     ) -> None:
         super().__init__()
         self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
-        self.norm = norm(in_features, normalise)
+        self.norm = norm(in_features, normalize)
         self.positions = positions
         in_features += 4 * positions
         self.image_dropout = nn.Dropout1d(image_dropout)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_tasks.nn.caption.captioner import END, START, Captioner
-from lit_tasks.nn.caption.decoding import NEVER, DecodingConstraints, Sentences, greedy, normalised
+from lit_tasks.nn.caption.decoding import NEVER, DecodingConstraints, Sentences, greedy, normalized
 
 
 class _Kept(NamedTuple):
@@ -47,7 +47,7 @@ def beam_search(
         num_beams: Beginnings that are continued.
         constraints: Which sentences may be written.
         length_penalty: Sentences are ranked by score divided by this power of their number of
-            words; 0 favours short sentences, 1 ranks by the mean score of a word.
+            words; 0 favors short sentences, 1 ranks by the mean score of a word.
     """
     if num_beams < 1:
         raise ValueError(f"num_beams must be at least 1, got {num_beams}")
@@ -55,7 +55,7 @@ def beam_search(
     if num_beams == 1 or not len(features):
         return first
     kept = _search(captioner, features, num_beams, constraints, length_penalty)
-    rank = normalised(first.score, first.lengths, length_penalty)
+    rank = normalized(first.score, first.lengths, length_penalty)
     better = rank > kept.rank[:, :1] + 1e-6  # otherwise it was found, or is not the best
     own = _padded(first.words, constraints.max_words)
     kept = kept.merged(
@@ -119,7 +119,7 @@ def _full(kept: _Kept) -> Tensor:
 def _finished(score: Tensor, words: Tensor, real: Tensor, power: float, longest: int) -> _Kept:
     """Return sentences of the same length with their rank, those that are not ``real`` last."""
     length = words.shape[2]
-    rank = normalised(score, length, power).masked_fill(~real, -torch.inf)
+    rank = normalized(score, length, power).masked_fill(~real, -torch.inf)
     lengths = torch.full_like(words[:, :, 0], length) if length else real.long() * 0
     return _Kept(rank, score, lengths, _padded(words, longest))
 

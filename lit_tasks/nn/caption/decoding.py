@@ -86,7 +86,7 @@ class Sentences(NamedTuple):
         ]
 
 
-def normalised(
+def normalized(
     score: Float[Tensor, "..."], words: Int[Tensor, "..."] | int, power: float
 ) -> Float[Tensor, "..."]:
     """Return scores divided by a power of the number of words, the end word counted."""

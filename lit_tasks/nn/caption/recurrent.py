@@ -34,7 +34,7 @@ class RecurrentCaptioner(nn.Module):
         cell: The recurrent layer, :class:`lit_tasks.nn.recurrent.LSTM` or ``RNN``.
         image: Where the image goes in: the first ``state``; the ``first`` input, in front of the
             start word; or ``always``: the first state, and beside every word.
-        normalise: Whether each image's (or position's) features get mean 0 and variance 1 first.
+        normalize: Whether each image's (or position's) features get mean 0 and variance 1 first.
         grid: A map of features is averaged over ``grid * grid`` cells that go in side by side, so
             that places are told apart; 0 takes the mean over all positions.
         cell_features: Features that each cell keeps.
@@ -53,7 +53,7 @@ class RecurrentCaptioner(nn.Module):
         in_features: int,
         cell: Literal["lstm", "rnn"] = "lstm",
         image: Image = "state",
-        normalise: bool = False,
+        normalize: bool = False,
         grid: int = 0,
         cell_features: int = 32,
         embedding_dim: int = 256,
@@ -67,7 +67,7 @@ class RecurrentCaptioner(nn.Module):
         super().__init__()
         self.image = image
         self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
-        self.norm = norm(in_features, normalise)
+        self.norm = norm(in_features, normalize)
         self.pooled = Pooled(in_features, grid, cell_features)
         in_features = self.pooled.out_features
         self.image_dropout = nn.Dropout(image_dropout)

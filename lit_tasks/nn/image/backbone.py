@@ -19,7 +19,7 @@ _NORMS = (*_BATCH_NORMS, nn.GroupNorm, nn.LayerNorm)
 class Backbone(nn.Module):
     """A network of timm or torchvision up to its features, pooled or at every position.
 
-    It takes colours as they are, whole numbers up to 255 or fractions up to 1, and normalises them
+    It takes colors as they are, whole numbers up to 255 or fractions up to 1, and normalizes them
     itself. A frozen stage stays bit for bit what it was: no gradients, and evaluation mode through
     every :meth:`train`, so that batch statistics do not move and dropout is off.
 
@@ -31,8 +31,8 @@ class Backbone(nn.Module):
         library: Whose name it is.
         size: Height and width of the input; the weights' own when left out.
         crop: Share of the shorter side that the middle crop keeps; the weights' own when left out.
-        mean: Of the colour channels between 0 and 1; the weights' own when left out.
-        std: Of the colour channels; the weights' own when left out.
+        mean: Of the color channels between 0 and 1; the weights' own when left out.
+        std: Of the color channels; the weights' own when left out.
         output: ``pooled`` features of the whole image, or a ``map``: features of each position
             before they are pooled, row by row.
         level: Where in a network of timm the map is taken, and the rest left out: 0 is the first

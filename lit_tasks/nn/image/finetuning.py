@@ -23,7 +23,7 @@ class Finetuning:
         stages: How many stages, from the last, are ever trained; all when left out.
         lr_factor: Learning rate of the last stage, as a multiple of the head's.
         layer_decay: What that is multiplied by for each stage further to the front.
-        statistics: Whether batch normalisation measures its statistics anew in trained stages.
+        statistics: Whether batch normalization measures its statistics anew in trained stages.
     """
 
     from_epoch: int = 0

@@ -16,7 +16,7 @@ class StatedProbabilities(nn.Module):
     """Images to the probabilities that a trained classifier states.
 
     Args:
-        backbone: Images, whole numbers up to 255, to features; normalises them itself.
+        backbone: Images, whole numbers up to 255, to features; normalizes them itself.
         head: Features to scores.
         temperature: What scores are divided by.
     """
@@ -37,7 +37,7 @@ def export_classifier(
     """Write the classifier to an ONNX file.
 
     Input ``image``: any number of images, red, green and blue, whole numbers from 0 to 255, already
-    resized and cut; normalisation, temperature and softmax are inside. Output ``probability``. The
+    resized and cut; normalization, temperature and softmax are inside. Output ``probability``. The
     metadata holds ``labels`` and ``preprocessing`` (size, resize, interpolation) as JSON.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a pretrained network wants to see: size, crop, interpolation and normalisation."""
+"""What a pretrained network wants to see: size, crop, interpolation and normalization."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,8 +14,8 @@ class Preprocessing:
         size: Height and width of the input, in pixels.
         resize: Length of the picture's shorter side before the middle is cut out.
         interpolation: How the picture is resized.
-        mean: Of each colour channel, for values between 0 and 1.
-        std: Of each colour channel, for values between 0 and 1.
+        mean: Of each color channel, for values between 0 and 1.
+        std: Of each color channel, for values between 0 and 1.
     """
 
     size: int = 224

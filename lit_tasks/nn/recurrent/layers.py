@@ -1,7 +1,7 @@
 """torch's recurrent layers on derivatives of our own; names, start and state dict are torch's.
 
 Beyond torch: ``lengths`` as a plain tensor beside padded input (on any device, in any order, zeros
-allowed), all cell states, layer normalisation, recurrent dropout, zoneout, second derivatives, and
+allowed), all cell states, layer normalization, recurrent dropout, zoneout, second derivatives, and
 ``torch.compile`` and ``torch.export`` without a break.
 """
 
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.functional.recurrent.lstm_autograd import lstm
 from lit_tasks.functional.recurrent.regularized import Options
-from lit_tasks.functional.recurrent.regularized_autograd import regularised_lstm, regularised_rnn
+from lit_tasks.functional.recurrent.regularized_autograd import regularized_lstm, regularized_rnn
 from lit_tasks.functional.recurrent.rnn_autograd import rnn
 from lit_tasks.nn.recurrent.onnx import onnx_lstm, onnx_rnn
 from lit_tasks.nn.recurrent.packed_inputs import Rows, final, form_of, initial, rows_of
@@ -78,7 +78,7 @@ def suffixes(module: nn.RNNBase) -> list[str]:
 
 
 def add_gains(module: nn.RNNBase, names: tuple[str, ...]) -> None:
-    """Register the scales and shifts of layer normalisation, in torch's manner of naming."""
+    """Register the scales and shifts of layer normalization, in torch's manner of naming."""
     like: Tensor = module.all_weights[0][0]
     for suffix in suffixes(module):
         for name in names:
@@ -88,7 +88,7 @@ def add_gains(module: nn.RNNBase, names: tuple[str, ...]) -> None:
 
 
 def reset_gains(module: nn.RNNBase) -> None:
-    """Let normalisation start with scale 1 and shift 0."""
+    """Let normalization start with scale 1 and shift 0."""
     for name, parameter in module.named_parameters():
         if name.startswith(("gain_", "shift_")):
             nn.init.constant_(parameter, float(name.startswith("gain_")))
@@ -111,7 +111,7 @@ def dropped(module: nn.Module, state: Tensor, share: float) -> Tensor | None:
 
 
 def gain(module: nn.Module, name: str) -> Tensor | None:
-    """Return a scale or shift where normalisation is on."""
+    """Return a scale or shift where normalization is on."""
     found = getattr(module, name, None)
     return None if found is None else lowered(found)
 
@@ -125,7 +125,7 @@ class RNN(nn.RNN):
         implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
             torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
             elsewhere.
-        layer_norm: Normalise the input's and the state's part of the sum, each with a scale.
+        layer_norm: Normalize the input's and the state's part of the sum, each with a scale.
         recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
         zoneout: Share of the hidden features that keep their last value, drawn at each step.
     """
@@ -143,13 +143,13 @@ class RNN(nn.RNN):
         check_share("recurrent_dropout", recurrent_dropout)
         check_share("zoneout", zoneout)
         self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
-        self.regularised = bool(layer_norm or recurrent_dropout or zoneout)
-        self.implementation = checked(implementation, self.regularised)
+        self.regularized = bool(layer_norm or recurrent_dropout or zoneout)
+        self.implementation = checked(implementation, self.regularized)
         if layer_norm:
             add_gains(self, ("gain_ih", "gain_hh"))
 
     def reset_parameters(self) -> None:
-        """Start as torch does, and with a normalisation that scales nothing."""
+        """Start as torch does, and with a normalization that scales nothing."""
         super().reset_parameters()
         reset_gains(self)
 
@@ -168,7 +168,7 @@ class RNN(nn.RNN):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
-        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularized:
             return onnx_rnn(self, input, hx, lengths)
         if handed_over(self, input, lengths) and lengths is None:
             return super().forward(input, hx)
@@ -188,7 +188,7 @@ class RNN(nn.RNN):
     def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor) -> Direction:
         """Run one layer in one direction."""
         weights = weights_of(self, place)
-        if not self.regularised:
+        if not self.regularized:
             done = rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity)
         else:
             end = suffixes(self)[place]
@@ -198,7 +198,7 @@ class RNN(nn.RNN):
                 mask=dropped(self, h0, self.recurrent_dropout),
                 update_h=zoned(self, x, self.zoneout, self.hidden_size),
             )
-            done = regularised_rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity, options)
+            done = regularized_rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity, options)
         return done.output, (done.h_n,), None
 
 
@@ -212,7 +212,7 @@ class LSTM(nn.LSTM):
             torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and for a
             rectangle without gradients on a CPU, and ours elsewhere, with the element-wise part
             compiled where there is a compiler.
-        layer_norm: Normalise the input's and the state's part of the gates, each with a scale, and
+        layer_norm: Normalize the input's and the state's part of the gates, each with a scale, and
             the cell state before its tanh, with a scale and a shift.
         recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
         zoneout: Share of the hidden features that keep their last value, drawn at each step.
@@ -240,13 +240,13 @@ class LSTM(nn.LSTM):
         check_share("zoneout_cell", zoneout_cell)
         self.recurrent_dropout = recurrent_dropout
         self.zoneout, self.zoneout_cell = zoneout, zoneout_cell
-        self.regularised = bool(layer_norm or recurrent_dropout or zoneout or zoneout_cell)
-        self.implementation = checked(implementation, self.regularised)
+        self.regularized = bool(layer_norm or recurrent_dropout or zoneout or zoneout_cell)
+        self.implementation = checked(implementation, self.regularized)
         if layer_norm:
             add_gains(self, ("gain_ih", "gain_hh", "gain_c", "shift_c"))
 
     def reset_parameters(self) -> None:
-        """Start as torch does, and with a normalisation that changes nothing."""
+        """Start as torch does, and with a normalization that changes nothing."""
         super().reset_parameters()
         reset_gains(self)
 
@@ -266,7 +266,7 @@ class LSTM(nn.LSTM):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
-        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularised:
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularized:
             return onnx_lstm(self, input, hx, lengths)
         hand_over = handed_over(self, input, lengths)
         if hand_over and lengths is None:
@@ -319,7 +319,7 @@ class LSTM(nn.LSTM):
     def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor, c0: Tensor) -> Direction:
         """Run one layer in one direction."""
         weights = weights_of(self, place)
-        if not self.regularised:
+        if not self.regularized:
             done = lstm(x, h0, c0, *weights, rows.batch_sizes, self.implementation == "auto")
         else:
             end = suffixes(self)[place]
@@ -332,17 +332,17 @@ class LSTM(nn.LSTM):
                 update_h=zoned(self, x, self.zoneout, self.hidden_size),
                 update_c=zoned(self, x, self.zoneout_cell, self.hidden_size),
             )
-            done = regularised_lstm(x, h0, c0, *weights, rows.batch_sizes, options)
+            done = regularized_lstm(x, h0, c0, *weights, rows.batch_sizes, options)
         return done.output, (done.h_n, done.c_n), done.cells
 
 
-def checked(implementation: Implementation, regularised: bool) -> Implementation:
+def checked(implementation: Implementation, regularized: bool) -> Implementation:
     """Refuse to hand over to torch what torch cannot do."""
     if implementation not in ("auto", "analytic", "torch"):
         raise ValueError(
             f"implementation must be 'auto', 'analytic' or 'torch', got {implementation!r}"
         )
-    if implementation == "torch" and regularised:
+    if implementation == "torch" and regularized:
         raise ValueError(
             "implementation must be 'auto' or 'analytic' with layer_norm, recurrent_dropout or "
             "zoneout, which torch does not have, got 'torch'"
@@ -358,7 +358,7 @@ def handed_over(
     That is on a GPU, and for an LSTM on a rectangle from which no gradient is wanted: oneDNN's
     kernel for the CPU is ahead of ours there, and nothing of ours is missed.
     """
-    if module.implementation != "auto" or module.regularised or torch.compiler.is_compiling():
+    if module.implementation != "auto" or module.regularized or torch.compiler.is_compiling():
         return module.implementation == "torch"
     if isinstance(input, PackedSequence):
         return input.data.device.type == "cuda"

@@ -72,16 +72,16 @@ class StyleFeatures(nn.Module):
         self.to(memory_format=self.layout)
         self.least = self._least()
 
-    def normalize(self, colours: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-        """Return colours between 0 and 1 as the network wants to see them."""
-        return (colours - self.mean) / self.std
+    def normalize(self, colors: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """Return colors between 0 and 1 as the network wants to see them."""
+        return (colors - self.mean) / self.std
 
     def denormalize(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-        """Return what the network sees as colours, within 0 and 1 where they can be shown."""
+        """Return what the network sees as colors, within 0 and 1 where they can be shown."""
         return image * self.std + self.mean
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
-        """Return the features of a normalised picture by layer, ``(B, C, H', W')`` each.
+        """Return the features of a normalized picture by layer, ``(B, C, H', W')`` each.
 
         Raises:
             ValueError: The picture is too small for the deepest layer.

@@ -43,10 +43,10 @@ class StyleObjective(nn.Module):
     """The weighted sum of content, style and variation losses.
 
     Args:
-        features: Returns features of a normalised picture at all layers named below.
+        features: Returns features of a normalized picture at all layers named below.
         content: Weight of each layer's content loss.
         style: Weight of each layer's style loss.
-        tv_weight: Weight of the total variation of the normalised picture.
+        tv_weight: Weight of the total variation of the normalized picture.
         style_loss: ``gram``, or ``wasserstein``.
     """
 
@@ -82,7 +82,7 @@ class StyleObjective(nn.Module):
         )
 
     def terms(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> list[Tensor]:
-        """Return the weighted losses of a normalised picture in the order of :func:`loss_names`."""
+        """Return the weighted losses of a normalized picture in the order of :func:`loss_names`."""
         found = self.features(image)
         losses = [
             weight * content_loss(found[layer], targets.content[layer])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from lit_tasks.functional.style.color import colour_statistics, match_colours, with_luma
+from lit_tasks.functional.style.color import color_statistics, match_colors, with_luma
 from lit_tasks.nn.style.objective import StyleObjective, Targets
 
 Init = Literal["content", "matched", "noise", "style"]
@@ -26,7 +26,7 @@ class Phase:
         optimizer: Builds the optimizer; when left out, the one before goes on, and what it
             remembers of every pixel grows with the picture.
         scale: Size of the picture, as a share of its final size.
-        clamp: Before each step, the normalised picture is cut to between minus this and this;
+        clamp: Before each step, the normalized picture is cut to between minus this and this;
             not at all when left out.
     """
 
@@ -59,7 +59,7 @@ def check(phases: Sequence[Phase]) -> None:
 
 
 class Stylization:
-    """The pixels of one picture, optimised phase after phase.
+    """The pixels of one picture, optimized phase after phase.
 
     It is no module: its pixels belong to one process alone, and are nobody's parameters.
 
@@ -70,13 +70,13 @@ class Stylization:
         shares: How much each painting counts.
         phases: What is done.
         init: ``content``; ``matched``, the photograph with mean and covariance of the first
-            painting's colours, which has less of the way to go; ``noise``, every colour equally
-            likely; or ``style``, noise with the mean and covariance of the paintings' colours.
+            painting's colors, which has less of the way to go; ``noise``, every color equally
+            likely; or ``style``, noise with the mean and covariance of the paintings' colors.
         ema_decay: Decay of a running mean of the pixels, which is then the picture; 0 takes the
             pixels themselves.
-        color_mode: ``style`` takes the paintings' colours; ``luma`` keeps the photograph's and
+        color_mode: ``style`` takes the paintings' colors; ``luma`` keeps the photograph's and
             takes the picture's light and dark only; ``match`` gives the paintings the photograph's
-            colours before they are looked at.
+            colors before they are looked at.
         seed: Of the noise.
 
     Attributes:
@@ -100,7 +100,7 @@ class Stylization:
         self.content = content[None] / 255
         self.styles = [style[None] / 255 for style in styles]
         if color_mode == "match":
-            self.styles = [match_colours(s, self.content).clamp(0, 1) for s in self.styles]
+            self.styles = [match_colors(s, self.content).clamp(0, 1) for s in self.styles]
         self.ema_decay, self.color_mode = ema_decay, color_mode
         self.done, self.trace = 0, list[Tensor]()
         self._phase = -1
@@ -139,17 +139,17 @@ class Stylization:
         return first[0]
 
     def image(self) -> Float[Tensor, "1 3 H W"]:
-        """Return the normalised picture as it is now."""
+        """Return the normalized picture as it is now."""
         if self.mean is None or not self._weight:
             return self.pixels.clone()
         return self.mean / self._weight
 
     def picture(self) -> UInt8[Tensor, "3 H W"]:
         """Return the picture as it is now, whole numbers up to 255, at its present size."""
-        colours = self.objective.features.denormalize(self.image())
+        colors = self.objective.features.denormalize(self.image())
         if self.color_mode == "luma":
-            colours = with_luma(_resized(self.content, colours), colours)
-        return to_bytes(colours)
+            colors = with_luma(_resized(self.content, colors), colors)
+        return to_bytes(colors)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on, without network and targets."""
@@ -181,19 +181,19 @@ class Stylization:
         if init == "content":
             return self.objective.features.normalize(self.content).contiguous()
         if init == "matched":
-            colours = match_colours(self.content, self.styles[0])
-            return self.objective.features.normalize(colours).contiguous()
+            colors = match_colors(self.content, self.styles[0])
+            return self.objective.features.normalize(colors).contiguous()
         if init == "noise":
-            colours = torch.rand(shape, generator=draw).to(device)
+            colors = torch.rand(shape, generator=draw).to(device)
         else:
             noise = torch.randn(shape, generator=draw).to(device)
-            parts = [colour_statistics(style) for style in self.styles]
+            parts = [color_statistics(style) for style in self.styles]
             share = [part / sum(self.shares) for part in self.shares]
             mean = sum((s * m for s, (m, _) in zip(share, parts, strict=True)), 0 * parts[0][0])
             spread = sum((s * c for s, (_, c) in zip(share, parts, strict=True)), 0 * parts[0][1])
             root = torch.linalg.cholesky(spread + 1e-6 * torch.eye(3, device=device))
-            colours = torch.einsum("dc,bchw->bdhw", root, noise) + mean.view(1, 3, 1, 1)
-        return self.objective.features.normalize(colours.clamp(0, 1)).contiguous()
+            colors = torch.einsum("dc,bchw->bdhw", root, noise) + mean.view(1, 3, 1, 1)
+        return self.objective.features.normalize(colors.clamp(0, 1)).contiguous()
 
     def _phase_of(self, step: int) -> int:
         ends = torch.tensor([phase.steps for phase in self.phases]).cumsum(0)
@@ -232,7 +232,7 @@ class Stylization:
     def _targets(self, scale: float) -> Targets:
         normalize = self.objective.features.normalize
         content, *styles = (
-            normalize(_scaled(colours, scale)) for colours in (self.content, *self.styles)
+            normalize(_scaled(colors, scale)) for colors in (self.content, *self.styles)
         )
         return self.objective.targets(content, styles, self.shares)
 
@@ -246,16 +246,16 @@ class Stylization:
         return losses, gradient
 
 
-def to_bytes(colours: Float[Tensor, "1 3 H W"]) -> UInt8[Tensor, "3 H W"]:
+def to_bytes(colors: Float[Tensor, "1 3 H W"]) -> UInt8[Tensor, "3 H W"]:
     """Return fractions up to 1 as whole numbers up to 255."""
-    return (colours[0].clamp(0, 1) * 255).round().to(torch.uint8)
+    return (colors[0].clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _scaled(colours: Tensor, scale: float) -> Tensor:
+def _scaled(colors: Tensor, scale: float) -> Tensor:
     if scale == 1:
-        return colours
-    size = [max(1, round(scale * side)) for side in colours.shape[2:]]
-    return F.interpolate(colours, size, mode="bicubic", antialias=True).clamp(0, 1)
+        return colors
+    size = [max(1, round(scale * side)) for side in colors.shape[2:]]
+    return F.interpolate(colors, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def _to_size(values: Tensor, size: list[int]) -> Tensor:
@@ -265,8 +265,8 @@ def _to_size(values: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(values, size, mode="bilinear", align_corners=False)
 
 
-def _resized(colours: Tensor, like: Tensor) -> Tensor:
-    if colours.shape == like.shape:
-        return colours
+def _resized(colors: Tensor, like: Tensor) -> Tensor:
+    if colors.shape == like.shape:
+        return colors
     size = list(like.shape[2:])
-    return F.interpolate(colours, size, mode="bilinear", antialias=True)
+    return F.interpolate(colors, size, mode="bilinear", antialias=True)

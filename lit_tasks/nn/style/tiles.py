@@ -52,7 +52,7 @@ class TiledStyleObjective(StyleObjective):
     """:class:`~lit_tasks.nn.style.StyleObjective`, evaluated part by part.
 
     Args:
-        features: Returns features of a normalised picture at all layers named below.
+        features: Returns features of a normalized picture at all layers named below.
         tile: Pixels a side of a part, without its margin.
         options: What :class:`~lit_tasks.nn.style.StyleObjective` takes.
     """
@@ -97,7 +97,7 @@ class TiledStyleObjective(StyleObjective):
 
     @torch.no_grad()
     def losses(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> Float[Tensor, " L"]:
-        """Return the weighted losses of a normalised picture."""
+        """Return the weighted losses of a normalized picture."""
         found, _, content = self._statistics(image, targets)
         style = [
             weight * self.distance(found[layer], targets.style[layer]).sum()

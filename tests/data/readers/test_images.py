@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_tasks.data.readers.images import PictureFiles, files_below, in_colour, read_picture
+from lit_tasks.data.readers.images import PictureFiles, files_below, in_color, read_picture
 
 
 def ramp() -> np.ndarray:
@@ -12,21 +12,21 @@ def ramp() -> np.ndarray:
 
 
 def test_every_mode_becomes_red_green_and_blue() -> None:
-    colours = Image.fromarray(ramp())
+    colors = Image.fromarray(ramp())
     for mode in ("RGB", "CMYK", "YCbCr", "HSV", "P", "L", "1", "LA", "RGBA"):
-        assert in_colour(colours.convert(mode)).mode == "RGB", mode
-    assert np.array_equal(np.asarray(in_colour(colours.convert("RGBA"))), ramp())
+        assert in_color(colors.convert(mode)).mode == "RGB", mode
+    assert np.array_equal(np.asarray(in_color(colors.convert("RGBA"))), ramp())
 
 
 def test_sixteen_bits_become_eight_without_clipping() -> None:
     values = (np.arange(16, dtype=np.uint16).reshape(4, 4) * 4369).astype(np.uint16)  # to 65535
-    found = np.asarray(in_colour(Image.fromarray(values)))[:, :, 0]
+    found = np.asarray(in_color(Image.fromarray(values)))[:, :, 0]
     assert np.array_equal(found, np.arange(16).reshape(4, 4) * 17)
 
 
 def test_what_is_transparent_becomes_white() -> None:
     clear = Image.new("RGBA", (2, 2), (200, 10, 10, 0))
-    assert np.asarray(in_colour(clear)).min() == 255
+    assert np.asarray(in_color(clear)).min() == 255
 
 
 def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_a_folder_is_searched_for_pictures_only(tmp_path: Path) -> None:
 
 
 def test_pictures_are_told_apart_by_content_and_order(tmp_path: Path) -> None:
-    for name, colour in (("a", "red"), ("b", "blue"), ("c", "red")):
-        Image.new("RGB", (4, 4), colour).save(tmp_path / f"{name}.png")
+    for name, color in (("a", "red"), ("b", "blue"), ("c", "red")):
+        Image.new("RGB", (4, 4), color).save(tmp_path / f"{name}.png")
     a, b, c = (tmp_path / f"{name}.png" for name in "abc")
     assert PictureFiles([a, b]).digest() == PictureFiles([c, b]).digest()
     assert PictureFiles([a, b]).digest() != PictureFiles([b, a]).digest()

@@ -27,7 +27,7 @@ def test_csv_tsv_json_lines_and_parquet_hold_the_same_rows(tmp_path: Path) -> No
         assert texts(tmp_path / name) == WANTED
 
 
-def test_labelled_lines_and_plain_lines(tmp_path: Path) -> None:
+def test_labeled_lines_and_plain_lines(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1 fine , good\nneg so so\n")
     assert texts(tmp_path / "a.txt") == [("fine , good", "1"), ("so so", "neg")]
     plain = texts(tmp_path / "a.txt", Columns(label=None))

@@ -12,7 +12,7 @@ from lit_tasks.functional.recurrent.cells import lstm_cell, rnn_relu_cell, rnn_t
 from lit_tasks.functional.recurrent.lstm_autograd import lstm as lstm_sequence
 from lit_tasks.functional.recurrent.packing import blocks, pack_ragged
 from lit_tasks.functional.recurrent.regularized import Options
-from lit_tasks.functional.recurrent.regularized_autograd import regularised_lstm, regularised_rnn
+from lit_tasks.functional.recurrent.regularized_autograd import regularized_lstm, regularized_rnn
 from lit_tasks.functional.recurrent.rnn_autograd import rnn as rnn_sequence
 
 SIZES = torch.tensor([3, 2, 2])
@@ -216,8 +216,8 @@ def test_each_option_beyond_torch_has_both_derivatives(
         plain, scales = given[: len(inputs)], given[len(inputs) :]
         used = chosen._replace(**dict(zip(names, scales, strict=True)))
         if gates == 4:
-            return tuple(regularised_lstm(*plain, SIZES, used)[:4])
-        return tuple(regularised_rnn(*plain, SIZES, "tanh", used))
+            return tuple(regularized_lstm(*plain, SIZES, used)[:4])
+        return tuple(regularized_rnn(*plain, SIZES, "tanh", used))
 
     given = [*inputs, *(getattr(chosen, name) for name in names)]
     assert torch.autograd.gradcheck(function, given)
@@ -227,11 +227,11 @@ def test_each_option_beyond_torch_has_both_derivatives(
 def test_switched_off_options_change_nothing() -> None:
     inputs = lstm_inputs()
     torch.testing.assert_close(
-        regularised_lstm(*inputs, SIZES, Options()), lstm_sequence(*inputs, SIZES)
+        regularized_lstm(*inputs, SIZES, Options()), lstm_sequence(*inputs, SIZES)
     )
     inputs = rnn_inputs()
     torch.testing.assert_close(
-        regularised_rnn(*inputs, SIZES, "relu", Options()), rnn_sequence(*inputs, SIZES, "relu")
+        regularized_rnn(*inputs, SIZES, "relu", Options()), rnn_sequence(*inputs, SIZES, "relu")
     )
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from lit_tasks.functional.style.color import colour_statistics, match_colours, with_luma
+from lit_tasks.functional.style.color import color_statistics, match_colors, with_luma
 
 
 def picture(seed: int, spread: float = 0.2) -> torch.Tensor:
@@ -12,22 +12,22 @@ def picture(seed: int, spread: float = 0.2) -> torch.Tensor:
 
 def test_a_matched_picture_has_the_others_mean_and_covariance() -> None:
     one, other = picture(1), picture(2, 0.1)
-    found = colour_statistics(match_colours(one, other, floor=1e-12))
-    torch.testing.assert_close(found, colour_statistics(other))
+    found = color_statistics(match_colors(one, other, floor=1e-12))
+    torch.testing.assert_close(found, color_statistics(other))
 
 
-def test_a_picture_of_one_colour_can_be_matched() -> None:
+def test_a_picture_of_one_color_can_be_matched() -> None:
     plain = torch.full((1, 3, 4, 4), 0.3, dtype=torch.float64)
-    found = match_colours(plain, picture(2))
+    found = match_colors(plain, picture(2))
     assert found.isfinite().all()
     torch.testing.assert_close(found.mean((2, 3)), picture(2).mean((2, 3)))
 
 
 def test_luma_is_the_ones_and_hue_the_others() -> None:
-    colours, light = picture(1), picture(2)
-    found = with_luma(colours, light)
+    colors, light = picture(1), picture(2)
+    found = with_luma(colors, light)
     weights = torch.tensor([0.299, 0.587, 0.114]).double()
     torch.testing.assert_close(*(torch.einsum("c,bchw->bhw", weights, p) for p in (found, light)))
     for one, other in ((0, 1), (1, 2)):
-        difference = [p[:, one] - p[:, other] for p in (found, colours)]
+        difference = [p[:, one] - p[:, other] for p in (found, colors)]
         torch.testing.assert_close(*difference)

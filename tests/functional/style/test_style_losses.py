@@ -71,7 +71,7 @@ def test_total_variation_is_what_the_loops_say() -> None:
         torch.testing.assert_close(total_variation(image)[n], slow)
 
 
-def test_total_variation_of_one_row_or_one_pixel_is_that_of_its_neighbours() -> None:
+def test_total_variation_of_one_row_or_one_pixel_is_that_of_its_neighbors() -> None:
     assert total_variation(torch.tensor([[[[1.0, 3.0, 4.0]]]])).tolist() == [5.0]
     assert total_variation(torch.ones(1, 3, 1, 1)).tolist() == [0.0]
 

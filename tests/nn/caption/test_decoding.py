@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_tasks.nn.caption.attention import AttentionCaptioner
 from lit_tasks.nn.caption.beam_search import beam_search
-from lit_tasks.nn.caption.decoding import DecodingConstraints, Sentences, greedy, normalised, sample
+from lit_tasks.nn.caption.decoding import DecodingConstraints, Sentences, greedy, normalized, sample
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 
 FEATURES = 6
@@ -84,12 +84,12 @@ def test_a_beam_never_ranks_below_greedy_and_says_the_score_of_its_words(
         greedy(model, some, constraints),
         beam_search(model, some, num_beams, constraints, power),
     )
-    rank, base = (normalised(s.score, s.lengths, power)[:, 0] for s in (many, one))
+    rank, base = (normalized(s.score, s.lengths, power)[:, 0] for s in (many, one))
     assert (rank >= base - 1e-6).all()
     for image, rows, scores in zip(some, many.listed(), many.score.tolist(), strict=True):
         for words, score in zip(rows, scores, strict=False):
             assert score == pytest.approx(score_of(model, image, words))
-    ranks = normalised(many.score, many.lengths, power).masked_fill(many.lengths < 0, -1e9)
+    ranks = normalized(many.score, many.lengths, power).masked_fill(many.lengths < 0, -1e9)
     assert (ranks.diff(dim=1) <= 1e-9).all()
 
 

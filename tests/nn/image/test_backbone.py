@@ -96,7 +96,7 @@ def test_freezing_tells_whether_it_changed_anything() -> None:
     assert backbone.freeze(1)
 
 
-def test_whole_numbers_and_fractions_of_colours_are_the_same_image() -> None:
+def test_whole_numbers_and_fractions_of_colors_are_the_same_image() -> None:
     backbone = random_backbone("test_resnet", "timm").eval()
     image = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     torch.testing.assert_close(backbone(image), backbone(image / 255))

@@ -74,10 +74,10 @@ def test_the_packaged_network_needs_no_file_and_gives_timms_features() -> None:
     torch.testing.assert_close(found["blocks.2.0"], third, rtol=1e-4, atol=1e-4)
 
 
-def test_normalising_and_back_is_nothing_at_all() -> None:
+def test_normalizing_and_back_is_nothing_at_all() -> None:
     ours = StyleFeatures(["1"], "squeezenet1_1", "random")
-    colours = torch.rand(1, 3, 4, 4)
-    torch.testing.assert_close(ours.denormalize(ours.normalize(colours)), colours)
+    colors = torch.rand(1, 3, 4, 4)
+    torch.testing.assert_close(ours.denormalize(ours.normalize(colors)), colors)
     grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     assert ours.normalize(grey).abs().max() < 1e-6
 

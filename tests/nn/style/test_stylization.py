@@ -24,14 +24,14 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def colours(height: int, width: int, seed: int) -> Tensor:
+def colors(height: int, width: int, seed: int) -> Tensor:
     draw = torch.Generator().manual_seed(seed)
     small = torch.rand(1, 3, 5, 6, generator=draw, dtype=torch.float64)
     picture = nn.functional.interpolate(small, (height, width), mode="bilinear")[0]
     return (picture * 255).round().to(torch.uint8)
 
 
-CONTENT, PAINTING = colours(32, 40, 1), colours(36, 30, 2)
+CONTENT, PAINTING = colors(32, 40, 1), colors(36, 30, 2)
 
 
 def objective(**options: Any) -> StyleObjective:
@@ -269,7 +269,7 @@ def test_luma_keeps_the_photographs_hue() -> None:
     assert shift.abs().max() > 3
 
 
-def test_matched_paintings_have_the_photographs_colours() -> None:
+def test_matched_paintings_have_the_photographs_colors() -> None:
     job = Stylization(
         objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(0.05))], color_mode="match"
     )
@@ -278,7 +278,7 @@ def test_matched_paintings_have_the_photographs_colours() -> None:
 
 
 def test_several_paintings_pull_by_their_shares() -> None:
-    target, other = objective(), colours(30, 30, 9)
+    target, other = objective(), colors(30, 30, 9)
     alone = Stylization(target, CONTENT, [PAINTING], [1.0], [Phase(1, adam(1.0))])
     blended = Stylization(target, CONTENT, [PAINTING, other], [1, 0], [Phase(1, adam(1.0))])
     torch.testing.assert_close(alone.step(), blended.step())
