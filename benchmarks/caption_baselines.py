@@ -1,19 +1,19 @@
-"""What describing pictures is worth without a model that describes them, and among people.
+"""What describing images is worth without a model that describes them, and among people.
 
     python benchmarks/caption_baselines.py [--data DATA] [--out docs/caption_baselines.json]
 
-Four rows for the validation pictures of each set, beside which a captioner's figures belong:
+Four rows for the validation images of each set, beside which a captioner's figures belong:
 
-- constant: one training caption for all pictures, the one with the best assignment BLEU on the
-  training pictures (its own left out);
-- nearest: the first caption of the training picture whose features (EfficientNet-Lite0, pooled)
+- constant: one training caption for all images, the one with the best assignment BLEU on the
+  training images (its own left out);
+- nearest: the first caption of the training image whose features (EfficientNet-Lite0, pooled)
   have the largest cosine;
 - consensus: of all captions of the 15 nearest, the one that is closest to the others by CIDEr-D
   (Devlin et al. 2015);
-- human: each caption of a picture against its others, mean over both. Against fewer references
+- human: each caption of an image against its others, mean over both. Against fewer references
   BLEU-4, CIDEr-D and ROUGE-L are lower, so for a person they are a lower bound.
 
-Nothing is chosen on the validation pictures.
+Nothing is chosen on the validation images.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import torch
 
 from lit_tasks.data.base.caption_dataset import Captioned
 from lit_tasks.data.base.feature_cache import FeatureCache
-from lit_tasks.data.base.image_dataset import TransformedPictures
+from lit_tasks.data.base.image_dataset import ImageDataset
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
 from lit_tasks.functional.caption.cider import Frequencies, cider_d, weighted
 from lit_tasks.metrics.caption_scores import caption_scores
@@ -43,26 +43,26 @@ NEIGHBORS = 15
 
 
 def constant(train: Captioned) -> str:
-    """Return the training caption that is the best description of all other training pictures."""
+    """Return the training caption that is the best description of all other training images."""
     texts = [[caption_words(text) for text in several] for several in train.sentences]
     number = {word: i for i, word in enumerate({w for s in texts for t in s for w in t})}
-    rows = [(picture, words) for picture, several in enumerate(texts) for words in several]
+    rows = [(image, words) for image, several in enumerate(texts) for words in several]
     counts = np.zeros((len(number), len(rows)), dtype=np.float32)
     for row, (_, words) in enumerate(rows):
         for word in words:
             counts[number[word], row] += 1
-    lengths, pictures = counts.sum(0), np.array([picture for picture, _ in rows])
+    lengths, images = counts.sum(0), np.array([image for image, _ in rows])
     scores = []
-    for row, (picture, words) in enumerate(rows):
+    for row, (image, words) in enumerate(rows):
         places = np.flatnonzero(counts[:, row])
         shared = np.minimum(counts[places], counts[places, row][:, None]).sum(0)
         bleu = shared / len(words) * np.exp(np.minimum(0, 1 - lengths / len(words)))
-        scores.append(float(bleu[pictures != picture].mean()))
+        scores.append(float(bleu[images != image].mean()))
     return " ".join(rows[int(np.argmax(scores))][1])
 
 
 def nearest(train: np.ndarray, val: np.ndarray) -> np.ndarray:
-    """Return the training pictures by falling cosine, a row for each validation picture."""
+    """Return the training images by falling cosine, a row for each validation image."""
     first, second = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, val))
     order: np.ndarray = np.argsort(-(second @ first.T), axis=1, kind="stable")
     return order
@@ -76,7 +76,7 @@ def consensus(captions: Sequence[str], frequencies: Frequencies) -> str:
 
 
 def among_people(references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Return the scores of each caption against the others of its picture."""
+    """Return the scores of each caption against the others of its image."""
     turns = min(map(len, references))
     each = []
     for turn in range(turns):
@@ -92,7 +92,7 @@ def table(root: Path, backbone: Backbone, cache: Path | None) -> dict[str, dict[
     train, val = data.captioned("train"), data.captioned("val")
     features = [
         FeatureCache(cache).features(
-            backbone, TransformedPictures(part.pictures, None, backbone.preprocessing)
+            backbone, ImageDataset(part.images, None, backbone.preprocessing)
         )
         for part in (train, val)
     ]

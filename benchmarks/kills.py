@@ -43,7 +43,7 @@ CONFIGS = {
 }
 MOMENTS = ("step", "validation", "between fit and test", "predict", "merge")
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
-COMPARED = ("*.csv", "results.json", "predictions/*.*", "pictures/*.png", "pictures/*.json")
+COMPARED = ("*.csv", "results.json", "predictions/*.*", "images/*.png", "images/*.json")
 LEFT_OUT = ("monitor.csv",)  # what a run's speed was
 OF_CHECKPOINT = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
 

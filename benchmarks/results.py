@@ -24,9 +24,9 @@ from rich.progress import Progress
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "results"
 PAGE = ROOT / "docs" / "results.md"
-PICTURES = ROOT / "docs" / "figures"
+FIGURES = ROOT / "docs" / "figures"
 README = ROOT / "README.md"
-_WIDTH = 900  # pixels of a picture on the page
+_WIDTH = 900  # pixels of an image on the page
 _BEGIN, _END = "<!-- figures of benchmarks/results.py -->", "<!-- end of figures -->"
 
 
@@ -50,17 +50,17 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Picture:
+class RunFigure:
     """A figure of a run that the page shows.
 
     Attributes:
         config: Whose runs.
-        figure: Its name in ``figures/`` of the run folder.
+        name: Its name in ``figures/`` of the run folder.
         said: What it shows.
     """
 
     config: str
-    figure: str
+    name: str
     said: str
 
 
@@ -73,14 +73,14 @@ class Part:
         said: What a reader has to know, before the table.
         experiments: Its rows.
         others: Rows of others: who, and their figures, from the file of a script.
-        picture: What is shown below the table.
+        figure: What is shown below the table.
     """
 
     title: str
     said: str
     experiments: tuple[Experiment, ...]
     others: tuple[tuple[str, ...], ...] = ()
-    picture: Picture | None = None
+    figure: RunFigure | None = None
 
 
 ANTS = ("--data.root={data}/hymenoptera_data",)
@@ -122,7 +122,7 @@ PARTS = (
             Experiment("image_hymenoptera_frozen", DEV, ANTS, 5, "0.9608 and 0.9542"),
             Experiment("image_hymenoptera_finetune", DEV, ANTS, 5, "0.9477 and 0.9346"),
         ),
-        picture=Picture(
+        figure=RunFigure(
             "image_hymenoptera_frozen",
             "val_predictions.png",
             "Validation images with predicted class and probability",
@@ -142,7 +142,7 @@ PARTS = (
                 ("lstm", 1, "0.937 (test)"),
             )
         ),
-        picture=Picture(
+        figure=RunFigure(
             "text_sentences_mean",
             "learning_curves.png",
             "Learning curves of mean embeddings",
@@ -193,7 +193,7 @@ PARTS = (
             for name in ("lstm", "attention")
         ),
         caption_baselines("flickr8k_captions"),
-        Picture(
+        RunFigure(
             "caption_flickr8k_lstm", "val_captions.png", "Generated captions above those of people"
         ),
     ),
@@ -205,7 +205,7 @@ PARTS = (
                 "caption_scenes_lstm", ("val/bleu4", "test/bleu4", "val/cider_d", "val/rouge_l")
             ),
         ),
-        picture=Picture(
+        figure=RunFigure(
             "caption_scenes_lstm", "test_captions.png", "Generated captions of unseen drawn scenes"
         ),
     ),
@@ -311,19 +311,19 @@ def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def shown(picture: Picture | None) -> list[str]:
+def shown(figure: RunFigure | None) -> list[str]:
     """Copy a figure of the first run that has it into the docs, small; return the page's lines."""
-    if picture is None:
+    if figure is None:
         return []
-    figures = [folder / "figures" / picture.figure for folder in folders_of(picture.config)]
+    figures = [folder / "figures" / figure.name for folder in folders_of(figure.config)]
     there = [path for path in figures if path.is_file()]
     if not there:
         return []
-    name = f"results_{picture.config}.jpg"
+    name = f"results_{figure.config}.jpg"
     with Image.open(there[0]) as image:
         image.thumbnail((_WIDTH, 2 * _WIDTH))
-        image.convert("RGB").save(PICTURES / name, quality=80)
-    return ["", f"![{picture.said}](figures/{name})"]
+        image.convert("RGB").save(FIGURES / name, quality=80)
+    return ["", f"![{figure.said}](figures/{name})"]
 
 
 def page() -> str:
@@ -337,7 +337,7 @@ def page() -> str:
         "Times are on two cores that other work shared.",
     ]
     for part in PARTS:
-        lines += ["", f"## {part.title}", "", part.said, "", *table(part), *shown(part.picture)]
+        lines += ["", f"## {part.title}", "", part.said, "", *table(part), *shown(part.figure)]
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@
 
 FOLDER has tubingen.jpg and the paintings, FILE torchvision's weights of SqueezeNet 1.1. Objective,
 sizes and schedule are read from ``configs/style_<painting>.yaml``. One thread, processor time: the
-schedule takes its seconds, then ours gets the same. Both pictures are judged by the assignment's
+schedule takes its seconds, then ours gets the same. Both images are judged by the assignment's
 objective, as they are and as they are saved (8 bits a color).
 """
 
@@ -57,11 +57,11 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def judged(job: Stylization, judge: StyleObjective, pair: dict[str, Any]) -> tuple[float, float]:
-    """Return the assignment's loss of the pixels and of the saved picture."""
+    """Return the assignment's loss of the pixels and of the saved image."""
     as_seen = [p[None] / 255 for p in (pair["content"], *pair["styles"])]
     content, *styles = (judge.features.normalize(colors) for colors in as_seen)
     targets = judge.targets(content, styles, pair["shares"])
-    saved = judge.features.normalize(job.picture()[None] / 255)
+    saved = judge.features.normalize(job.image()[None] / 255)
     return float(judge.losses(job.pixels, targets).sum()), float(judge.losses(saved, targets).sum())
 
 
@@ -87,7 +87,7 @@ def compare(painting: str, root: Path, weights: Path, figures: Path | None) -> s
         ours.step()
     (loss, saved), (our_loss, our_saved) = (judged(job, plain, pair) for job in (theirs, ours))
     if figures is not None:
-        shown = [pair["content"], pair["styles"][0], theirs.picture(), ours.picture()]
+        shown = [pair["content"], pair["styles"][0], theirs.image(), ours.image()]
         _strip(shown, figures / f"style_{painting}.jpg")
     return (
         f"| {painting} | {budget:.1f} | {loss:.4g} | {our_loss:.4g} | {our_loss / loss:.3f} "
@@ -95,11 +95,11 @@ def compare(painting: str, root: Path, weights: Path, figures: Path | None) -> s
     )
 
 
-def _strip(pictures: list[torch.Tensor], path: Path, height: int = 288) -> None:
-    """Write pictures side by side."""
+def _strip(tensors: list[torch.Tensor], path: Path, height: int = 288) -> None:
+    """Write images side by side."""
     images = []
-    for picture in pictures:
-        image = Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()))
+    for pixels in tensors:
+        image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
         images.append(image.resize((image.width * height // image.height, height)))
     strip = Image.new("RGB", (sum(i.width + 6 for i in images) - 6, height), "white")
     left = 0

@@ -1,9 +1,9 @@
-"""Peak memory of one gradient of a large picture, whole and in parts.
+"""Peak memory of one gradient of a large image, whole and in parts.
 
     python benchmarks/style_memory.py --weights FILE [--sides 1024 2048] [--tiles 0 512]
 
-SqueezeNet 1.1 with the assignment's layers, pictures of 4:3, one thread, each case in a process of
-its own. What Python and torch take before the picture is in the figures.
+SqueezeNet 1.1 with the assignment's layers, images of 4:3, one thread, each case in a process of
+its own. What Python and torch take before the image is in the figures.
 """
 
 import argparse
@@ -31,10 +31,10 @@ def gradient(side: int, tile: int, weights: Path, sender: Connection) -> None:
         objective: StyleObjective = TiledStyleObjective(*arguments, tile=tile)
     else:
         objective = StyleObjective(*arguments)
-    picture = torch.rand(1, 3, side * 3 // 4, side)
-    targets = objective.targets(picture, [torch.rand(1, 3, 512, 512)], [1.0])
+    image = torch.rand(1, 3, side * 3 // 4, side)
+    targets = objective.targets(image, [torch.rand(1, 3, 512, 512)], [1.0])
     start = time.thread_time()
-    objective.gradient(picture.flip(-1), targets)
+    objective.gradient(image.flip(-1), targets)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     sender.send((time.thread_time() - start, peak))
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, nargs="+", default=[0, 512])
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    print("| picture | tile | peak, GB | seconds a gradient |\n| --- | --- | --- | --- |")
+    print("| image | tile | peak, GB | seconds a gradient |\n| --- | --- | --- | --- |")
     for side in arguments.sides:
         for tile in arguments.tiles:
             receiver, sender = context.Pipe(duplex=False)

@@ -2,8 +2,8 @@
 
     python benchmarks/style_overhead.py --root FOLDER --weights FILE [--rounds 3] [--steps 200]
 
-The assignment's picture (``configs/style_the_scream.yaml``) with all callbacks, CSV and W&B
-offline, a picture every 20 steps; medians of the processor time of single steps, runs in turn.
+The assignment's image (``configs/style_the_scream.yaml``) with all callbacks, CSV and W&B
+offline, an image every 20 steps; medians of the processor time of single steps, runs in turn.
 """
 
 import argparse

@@ -58,7 +58,7 @@ class CaptionBatch(NamedTuple):
     """Images, or what a frozen network made of them, with sentences about them.
 
     Attributes:
-        image: Pictures ``(B, 3, H, W)``, pooled features ``(B, F)`` or maps of features
+        image: Images ``(B, 3, H, W)``, pooled features ``(B, F)`` or maps of features
             ``(B, P, F)`` at ``P`` positions.
         tokens: Word numbers of all captions, one caption after the other, each from its start
             word to its end word, or ``None`` where there are none (prediction).
@@ -75,11 +75,11 @@ class CaptionBatch(NamedTuple):
 
 
 class StyleBatch(NamedTuple):
-    """Pairs of pictures: what is to be seen, and how it is to be painted.
+    """Pairs of images: what is to be seen, and how it is to be painted.
 
     Attributes:
         content: Each pair's photograph, whole numbers up to 255; sizes differ. ``None`` where only
-            finished pictures are asked for (prediction).
+            finished images are asked for (prediction).
         styles: Each pair's paintings, one or several.
         shares: How much each of them counts.
         names: What each pair is called.

@@ -81,7 +81,7 @@ def attention_maps(
         words: The sentence about each image; those beyond the columns are left out.
         weights: Of each image, ``(words, P)``: the weight of each of ``P`` positions, which form
             a square, row by row.
-        columns: Pictures in a row.
+        columns: Images in a row.
     """
     from matplotlib.figure import Figure
 
@@ -297,13 +297,13 @@ def example_sheet(
     right: Sequence[bool | None],
     columns: int = 4,
 ) -> "Image":
-    """Return the pictures in rows.
+    """Return the images in rows.
 
     Args:
         images: ``(H, W, 3)`` each, whole numbers up to 255.
         titles: A line for each; what does not fit is cut.
         right: Whether it is right: green, otherwise red; black for ``None``.
-        columns: Pictures in a row.
+        columns: Images in a row.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -317,9 +317,9 @@ def example_sheet(
         while len(title) > 1 and draw.textlength(title, font) > _SIDE:
             title = title[:-2] + "…"
         draw.text((x, y), title, fill=_COLORS[good], font=font)
-        picture = Image.fromarray(np.ascontiguousarray(image))
-        scale = _SIDE / max(picture.size)
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        thumbnail = Image.fromarray(np.ascontiguousarray(image))
+        scale = _SIDE / max(thumbnail.size)
+        size = max(1, round(thumbnail.width * scale)), max(1, round(thumbnail.height * scale))
         how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
-        sheet.paste(picture.resize(size, how), (x, y + _LINE))
+        sheet.paste(thumbnail.resize(size, how), (x, y + _LINE))
     return sheet

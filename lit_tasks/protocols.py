@@ -220,13 +220,13 @@ class ExportsOnnx(Protocol):
 
 
 @runtime_checkable
-class MakesPictures(Protocol):
+class MakesImages(Protocol):
     """A task that makes images step by step."""
 
-    def pictures_at_work(self) -> list[dict[str, Any]]:
-        """Return ``name``, ``step``, ``steps``, ``picture`` and ``losses`` of what is worked on."""
+    def images_at_work(self) -> list[dict[str, Any]]:
+        """Return ``name``, ``step``, ``steps``, ``image`` and ``losses`` of what is worked on."""
 
-    def picture_of(self, index: int, /) -> np.ndarray:
+    def image_of(self, index: int, /) -> np.ndarray:
         """Return a finished image, ``(H, W, 3)`` of whole numbers up to 255."""
 
 

@@ -53,7 +53,7 @@ def flags(page: Path) -> list[Command]:
 
 
 def links(page: Path) -> list[str]:
-    """Return the targets of links and pictures that lie in the repository."""
+    """Return the targets of links and images that lie in the repository."""
     text = re.sub(r"^```.*?^```|`[^`\n]+`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     targets = re.findall(r"\]\(([^)\s]+)\)|<img[^>]*src=\"([^\"]+)\"", text)
     return [a or b for a, b in targets if not re.match(r"https?:|mailto:", a or b)]

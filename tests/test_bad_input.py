@@ -144,12 +144,12 @@ def cut(name: str) -> bytes:
     [("x.jpg", b""), ("x.jpg", b"hello"), ("imageNotFound.gif", b"GIF89a"), ("0.jpg", None)],
     ids=["no bytes", "a text", "a spoilt gif", "cut short"],
 )
-def test_a_picture_that_is_none_is_named_or_left_out(
+def test_an_image_that_is_none_is_named_or_left_out(
     tmp_path: Path, refusal: Refusal, name: str, content: bytes | None, caplog: Any
 ) -> None:
     root = broken_folder(tmp_path / "root", name, cut(name) if content is None else content)
     sentence = refusal("fit", *IMAGES, f"--data.root={root}")
-    assert f"{root}/train/ants/{name} is no picture that can be read" in sentence
+    assert f"{root}/train/ants/{name} is not a readable image" in sentence
     shutil.rmtree(tmp_path / "run")
     words = [*IMAGES, f"--data.root={root}", "--data.bad_images=skip"]
     assert main(["fit", *words, f"--run_dir={tmp_path}/run"]) == 0

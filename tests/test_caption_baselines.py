@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lit_tasks.data.base.caption_dataset import Captioned
-from lit_tasks.data.readers.images import PictureFiles
+from lit_tasks.data.readers.images import ImageFiles
 from lit_tasks.functional.caption.bleu import unigram_bleu
 from lit_tasks.functional.caption.cider import Frequencies
 from lit_tasks.metrics.caption_scores import caption_scores
@@ -33,13 +33,13 @@ def baselines() -> Any:
     return module
 
 
-def test_the_constant_caption_is_the_best_for_the_other_training_pictures(baselines: Any) -> None:
-    def worth(picture: int, caption: str) -> float:
-        others = [t for i, several in enumerate(SENTENCES) if i != picture for t in several]
+def test_the_constant_caption_is_the_best_for_the_other_training_images(baselines: Any) -> None:
+    def worth(image: int, caption: str) -> float:
+        others = [t for i, several in enumerate(SENTENCES) if i != image for t in several]
         return float(np.mean([unigram_bleu(caption.split(), o.split()) for o in others]))
 
     scores = {t: worth(i, t) for i, several in enumerate(SENTENCES) for t in several}
-    train = Captioned(PictureFiles([]), range(4), SENTENCES)
+    train = Captioned(ImageFiles([]), range(4), SENTENCES)
     assert baselines.constant(train) == max(scores, key=lambda text: scores[text])
 
 
@@ -49,7 +49,7 @@ def test_the_consensus_is_one_of_the_many_that_agree(baselines: Any) -> None:
     assert baselines.consensus(captions, Frequencies.count(words)) in captions[:2]
 
 
-def test_the_nearest_picture_is_that_of_the_smallest_angle(baselines: Any) -> None:
+def test_the_nearest_image_is_that_of_the_smallest_angle(baselines: Any) -> None:
     train = np.array([[1.0, 0.0], [5.0, 5.0], [0.0, 0.1]])
     assert baselines.nearest(train, np.array([[0.0, 9.0], [1.0, 0.9]])).tolist() == [
         [2, 1, 0],

@@ -111,7 +111,7 @@ def test_every_program_named_is_there_and_knows_the_options_it_is_given(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
-def test_every_link_and_picture_of_a_page_leads_somewhere(page: Path) -> None:
+def test_every_link_and_image_of_a_page_leads_somewhere(page: Path) -> None:
     for link in links(page):
         name, _, anchor = link.partition("#")
         target = Path(os.path.normpath(page.parent / name)) if name else page

@@ -36,7 +36,7 @@ class Examples(Callback):
 
     They are the same samples in every epoch and on any number of processes. All rows are in
     ``examples.csv``; each epoch's go to the loggers as the table ``val/examples``. Where the data
-    module can show samples (``shown(split, indices)`` returns pictures), a sheet of them with
+    module can show samples (``shown(split, indices)`` returns images), a sheet of them with
     what was predicted goes to ``examples/`` and to the loggers. ``describe(split, indices)`` of
     the data module adds columns, such as a text or a file's name.
 
@@ -132,7 +132,7 @@ class Examples(Callback):
         cells = [[_plain(line.get(name, "")) for name in columns] for line in table]
         self._keep(trainer, columns, cells)
         if isinstance(data, ShowsSamples):
-            self._picture(trainer, data.shown(part, positions), rows, targets)
+            self._show_images(trainer, data.shown(part, positions), rows, targets)
 
     def _keep(self, trainer: Trainer, columns: list[str], cells: list[list[Any]]) -> None:
         path = self._folder / "examples.csv"
@@ -141,7 +141,7 @@ class Examples(Callback):
         _append(path, [*head, *([*where, *line] for line in cells)])
         show_table(trainer, "val/examples", columns, cells, path, trainer.global_step)
 
-    def _picture(
+    def _show_images(
         self, trainer: Trainer, images: list[Any], rows: list[Row], targets: Sequence[str | None]
     ) -> None:
         titles, right = [], []
@@ -152,7 +152,7 @@ class Examples(Callback):
         path = self._folder / "examples" / f"epoch_{trainer.current_epoch:04}.png"
         path.parent.mkdir(exist_ok=True)
         example_sheet(images, titles, right).save(path)
-        show_image(trainer, "val/pictures", path, trainer.global_step)
+        show_image(trainer, "val/images", path, trainer.global_step)
 
 
 def _named(number: Any, names: Sequence[str] | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Pictures of what a task found, in the run folder and in loggers that show pictures."""
+"""Images of what a task found, in the run folder and in loggers that show images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar

@@ -1,4 +1,4 @@
-"""How training went: a picture of all curves, and their best and last values."""
+"""How training went: an image of all curves, and their best and last values."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Pictures and tables for any logger, through its own methods; what it cannot show it says once.
+"""Images and tables for any logger, through its own methods; what it cannot show it says once.
 
-Weights & Biases has ``log_image`` and ``log_table``. TensorBoard shows pictures and, as text,
+Weights & Biases has ``log_image`` and ``log_table``. TensorBoard shows images and, as text,
 Markdown tables. MLflow keeps both as artifacts. Files in the run folder hold everything anyway.
 """
 
@@ -19,18 +19,18 @@ _SAID = "_lit_tasks_said"  # attribute of a logger: what it was excused for
 
 
 def show_image(trainer: Trainer, key: str, path: Path, step: int) -> None:
-    """Hand a picture to every logger.
+    """Hand an image to every logger.
 
     Args:
         trainer: Whose loggers.
-        key: What the picture is called, such as ``val/examples``.
+        key: What the image is called, such as ``val/examples``.
         path: The PNG file.
         step: Optimizer steps so far.
     """
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             continue  # the file itself lies beside its table
-        with _going_on(logger, "pictures", path.parent):
+        with _going_on(logger, "images", path.parent):
             _show_image(logger, key, path, step)
 
 
@@ -63,7 +63,7 @@ def _show_image(logger: Any, key: str, path: Path, step: int) -> None:
     elif hasattr(experiment, "log_artifact"):
         experiment.log_artifact(logger.version, str(path), "figures")
     else:
-        _excuse(logger, "pictures", path.parent)
+        _excuse(logger, "images", path.parent)
 
 
 def _show_table(
@@ -104,8 +104,8 @@ def _cell(value: Any) -> str:
 def _pixels(path: Path) -> np.ndarray:
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _excuse(logger: Logger, what: str, where: Path, error: Exception | None = None) -> None:

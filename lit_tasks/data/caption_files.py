@@ -1,4 +1,4 @@
-"""Anyone's own pictures and captions: a table of files and sentences."""
+"""Anyone's own images and captions: a table of files and sentences."""
 
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,19 @@ from lit_tasks.data.readers.tables import table_rows
 
 
 class CaptionFilesDataModule(CaptionedFilesDataModule):
-    """Pictures whose captions stand in a CSV file, one row a caption.
+    """Images whose captions stand in a CSV file, one row a caption.
 
-    Rows that name the same file are captions of one picture. A column may say what is for training,
-    validation and test; otherwise pictures are held out by seed. Where there is nothing to test on,
-    the pictures for validation are taken, and it is said.
+    Rows that name the same file are captions of one image. A column may say what is for training,
+    validation and test; otherwise images are held out by seed. Where there is nothing to test on,
+    the images for validation are taken, and it is said.
 
     Args:
         table: CSV file with a header line.
-        root: Folder of the pictures; that of the table when left out.
+        root: Folder of the images; that of the table when left out.
         file_column: Column of the files.
         caption_column: Column of the sentences.
         split_column: Column that says ``train``, ``val`` or ``test``.
-        val_fraction: Share of the pictures that is held out for validation, without a split column.
+        val_fraction: Share of the images that is held out for validation, without a split column.
         test_fraction: Share that is held out for the test, likewise; 0 takes those for validation.
         kwargs: Options of
             :class:`~lit_tasks.data.base.captioned_files.CaptionedFilesDataModule`.
@@ -55,10 +55,10 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         self._found: dict[str, list[CaptionedFile]] = {}
 
     def read(self, split: LabeledSplit) -> Captioned:
-        """Return pictures and sentences of a split; without a test, those for validation."""
+        """Return images and sentences of a split; without a test, those for validation."""
         if self.table is None:
             raise ValueError(
-                "this needs pictures with captions: set data.table to a CSV file with the columns"
+                "this needs images with captions: set data.table to a CSV file with the columns"
                 f" {self.columns[0]} and {self.columns[1]}"
             )
         if not self._found:
@@ -94,7 +94,7 @@ def read_captions(
     caption_column: str,
     split_column: str | None,
 ) -> tuple[list[CaptionedFile], list[str]]:
-    """Return pictures with their sentences, and the split of each, in the order of the file.
+    """Return images with their sentences, and the split of each, in the order of the file.
 
     Raises:
         FileNotFoundError: There is no such table.

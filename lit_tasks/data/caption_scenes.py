@@ -60,8 +60,8 @@ class CaptionScenesDataModule(CaptionDataModule):
         for number in range(self.counts[split]):
             new = split != "train" and bool(unseen) and number % 2 == 1
             scenes.append(told_scene(seed, number, first=unseen if new else known, others=known))
-        pictures = DrawnScenes(scenes, self.size, f"{split}_")
-        return Captioned(pictures, list(range(len(scenes))), [sentences(s) for s in scenes])
+        images = DrawnScenes(scenes, self.size, f"{split}_")
+        return Captioned(images, list(range(len(scenes))), [sentences(s) for s in scenes])
 
     def setup(self, stage: str) -> None:
         """Draw what a stage needs, and say what its figures are worth."""

@@ -12,15 +12,15 @@ from lit_tasks.data.readers.coco import read_coco, read_karpathy
 
 
 class CocoCaptionsDataModule(CaptionedFilesDataModule):
-    """Pictures with about five sentences each, in COCO's official layout or Karpathy's split.
+    """Images with about five sentences each, in COCO's official layout or Karpathy's split.
 
     ``root`` holds ``annotations/captions_train2017.json`` and ``captions_val2017.json`` and the
     folders ``train2017/`` and ``val2017/``, or those of another year. With ``split`` a file like
     ``dataset_coco.json`` says what is for training, validation and test. Where there is nothing to
-    test on, the pictures for validation are taken, and it is said.
+    test on, the images for validation are taken, and it is said.
 
     Args:
-        root: Folder of annotations and pictures.
+        root: Folder of annotations and images.
         split: Karpathy's file, relative to ``root`` or to where the command is given.
         year: Year in the names of files and folders; the only one there is when left out.
         kwargs: Options of
@@ -41,11 +41,11 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
         self._karpathy: dict[str, list[CaptionedFile]] = {}
 
     def read(self, split: LabeledSplit) -> Captioned:
-        """Return pictures and sentences of a split; without a test, those for validation."""
+        """Return images and sentences of a split; without a test, those for validation."""
         if self.root is None:
             raise ValueError(
-                "this needs pictures with captions: set data.root to a folder with annotations/"
-                " and the folders of the pictures, for example --data.root=coco"
+                "this needs images with captions: set data.root to a folder with annotations/"
+                " and the folders of the images, for example --data.root=coco"
             )
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}; set data.root to one")

@@ -9,7 +9,7 @@ from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes
 from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.archives import unpack
 from lit_tasks.data.readers.download import check_sha256, download
-from lit_tasks.data.readers.images import PictureFiles
+from lit_tasks.data.readers.images import ImageFiles
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 MAX_BYTES = 200_000_000
@@ -60,8 +60,8 @@ class HymenopteraDataModule(ImageFilesDataModule):
             check_sha256(archive, self.sha256, str(archive))
         unpack(archive, self.download)
 
-    def pictures(self, split: Split) -> PictureFiles:
-        """Return the pictures of a split, counted."""
+    def images(self, split: Split) -> ImageFiles:
+        """Return the images of a split, counted."""
         if split == "predict":
             return self.to_predict(file_column="file")
         if split == "test" and not (self.root / split).is_dir():

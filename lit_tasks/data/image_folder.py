@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes, read_table
 from lit_tasks.data.base.splits import LABELED_SPLITS, Split, held_out_fractions, stratified_splits
-from lit_tasks.data.readers.images import PictureFiles, file_digests
+from lit_tasks.data.readers.images import ImageFiles, file_digests
 
 
 class ImageFolderDataModule(ImageFilesDataModule):
@@ -47,10 +47,10 @@ class ImageFolderDataModule(ImageFilesDataModule):
         self.table = None if table is None else Path(table)
         self.columns = (file_column, label_column, split_column)
         self.fractions = held_out_fractions(val_fraction, test_fraction)
-        self._found: dict[str, PictureFiles] = {}
+        self._found: dict[str, ImageFiles] = {}
 
-    def pictures(self, split: Split) -> PictureFiles:
-        """Return the pictures of a split; without pictures to test on, those for validation."""
+    def images(self, split: Split) -> ImageFiles:
+        """Return the images of a split; without images to test on, those for validation."""
         if split == "predict":
             return self.to_predict(self.columns[0])
         if not self._found:
@@ -60,7 +60,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
             return self._found["val"]
         return self._found[split]
 
-    def _splits(self) -> dict[str, PictureFiles]:
+    def _splits(self) -> dict[str, ImageFiles]:
         if self.table is not None:
             files, labels, splits = read_table(self.table, self.root, *self.columns)
             if self.columns[2] is not None:
@@ -81,7 +81,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     def _named(
         self, files: list[Path], labels: list[str], splits: list[str]
-    ) -> dict[str, PictureFiles]:
+    ) -> dict[str, ImageFiles]:
         """Return the splits that a table's own column says."""
         named = {}
         for name in LABELED_SPLITS:
@@ -94,8 +94,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
                 raise ValueError(f"{self.table}: column {self.columns[2]} says {name} nowhere")
         return named
 
-    def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, PictureFiles]:
-        """Return seeded splits that share no picture and keep the share of every class."""
+    def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, ImageFiles]:
+        """Return seeded splits that share no image and keep the share of every class."""
         _, numbers = np.unique(np.array(labels), return_inverse=True)
         _, repeats = np.unique(np.array(file_digests(files)), return_inverse=True)
         fractions = [share for share in self.fractions if share > 0]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.base.splits import Split
-from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below
+from lit_tasks.data.readers.images import ImageFiles, ImageSource, files_below
 from lit_tasks.data.synthetic.scenes import SHAPES, Scene, draw_scene, random_scene
 
 _DRAWING = 1
@@ -21,12 +21,12 @@ _SPLIT_INDEX: dict[Split, int] = {"train": 0, "val": 1, "test": 2, "predict": 3}
 
 @dataclass(frozen=True)
 class DrawnScenes:
-    """Pictures of scenes, drawn when they are read.
+    """Images of scenes, drawn when they are read.
 
     Attributes:
         scenes: What is drawn.
         size: Pixels a side.
-        name: Beginning of every picture's name.
+        name: Beginning of every image's name.
     """
 
     scenes: Sequence[Scene]
@@ -46,7 +46,7 @@ class DrawnScenes:
         ]
 
     def read(self, number: int, least: int | None = None) -> Image.Image:
-        """Return a picture; it has the same size whatever would do."""
+        """Return an image; it has the same size whatever would do."""
         return draw_scene(self.scenes[number], self.size)
 
     def digest(self) -> str:
@@ -92,11 +92,11 @@ class SceneDataModule(ImageDataModule):
         }
         self.size = size
 
-    def pictures(self, split: Split) -> Pictures:
+    def images(self, split: Split) -> ImageSource:
         """Return the scenes of a split, no scene in two splits; or images of the user's own."""
         count = self.counts[split]
         if not isinstance(count, int):
-            return PictureFiles(files_below(Path(count)), max_pixels=self.max_pixels)
+            return ImageFiles(files_below(Path(count)), max_pixels=self.max_pixels)
         seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = [random_scene(seed, number, self.shapes) for number in range(count)]
         return DrawnScenes(scenes, self.size, f"{split}_")

@@ -1,4 +1,4 @@
-"""Captioned pictures that stream from Parquet shards, for sets that do not fit a disk."""
+"""Captioned images that stream from Parquet shards, for sets that do not fit a disk."""
 
 import json
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.base.caption_dataset import Captioned
 from lit_tasks.data.base.captions import CaptionDataModule
 from lit_tasks.data.base.splits import LabeledSplit
-from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
-from lit_tasks.data.readers.images import read_picture
+from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
+from lit_tasks.data.readers.images import read_image
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
@@ -23,12 +23,12 @@ from lit_tasks.text.captions import CaptionVocabulary
 
 
 class StreamedCaptionsDataModule(CaptionDataModule):
-    """Training pictures with sentences from Parquet shards, here or on the hub, read as they come.
+    """Training images with sentences from Parquet shards, here or on the hub, read as they come.
 
     The shards have a column ``image`` (the bytes of a file, alone or in a struct) and a column of
-    sentences, one or a list a row. Each epoch shows a picture with one of its sentences, drawn at
+    sentences, one or a list a row. Each epoch shows an image with one of its sentences, drawn at
     random. Words are counted in the beginning of every shard (``first_rows``); features are not
-    cached, the pictures to validate excepted. Every shard is read by one process and one worker, so
+    cached, the images to validate excepted. Every shard is read by one process and one worker, so
     there should be at least as many shards as processes times workers. A stream has no length: a
     schedule of the learning rate over the whole run needs ``trainer.max_steps``.
 
@@ -38,7 +38,7 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         val: Pattern of Parquet files to validate by.
         test: Pattern of Parquet files to test by; those to validate by when left out.
         caption_column: Name of the column of sentences.
-        id_column: Name of the column that says what a picture is called; its number otherwise.
+        id_column: Name of the column that says what an image is called; its number otherwise.
         first_rows: About how many rows give the words.
         buffer: Rows in memory among which the next one is drawn.
         bad_rows: ``stop`` ends the run at the first row that cannot be used and names it; ``skip``
@@ -69,10 +69,10 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
     def read(self, split: LabeledSplit) -> Captioned:
-        """Return pictures and sentences of a split; of those to train on the first ones."""
+        """Return images and sentences of a split; of those to train on the first ones."""
         shards, read = self._shards(split), partial(read_shard, columns=self.columns)
         most = self.first_rows if split == "train" else None
-        pictures = kept_pictures(
+        images = kept_images(
             shards,
             read,
             columns=self.columns,
@@ -82,18 +82,18 @@ class StreamedCaptionsDataModule(CaptionDataModule):
             cache_dir=self.cache_dir,
             max_pixels=self.max_pixels,
         )
-        told = [json.loads(label) for label in pictures.labels]
+        told = [json.loads(label) for label in images.labels]
         ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
-        return Captioned(pictures, ids, [several for _, several in told])
+        return Captioned(images, ids, [several for _, several in told])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return the training pictures with a sentence each, in another order each epoch."""
-        pictures = self._transformed("train", augmented=True)
+        """Return the training images with a sentence each, in another order each epoch."""
+        images = self._transformed("train", augmented=True)
         read = partial(read_shard, columns=self.columns)
         vocabulary = CaptionVocabulary(self.vocabulary)
         sample = _Sample(
-            pictures.transform,
-            pictures.preprocessing.resize,
+            images.transform,
+            images.preprocessing.resize,
             vocabulary=vocabulary,
             most=self.max_tokens,
             max_pixels=self.max_pixels,
@@ -132,7 +132,7 @@ def read_shard(shard: str, columns: tuple[str, str, str | None]) -> Iterator[Rec
 
 
 class _Sample:
-    """Makes tensors of a row: its picture, and one of its sentences drawn at random."""
+    """Makes tensors of a row: its image, and one of its sentences drawn at random."""
 
     def __init__(
         self,
@@ -147,11 +147,11 @@ class _Sample:
 
     def __call__(self, row: Record) -> tuple[Tensor, list[int], list[str], int]:
         content = BytesIO(row["image"])
-        picture = read_picture(content, self.least, name="the image", max_pixels=self.max_pixels)
+        image = read_image(content, self.least, name="the image", max_pixels=self.max_pixels)
         several: list[str] = row["captions"]
         said = several[int(torch.randint(len(several), ()))]
         numbers = self.vocabulary.encode(said, self.most)
-        return self.transform(picture), numbers, several, row["line"] - 1
+        return self.transform(image), numbers, several, row["line"] - 1
 
 
 def _collate(

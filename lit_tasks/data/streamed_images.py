@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import ImageBatch
 from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.base.splits import Split
-from lit_tasks.data.readers.arrow_images import image_bytes, kept_pictures
-from lit_tasks.data.readers.images import PictureFiles, Pictures, files_below, read_picture
+from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
+from lit_tasks.data.readers.images import ImageFiles, ImageSource, files_below, read_image
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
@@ -65,18 +65,18 @@ class StreamedImagesDataModule(ImageDataModule):
         self.columns = "image", label_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
-    def pictures(self, split: Split) -> Pictures:
-        """Return the pictures of a split; of the training images the first ones."""
+    def images(self, split: Split) -> ImageSource:
+        """Return the images of a split; of the training images the first ones."""
         if split == "predict":
             if self.predict is None:
                 raise ValueError(
                     "this needs images to predict: set data.predict to an image or a folder, for "
                     "example --data.predict=my_images"
                 )
-            return PictureFiles(files_below(self.predict), max_pixels=self.max_pixels)
+            return ImageFiles(files_below(self.predict), max_pixels=self.max_pixels)
         shards, read = self._shards(split), partial(read_shard, columns=self.columns)
         most = self.first_rows if split == "train" else None
-        return kept_pictures(
+        return kept_images(
             shards,
             read,
             columns=self.columns,
@@ -89,11 +89,11 @@ class StreamedImagesDataModule(ImageDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the training images, in another order each epoch."""
-        pictures = self._transformed("train", augmented=True)
+        images = self._transformed("train", augmented=True)
         numbers = {label: number for number, label in enumerate(self.labels)}
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
-        least = pictures.preprocessing.resize
-        sample = _Sample(pictures.transform, least, numbers=numbers, max_pixels=self.max_pixels)
+        least = images.preprocessing.resize
+        sample = _Sample(images.transform, least, numbers=numbers, max_pixels=self.max_pixels)
         rows = StreamedRows(
             self._shards("train"),
             read,
@@ -146,8 +146,8 @@ class _Sample:
 
     def __call__(self, row: Record) -> tuple[Tensor, int, int]:
         content = BytesIO(row["image"])
-        picture = read_picture(content, self.least, name="the image", max_pixels=self.max_pixels)
-        return self.transform(picture), self.numbers[row["label"]], row["line"] - 1
+        image = read_image(content, self.least, name="the image", max_pixels=self.max_pixels)
+        return self.transform(image), self.numbers[row["label"]], row["line"] - 1
 
 
 def _collate(samples: list[tuple[Tensor, int, int]]) -> ImageBatch:

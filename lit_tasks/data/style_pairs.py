@@ -26,7 +26,7 @@ from lit_tasks.protocols import HasSteps
 
 
 class StylePairsDataModule(CheckedLoading, LightningDataModule):
-    """Pairs of pictures for style transfer, each a piece of work of its own.
+    """Pairs of images for style transfer, each a piece of work of its own.
 
     Every photograph of ``contents`` is painted like every painting of ``styles``; ``pairs`` are
     added to that grid. With nothing given there is one pair, which needs no file: a photograph that
@@ -82,7 +82,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         return self.names
 
     def setup(self, stage: str) -> None:
-        """Find all files of all pairs, unless only finished pictures are asked for."""
+        """Find all files of all pairs, unless only finished images are asked for."""
         if stage == "predict" and self.names:
             return
         if self._dataset is None:
@@ -108,7 +108,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader[StyleBatch]:
-        """Return one group of pairs an epoch, as often as a picture takes steps."""
+        """Return one group of pairs an epoch, as often as an image takes steps."""
         assert self.trainer is not None
         assert self._dataset is not None
         task: object = self.trainer.lightning_module
@@ -124,12 +124,12 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
     test_dataloader = val_dataloader
 
     def predict_dataloader(self) -> DataLoader[StyleBatch]:
-        """Return every pair's name: no picture is read."""
+        """Return every pair's name: no image is read."""
         named = PairNames(self.names, self.batch_size)
         return DataLoader(dataset=named, batch_size=self.batch_size, collate_fn=collate)
 
     def pair(self, index: int) -> dict[str, Any]:
-        """Return the pictures of a pair, its name and its shares."""
+        """Return the images of a pair, its name and its shares."""
         assert self._dataset is not None
         return self._dataset[index]
 
@@ -161,7 +161,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
             if folder.is_dir():
                 found = sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS)
                 if not found:
-                    raise FileNotFoundError(f"{folder} has no pictures")
+                    raise FileNotFoundError(f"{folder} has no images")
                 yield from (str(p.relative_to(self.root)) for p in found)
             else:
                 yield name
@@ -173,7 +173,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         there = {p.name.lower(): p.name for p in path.parent.glob("*")}
         near = get_close_matches(path.name.lower(), there, n=1)
         hint = f"did you mean {there[near[0]]}?" if near else "give its path, or root"
-        raise FileNotFoundError(f"there is no picture {path}; {hint}")
+        raise FileNotFoundError(f"there is no image {path}; {hint}")
 
 
 def _name(pair: Pair) -> str:

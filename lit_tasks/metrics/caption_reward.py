@@ -16,7 +16,7 @@ class CiderReward:
     The references' weighted counts are kept, so that they are made once a run.
 
     Args:
-        references: All training references of every training picture; how rare a word is, is
+        references: All training references of every training image; how rare a word is, is
             counted in them.
     """
 
@@ -28,7 +28,7 @@ class CiderReward:
     def __call__(
         self, predictions: Sequence[str], references: Sequence[Sequence[str]]
     ) -> Float[Tensor, " B"]:
-        """Return CIDEr-D of each sentence against the references of its picture, 0 to 10.
+        """Return CIDEr-D of each sentence against the references of its image, 0 to 10.
 
         The sentences are a model's: words joined by spaces, which are not cut again.
         """

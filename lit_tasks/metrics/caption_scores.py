@@ -1,4 +1,4 @@
-"""How good sentences about pictures are, in the figures of COCO's evaluation and one more."""
+"""How good sentences about images are, in the figures of COCO's evaluation and one more."""
 
 import json
 from collections.abc import Sequence
@@ -33,9 +33,9 @@ _SPECIAL = {word.lower() for word in SPECIAL}
 
 
 class Described(NamedTuple):
-    """A picture with the sentence about it and those of people."""
+    """An image with the sentence about it and those of people."""
 
-    picture: int
+    image_index: int
     prediction: str
     references: list[str]
 
@@ -45,11 +45,11 @@ class CaptionScores(Metric):
 
     Sentences are cut into words here, predictions like references. CIDEr-D takes its document
     frequencies from the references that it evaluates. All sentences are kept and put in order of
-    their pictures, each picture once: the figures are the same to the last bit on any number of
+    their images, each image once: the figures are the same to the last bit on any number of
     processes, also where one had no batch.
 
     Args:
-        intervals: Whether to add intervals of 95 %, from resampling pictures.
+        intervals: Whether to add intervals of 95 %, from resampling images.
     """
 
     full_state_update = False
@@ -70,12 +70,12 @@ class CaptionScores(Metric):
         """Keep a batch.
 
         Raises:
-            ValueError: A picture has no reference.
+            ValueError: An image has no reference.
         """
         rows = []
         for at, prediction, several in zip(index.tolist(), predictions, references, strict=True):
             if not several:
-                raise ValueError(f"picture {at} has no reference: a score needs one at least")
+                raise ValueError(f"image {at} has no reference: a score needs one at least")
             rows.append(json.dumps([prediction, several]).encode())
         letters = np.frombuffer(b"".join(rows), dtype=np.uint8).copy()
         self.index.append(index.to(self.device, torch.long))
@@ -91,7 +91,7 @@ class CaptionScores(Metric):
         super().sync(*args, **kwargs)
 
     def described(self) -> list[Described]:
-        """Return what was kept, in order of the pictures, each once."""
+        """Return what was kept, in order of the images, each once."""
         if not len(self.index):
             return []
         index, sizes = dim_zero_cat(self.index), dim_zero_cat(self.sizes).long()
@@ -115,17 +115,17 @@ def caption_scores(
 ) -> dict[str, float]:
     """Return ``bleu1`` to ``bleu4``, ``cider_d``, ``rouge_l``, ``assignment_bleu`` and ``samples``.
 
-    ``assignment_bleu`` compares with one reference at a time and is the mean over all of a
-    picture's: what the assignment's measure, which draws one at random, is expected to be.
-    ``assignment_bleu_first`` is that of each picture's first reference. Both leave <UNK> out of a
+    ``assignment_bleu`` compares with one reference at a time and is the mean over all of an
+    image's: what the assignment's measure, which draws one at random, is expected to be.
+    ``assignment_bleu_first`` is that of each image's first reference. Both leave <UNK> out of a
     prediction, which counts as a wrong word elsewhere. Neither leaves out of a reference what a
     vocabulary lacks: that would make a smaller vocabulary look better.
 
     Args:
-        predictions: A sentence about each picture.
-        references: Those of people, one a picture at least.
+        predictions: A sentence about each image.
+        references: Those of people, one an image at least.
         intervals: Whether to add ``..._low`` and ``..._high``, an interval of 95 % from resampling
-            pictures.
+            images.
     """
     ours = [caption_words(text) for text in predictions]
     theirs = [[caption_words(text) for text in several] for several in references]
@@ -133,7 +133,7 @@ def caption_scores(
     if not ours:
         return found
     counts = [bleu_counts(p, r) for p, r in zip(ours, theirs, strict=True)]
-    each = _of_each_picture(ours, theirs)
+    each = _of_each_image(ours, theirs)
     for size, value in enumerate(bleu(add_counts(counts)), start=1):
         found[f"bleu{size}"] = value
     found |= {name: float(np.mean(values)) for name, values in each.items()}
@@ -142,9 +142,7 @@ def caption_scores(
     return found
 
 
-def _of_each_picture(
-    ours: list[list[str]], theirs: list[list[list[str]]]
-) -> dict[str, list[float]]:
+def _of_each_image(ours: list[list[str]], theirs: list[list[list[str]]]) -> dict[str, list[float]]:
     frequencies = Frequencies.count(theirs)
     each: dict[str, list[float]] = {
         name: [] for name in ("cider_d", "rouge_l", "assignment_bleu", "assignment_bleu_first")
@@ -161,7 +159,7 @@ def _of_each_picture(
 
 
 def _intervals(counts: list[BleuCounts], each: dict[str, list[float]]) -> dict[str, float]:
-    """Return the 2.5th and 97.5th percentile of every figure over resampled pictures.
+    """Return the 2.5th and 97.5th percentile of every figure over resampled images.
 
     CIDEr-D keeps its document frequencies.
     """

@@ -12,7 +12,7 @@ from lit_tasks.runs.analysis import Comparison, compare
 from lit_tasks.runs.command_line import OptionParser, answered
 from lit_tasks.runs.folder import find, read
 
-_TOLD = 3  # settings that fit into the legend of a picture
+_TOLD = 3  # settings that fit into the legend of an image
 
 
 def main(words: Sequence[str]) -> int:
@@ -66,7 +66,7 @@ def print_table(comparison: Comparison) -> None:
 
 
 def plot(comparison: Comparison, path: Path) -> None:
-    """Draw the curves of all runs into one picture.
+    """Draw the curves of all runs into one image.
 
     Raises:
         ValueError: No run has a curve of what is compared.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN, _MAPS = 12, 4
-_LETTERS = 34  # in a line above a picture
+_LETTERS = 34  # in a line above an image
 
 
 def drawn(
@@ -38,60 +38,60 @@ def drawn(
 
     Args:
         task: The captioning task: ``generate(image, index)``, ``features`` and ``captioner``.
-        data: The data module; without ``shown(split, indices)`` no pictures are drawn.
+        data: The data module; without ``shown(split, indices)`` no images are drawn.
         stage: ``val`` or ``test``.
         evaluated: What the evaluation found.
     """
     figures: dict[str, Figure] = {}
-    if not evaluated or not isinstance(data, ShowsSamples) or not _has_pictures(task, data):
+    if not evaluated or not isinstance(data, ShowsSamples) or not _has_images(task, data):
         return figures
     part: SplitName = "test" if stage == "test" else "val"
     if part == "val" and isinstance(data, HasValidateOn):
         part = data.validate_on
     some = [evaluated[i] for i in evenly_spread(len(evaluated), _SHOWN)]
-    pictures = data.shown(part, [row.picture for row in some])
-    figures["captions"] = _gallery(pictures, some)
+    images = data.shown(part, [row.image_index for row in some])
+    figures["captions"] = _gallery(images, some)
     trained = _trained(task, data) if part != "train" else None
     if trained is not None:
         figures["captions_of_train"] = trained
-    maps = _looks(task, pictures[:_MAPS], [row.prediction for row in some[:_MAPS]])
+    maps = _looks(task, images[:_MAPS], [row.prediction for row in some[:_MAPS]])
     if maps is not None:
         figures["attention"] = maps
     return figures
 
 
-def _gallery(pictures: Sequence[np.ndarray], rows: Sequence[Described]) -> "Figure":
-    """Return pictures under what was generated and, below it, what a person wrote."""
+def _gallery(images: Sequence[np.ndarray], rows: Sequence[Described]) -> "Figure":
+    """Return images under what was generated and, below it, what a person wrote."""
     titles = [
         f"{fill(row.prediction, _LETTERS)}\n—\n{fill(row.references[0], _LETTERS)}" for row in rows
     ]
-    return image_grid(pictures, titles, columns=4)
+    return image_grid(images, titles, columns=4)
 
 
 def _trained(task: Any, data: ShowsSamples) -> "Figure | None":
-    """Return the same for training pictures, where they are at hand."""
+    """Return the same for training images, where they are at hand."""
     try:
         references = required(data, HasReferences, task).references("train")
     except (TypeError, ValueError, OSError):
         return None
     numbers = evenly_spread(len(references), _SHOWN)
-    pictures = data.shown("train", numbers)
+    images = data.shown("train", numbers)
     with torch.inference_mode():
-        said = task.generate(_batch(pictures, task.device), torch.tensor(numbers))
+        said = task.generate(_batch(images, task.device), torch.tensor(numbers))
     rows = [
         Described(number, caption, list(references[number]))
         for number, caption in zip(numbers, said, strict=True)
     ]
-    return _gallery(pictures, rows)
+    return _gallery(images, rows)
 
 
-def _looks(task: Any, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> "Figure | None":
+def _looks(task: Any, images: Sequence[np.ndarray], captions: Sequence[str]) -> "Figure | None":
     """Return where the decoder looked at each word of its own sentences, if it does look."""
     number = {word: i for i, word in enumerate(task.hparams["words"])}
     sentences = [[number[word] for word in caption.split()] for caption in captions]
     tokens, lengths = ragged(sentences, task.device)
     with torch.inference_mode():
-        features = task.features(_batch(pictures, task.device))
+        features = task.features(_batch(images, task.device))
         found = task.captioner(features, tokens, lengths)
     if found.attention is None:
         return None
@@ -102,13 +102,13 @@ def _looks(task: Any, pictures: Sequence[np.ndarray], captions: Sequence[str]) -
     for i in range(len(sentences)):
         mine = np.flatnonzero(sequence == i)
         seen.append(weights[mine[np.argsort(order[mine])]])
-    return attention_maps(pictures, [caption.split() for caption in captions], seen)
+    return attention_maps(images, [caption.split() for caption in captions], seen)
 
 
-def _has_pictures(task: Any, data: object) -> bool:
+def _has_images(task: Any, data: object) -> bool:
     from_file = isinstance(data, HasFeatureShape) and data.feature_shape is not None
     return task.backbone is not None and not from_file
 
 
-def _batch(pictures: Sequence[np.ndarray], device: torch.device) -> Tensor:
-    return torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pictures]).to(device)
+def _batch(images: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    return torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in images]).to(device)

@@ -126,7 +126,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """What pictures have to be made into."""
+        """What images have to be made into."""
         return None if self.backbone is None else self.backbone.preprocessing
 
     def frozen_network(self, part: str) -> nn.Module | None:
@@ -207,19 +207,19 @@ class CaptioningTask(CheckedLoading, LightningModule):
         return found
 
     def features(self, image: Tensor) -> Tensor:
-        """Return features of pictures; features as they are."""
+        """Return features of images; features as they are."""
         if image.ndim != 4:
             return image
         if self.backbone is None:
             raise ValueError(
                 "this captioner was trained on features from a file and has no backbone, so it "
-                "cannot describe pictures: set data.features to a file of their features"
+                "cannot describe images: set data.features to a file of their features"
             )
         found: Tensor = self.backbone(image)
         return found
 
     def generate(self, image: Tensor, index: Tensor) -> list[str]:
-        """Return a sentence about each picture, or each picture's features."""
+        """Return a sentence about each image, or each image's features."""
         fitting = is_attached(self) and self.trainer.state.fn == TrainerFn.FITTING
         generation = self.generation.greedy() if fitting else self.generation
         found = generation(self.captioner, self.features(image), index)

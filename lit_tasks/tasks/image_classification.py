@@ -126,7 +126,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What pictures have to be made into."""
+        """What images have to be made into."""
         found: Preprocessing = self.backbone.preprocessing
         return found
 
@@ -313,5 +313,5 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         probability = (scores.double() / self.temperature.cpu()).softmax(dim=1)
         data = attributes(self.trainer).datamodule
         split: SplitName = "test" if stage == "test" else "val"
-        pictures = partial(data.shown, split) if isinstance(data, ShowsSamples) else None
-        return drawn(probability, target, self.hparams["labels"], pictures)
+        images = partial(data.shown, split) if isinstance(data, ShowsSamples) else None
+        return drawn(probability, target, self.hparams["labels"], images)

@@ -1,4 +1,4 @@
-"""Figures of style transfer: pictures beside what they were made of, and how their losses fell."""
+"""Figures of style transfer: images beside what they were made of, and how their losses fell."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -18,26 +18,26 @@ _SHOWN = 8  # pairs in a figure
 
 def drawn(
     data: StyleData,
-    pictures: Mapping[int, UInt8[Tensor, "3 _ _"]],
+    finished: Mapping[int, UInt8[Tensor, "3 _ _"]],
     traces: Mapping[int, Float[Tensor, "S L"]],
 ) -> "dict[str, Figure]":
     """Return figures by name.
 
     Args:
         data: The data module: ``names`` of its pairs, and ``pair(index)``.
-        pictures: Finished pictures by the index of their pair.
+        finished: Finished images by the index of their pair.
         traces: The parts of the loss at each step, likewise.
     """
     images, titles = [], []
-    for index in sorted(pictures)[:_SHOWN]:
+    for index in sorted(finished)[:_SHOWN]:
         pair = data.pair(index)
-        images += [pixels(p) for p in (pair["content"], pair["styles"][0], pictures[index])]
-        titles += [*pair["name"].split("__")[:2], "picture"][-3:]
-    curves = {data.names[n]: traces[n].sum(dim=1).tolist() for n in sorted(pictures)[:_SHOWN]}
-    return {"pictures": image_grid(images, titles, columns=3), "losses": loss_curves(curves)}
+        images += [pixels(p) for p in (pair["content"], pair["styles"][0], finished[index])]
+        titles += [*pair["name"].split("__")[:2], "result"][-3:]
+    curves = {data.names[n]: traces[n].sum(dim=1).tolist() for n in sorted(finished)[:_SHOWN]}
+    return {"images": image_grid(images, titles, columns=3), "losses": loss_curves(curves)}
 
 
-def pixels(picture: UInt8[Tensor, "3 H W"]) -> np.ndarray:
-    """Return a picture as plots want it, ``(H, W, 3)``."""
-    found: np.ndarray = picture.permute(1, 2, 0).cpu().numpy()
+def pixels(image: UInt8[Tensor, "3 H W"]) -> np.ndarray:
+    """Return an image as plots want it, ``(H, W, 3)``."""
+    found: np.ndarray = image.permute(1, 2, 0).cpu().numpy()
     return found

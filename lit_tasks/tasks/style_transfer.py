@@ -28,43 +28,43 @@ if TYPE_CHECKING:
 
 
 class StyleTransferTask(CheckedLoading, LightningModule):
-    """Make, for every pair of the data, a picture of the photograph in the painting's style.
+    """Make, for every pair of the data, an image of the photograph in the painting's style.
 
     An epoch works on one group of pairs (the data's ``batch_size``), and each of its steps is one
     step of every pair in it; the run ends after the last group. So a group that is finished lies
-    behind a run that is continued, and a step in the middle of a picture is a step like any other.
+    behind a run that is continued, and a step in the middle of an image is a step like any other.
 
-    A picture belongs to the one process that makes it. Its pixels are therefore no parameters of
+    An image belongs to the one process that makes it. Its pixels are therefore no parameters of
     this module: with Lightning's automatic optimization DDP would average the gradients of
-    different pictures, L-BFGS would search one line for all of them, and gradients would be
+    different images, L-BFGS would search one line for all of them, and gradients would be
     weighted as shares of a batch. Optimization is manual, of one
     :class:`~lit_tasks.nn.style.Stylization` a pair. What Lightning gets is one parameter that
     stays zero, whose optimizer counts the steps, and through which the loss reaches whatever
     callback looks at losses.
 
-    A checkpoint holds finished pictures as whole numbers, the pixels and optimizers of those that
+    A checkpoint holds finished images as whole numbers, the pixels and optimizers of those that
     are worked on, of all processes, and not the network.
 
     Args:
         content: Weight of the content loss of each layer.
         style: Weight of the style loss of each layer.
-        phases: What is done to a picture, phase after phase.
+        phases: What is done to an image, phase after phase.
         network: Whose features are looked at.
         weights: Of the network: ``hub``, ``package`` (``tf_efficientnet_lite0`` only), ``random``,
             or a file.
         pooling: ``max`` as the network was trained, or ``average``.
         padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
-        tv_weight: Weight of the total variation of the normalized picture.
+        tv_weight: Weight of the total variation of the normalized image.
         style_loss: ``gram``, or ``wasserstein`` for means and covariances.
-        init: A picture starts as ``content``, as that with the painting's colors (``matched``),
+        init: An image starts as ``content``, as that with the painting's colors (``matched``),
             as ``noise``, or as noise in the colors of the ``style``.
-        ema_decay: Decay of a mean over steps that is taken as the picture; 0 takes the last step.
+        ema_decay: Decay of a mean over steps that is taken as the image; 0 takes the last step.
         color_mode: Of the ``style``; ``luma`` keeps the photograph's and changes light and dark
             only; ``match`` gives the painting the photograph's colors first.
         seed: Of the noise, together with the pair's number.
         channels_last: Whether the network computes with channels last: a third faster on a CPU.
             Last digits differ, which large learning rates soon make visible.
-        tile: Pixels a side of the parts that a large picture is computed in, to the same gradient
+        tile: Pixels a side of the parts that a large image is computed in, to the same gradient
             in less memory and more time; the whole at once when left out.
     """
 
@@ -100,18 +100,18 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self.color_mode, self.seed = color_mode, seed
         self.channels_last, self.tile = channels_last, tile
         self.automatic_optimization = False
-        self.strict_loading = False  # pictures are no parameters, and the network is not kept
+        self.strict_loading = False  # images are no parameters, and the network is not kept
         self.anchor = nn.Parameter(torch.zeros(()))
         self.objective: StyleObjective | None = None
         self.at_work: dict[int, Stylization] = {}
-        self.pictures: dict[int, Tensor] = {}
+        self.images: dict[int, Tensor] = {}
         self.traces: dict[int, Tensor] = {}
-        self._waiting: dict[int, dict[str, Any]] = {}  # pictures in the middle, of a checkpoint
+        self._waiting: dict[int, dict[str, Any]] = {}  # images in the middle, of a checkpoint
         self._group: dict[int, str] = {}
 
     @property
     def steps(self) -> int:
-        """How many steps a picture takes."""
+        """How many steps an image takes."""
         return sum(phase.steps for phase in self.phases)
 
     @property
@@ -122,7 +122,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     # Building.
 
     def configure_model(self) -> None:
-        """Build the network, unless only finished pictures are asked for."""
+        """Build the network, unless only finished images are asked for."""
         if self.objective is not None or self.trainer.predicting:
             return
         layers = list(dict.fromkeys([*self.content, *self.style]))
@@ -156,10 +156,10 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     def _data(self) -> StyleData:
         return required(attributes(self.trainer).datamodule, StyleData, self)
 
-    # Making pictures.
+    # Making images.
 
     def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
-        """Make one step of every picture of this process."""
+        """Make one step of every image of this process."""
         world, rank = self.trainer.world_size, self.trainer.global_rank
         # A process that has nothing to do is kept in step with a pair of another one.
         mine = [n for n, place in enumerate(batch.place) if place % world == rank]
@@ -176,14 +176,14 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         counter.step()
 
     def _advance(self, batch: StyleBatch, position: int, index: int) -> Tensor:
-        """Make one step of a picture; return its losses."""
-        if index in self.pictures and index not in self.at_work and index not in self._waiting:
+        """Make one step of an image; return its losses."""
+        if index in self.images and index not in self.at_work and index not in self._waiting:
             return self.traces[index][-1].to(self.device)
         job = self.at_work.get(index) or self._begin(batch, position, index)
         losses = job.step()
         if job.done == self.steps:
             del self.at_work[index]
-            self.pictures[index] = job.picture().cpu()
+            self.images[index] = job.image().cpu()
             self.traces[index] = torch.stack(job.trace).cpu()
         return losses
 
@@ -209,7 +209,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         return job
 
     def _log_losses(self, losses: list[Tensor], places: list[int], first: int) -> None:
-        """Log the mean over the group's pictures, of all processes."""
+        """Log the mean over the group's images, of all processes."""
         data = self._data()
         size = min(data.batch_size, len(data.names) - first)
         rows = torch.zeros(size, len(self.loss_names), dtype=torch.float64, device=self.device)
@@ -220,20 +220,20 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         values = dict(zip(self.loss_names, rows.mean(dim=0), strict=True))
         self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=1)
 
-    # Judging pictures.
+    # Judging images.
 
     def validation_step(self, batch: StyleBatch, batch_idx: int) -> None:
-        """Measure the finished pictures, as they are saved."""
+        """Measure the finished images, as they are saved."""
         self._judge(batch)
 
     def test_step(self, batch: StyleBatch, batch_idx: int) -> None:
-        """Measure the finished pictures, as they are saved."""
+        """Measure the finished images, as they are saved."""
         self._judge(batch)
 
     def _judge(self, batch: StyleBatch) -> None:
         rows = []
         for position, index in enumerate(batch.index.tolist()):
-            unfinished = index not in self.pictures or index in self.at_work
+            unfinished = index not in self.images or index in self.at_work
             if self.trainer.state.fn == TrainerFn.FITTING and unfinished:
                 rows.append(torch.full((len(self.loss_names),), torch.nan, device=self.device))
             else:
@@ -245,30 +245,30 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         assert batch.content is not None
         assert batch.styles is not None
         content = batch.content[position]
-        picture = self._picture(index, batch.names[position]).to(self.device)
-        if picture.shape != content.shape:
-            sizes = [f"{shape[2]} x {shape[1]}" for shape in (picture.shape, content.shape)]
+        image = self._image(index, batch.names[position]).to(self.device)
+        if image.shape != content.shape:
+            sizes = [f"{shape[2]} x {shape[1]}" for shape in (image.shape, content.shape)]
             raise ValueError(
-                f"the picture of {batch.names[position]} is {sizes[0]} and its photograph now "
-                f"{sizes[1]} pixels: set image_size as it was, or finish the picture"
+                f"the image of {batch.names[position]} is {sizes[0]} and its photograph now "
+                f"{sizes[1]} pixels: set image_size as it was, or finish the image"
             )
         normalize = self.objective.features.normalize
         styles = [normalize(style[None] / 255) for style in batch.styles[position]]
         shares = batch.shares[position]
         targets = self.objective.targets(normalize(content[None] / 255), styles, shares)
-        return self.objective.losses(normalize(picture[None] / 255), targets)
+        return self.objective.losses(normalize(image[None] / 255), targets)
 
-    def _picture(self, index: int, name: str) -> Tensor:
-        if index not in self.pictures:
-            raise ValueError(f"the checkpoint has no picture of {name}: continue its run first")
-        return self.pictures[index]
+    def _image(self, index: int, name: str) -> Tensor:
+        if index not in self.images:
+            raise ValueError(f"the checkpoint has no image of {name}: continue its run first")
+        return self.images[index]
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean losses of the finished pictures."""
+        """Log the mean losses of the finished images."""
         self._report("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the mean losses of the finished pictures."""
+        """Log the mean losses of the finished images."""
         self._report("test")
 
     def _report(self, stage: Literal["val", "test"]) -> None:
@@ -283,12 +283,12 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
 
     def predict_step(self, batch: StyleBatch, batch_idx: int) -> list[dict[str, str | int | float]]:
-        """Return file, size and losses of each finished picture."""
+        """Return file, size and losses of each finished image."""
         rows: list[dict[str, str | int | float]] = []
         for index, name in zip(batch.index.tolist(), batch.names, strict=True):
-            picture = self._picture(index, name)
-            row: dict[str, str | int | float] = {"file": f"pictures/{name}.png"}
-            row |= {"width": picture.shape[2], "height": picture.shape[1]}
+            image = self._image(index, name)
+            row: dict[str, str | int | float] = {"file": f"images/{name}.png"}
+            row |= {"width": image.shape[2], "height": image.shape[1]}
             last = self.traces[index][-1].tolist()
             row |= {"steps": len(self.traces[index]), "loss": sum(last)}
             rows.append(row | dict(zip(self.loss_names, last, strict=True)))
@@ -297,18 +297,18 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     # What is kept and shown.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep pictures instead of the network; all processes have to call this together."""
+        """Keep images instead of the network; all processes have to call this together."""
         mine = {
-            "pictures": dict(self.pictures),
+            "images": dict(self.images),
             "traces": dict(self.traces),
             "working": {n: _on_cpu(job.state_dict()) for n, job in self.at_work.items()},
         }
-        mine["pictures"] |= {n: job.picture().cpu() for n, job in self.at_work.items()}
+        mine["images"] |= {n: job.image().cpu() for n, job in self.at_work.items()}
         parts = self._gathered(mine)
         whole = {kind: {n: v for part in parts for n, v in part[kind].items()} for kind in mine}
         data = self._data()
         checkpoint["state_dict"] = {"anchor": self.anchor.detach().clone()} | {
-            f"pictures.{n}": whole["pictures"][n] for n in sorted(whole["pictures"])
+            f"images.{n}": whole["images"][n] for n in sorted(whole["images"])
         }
         checkpoint["stylization"] = {
             "traces": whole["traces"],
@@ -327,7 +327,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         return parts if first else [mine]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over all pictures; those in the middle wait until their turn comes."""
+        """Take over all images; those in the middle wait until their turn comes."""
         kept = checkpoint["stylization"]
         if self.objective is not None and kept["network"] is not None:
             now = self.objective.features.fingerprint()
@@ -337,24 +337,24 @@ class StyleTransferTask(CheckedLoading, LightningModule):
                     "give the weights it was made with"
                 )
         self.at_work.clear()
-        self.pictures = {
-            int(key.removeprefix("pictures.")): picture
-            for key, picture in checkpoint["state_dict"].items()
-            if key.startswith("pictures.")
+        self.images = {
+            int(key.removeprefix("images.")): image
+            for key, image in checkpoint["state_dict"].items()
+            if key.startswith("images.")
         }
         self.traces, self._waiting = dict(kept["traces"]), dict(kept["working"])
         for n, state in self._waiting.items():
             if self.trainer.state.fn == TrainerFn.FITTING:
-                del self.pictures[n]  # one process goes on with it, and the others know nothing
+                del self.images[n]  # one process goes on with it, and the others know nothing
             else:
                 self.traces[n] = state["trace"]
 
-    def pictures_at_work(self) -> list[dict[str, Any]]:
-        """Return what this process works on: names, steps, pictures and losses as they are now."""
+    def images_at_work(self) -> list[dict[str, Any]]:
+        """Return what this process works on: names, steps, images and losses as they are now."""
         rows = []
         for index, name in self._group.items():
             job = self.at_work.get(index)
-            picture = self.pictures[index] if job is None else job.picture()
+            image = self.images[index] if job is None else job.image()
             trace = self.traces[index] if job is None else torch.stack(job.trace)
             columns = trace.cpu().T.tolist()
             rows.append(
@@ -362,20 +362,20 @@ class StyleTransferTask(CheckedLoading, LightningModule):
                     "name": name,
                     "step": len(trace),
                     "steps": self.steps,
-                    "picture": pixels(picture),
+                    "image": pixels(image),
                     "losses": dict(zip(self.loss_names, columns, strict=True)),
                 }
             )
         return rows
 
-    def picture_of(self, index: int) -> np.ndarray:
-        """Return a finished picture, ``(H, W, 3)`` of whole numbers up to 255."""
-        return pixels(self.pictures[index])
+    def image_of(self, index: int) -> np.ndarray:
+        """Return a finished image, ``(H, W, 3)`` of whole numbers up to 255."""
+        return pixels(self.images[index])
 
     def figures(self, stage: str) -> "dict[str, Figure]":
-        """Return pictures beside what they were made of, and the losses over the steps."""
+        """Return images beside what they were made of, and the losses over the steps."""
         data = self._data()
-        return drawn(data, self.pictures, self.traces)
+        return drawn(data, self.images, self.traces)
 
 
 def _on_cpu(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Sentences about pictures: cut into words as COCO's evaluation cuts them, and numbered.
+"""Sentences about images: cut into words as COCO's evaluation cuts them, and numbered.
 
 coco-caption hands sentences to Stanford's PTB tokenizer (Java), in small letters, and drops
 punctuation. The rules here do the same for captions: ``tests/text/test_caption_words.py`` holds

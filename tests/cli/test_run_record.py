@@ -24,7 +24,7 @@ TEXTS = [
     *("--config", str(ROOT / "tests/configs/quickstart.yaml")),
     f"--data.path={ROOT}/tests/fixtures/text/reviews.csv",
 ]
-PICTURES = [
+IMAGES = [
     *("--config", str(ROOT / "configs/image_scenes_frozen.yaml")),
     *("--config", str(ROOT / "tests/configs/image_scenes_frozen.yaml")),
 ]
@@ -138,8 +138,8 @@ def test_the_same_samples_are_predicted_after_every_epoch() -> None:
     assert all(row["target"] in ("pos", "neg") and row["text"][:15] in reviews for row in rows)
 
 
-def test_pictures_are_shown_with_what_was_predicted() -> None:
-    run = fit(*PICTURES, "--trainer.max_epochs=2", "--trainer.logger=false")
+def test_images_are_shown_with_what_was_predicted() -> None:
+    run = fit(*IMAGES, "--trainer.max_epochs=2", "--trainer.logger=false")
     assert sorted(p.name for p in (run / "examples").iterdir()) == [
         "epoch_0000.png",
         "epoch_0001.png",
@@ -148,7 +148,7 @@ def test_pictures_are_shown_with_what_was_predicted() -> None:
 
 
 def test_a_run_resumed_between_epochs_shows_what_one_never_stopped_does() -> None:
-    words = (*PICTURES, "--trainer.logger=false", "--figures=null", "--curves=null")
+    words = (*IMAGES, "--trainer.logger=false", "--figures=null", "--curves=null")
     words = (*words, "--trainer.max_epochs=2", "--data.batch_size=3")  # more than a sanity check
     whole = fit(*words)
     stopped = ("--run_dir=part", "--trainer.callbacks+=test_run_record.StopBetweenEpochs")
@@ -221,7 +221,7 @@ def test_a_resumed_run_continues_the_same_wandb_run_and_the_same_tables() -> Non
     assert [(r["epoch"], r["sample"]) for r in again] == [(r["epoch"], r["sample"]) for r in first]
 
 
-def test_tensorboard_gets_pictures_tables_and_configuration() -> None:
+def test_tensorboard_gets_images_tables_and_configuration() -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -260,12 +260,12 @@ def test_a_logger_that_shows_nothing_says_so_once(refusal: Callable[..., str]) -
         sys.path.pop(0)
     texts = sorted(str(w.message) for w in said if "cannot show" in str(w.message))
     assert [text.partition(":")[0] for text in texts] == [
-        "Numbers cannot show pictures",
+        "Numbers cannot show images",
         "Numbers cannot show tables",
     ]
 
 
-def test_mlflow_gets_pictures_tables_and_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_gets_images_tables_and_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow", reason="heavy, and no part of the dev extra")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     where = Path.cwd() / "flow"

@@ -12,7 +12,7 @@ from PIL import Image
 from lit_tasks.data.caption_files import CaptionFilesDataModule
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
-from lit_tasks.data.readers.images import read_picture
+from lit_tasks.data.readers.images import read_image
 
 Content = dict[str, Any]
 
@@ -115,7 +115,7 @@ def test_bad_images_stop_the_run_or_are_left_out(
 ) -> None:
     path = root / "train2017/7.jpg"
     path.write_text("hello")
-    with pytest.raises(ValueError, match=r"image 7 is no picture that can be read, .*7\.jpg: add"):
+    with pytest.raises(ValueError, match=r"image 7 is not a readable image, .*7\.jpg: add"):
         CocoCaptionsDataModule(root).setup("fit")
     module = CocoCaptionsDataModule(root, bad_images="skip")
     with caplog.at_level("INFO", "lightning.pytorch.utilities.rank_zero"):
@@ -126,15 +126,15 @@ def test_bad_images_stop_the_run_or_are_left_out(
         CocoCaptionsDataModule(root, bad_images="skip").setup("fit")
 
 
-def test_a_truncated_picture_is_named_when_it_is_read_and_can_be_left_out(root: Path) -> None:
+def test_a_truncated_image_is_named_when_it_is_read_and_can_be_left_out(root: Path) -> None:
     path = root / "train2017/7.jpg"
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:9000])
     module = CocoCaptionsDataModule(root)
     module.setup("fit")  # its header is fine
-    with pytest.raises(ValueError, match=r"7\.jpg is no picture that can be read"):
-        read_picture(module.captioned("train").pictures.paths[0])
+    with pytest.raises(ValueError, match=r"7\.jpg is not a readable image"):
+        read_image(module.captioned("train").images.paths[0])
     assert CocoCaptionsDataModule(root, bad_images="skip").image_ids("train") == [8]
 
 

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from picture_task import SMALL, Means, attached
+from image_task import SMALL, Means, attached
 from PIL import Image
 
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.base.feature_cache import FeatureCache
-from lit_tasks.data.base.image_dataset import TransformedPictures
+from lit_tasks.data.base.image_dataset import ImageDataset
 from lit_tasks.data.caption_files import CaptionFilesDataModule
 from lit_tasks.data.caption_scenes import CaptionScenesDataModule
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
-from lit_tasks.data.readers.images import PictureFiles
+from lit_tasks.data.readers.images import ImageFiles
 
 pytest.importorskip("torchvision")
 
-_digest = PictureFiles.digest
+_digest = ImageFiles.digest
 
 SENTENCES = {
     1: ["A dog runs .", "The dog is running"],
@@ -33,7 +33,7 @@ SENTENCES = {
 
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
-    """Three pictures to train on and two to validate, in the official layout."""
+    """Three images to train on and two to validate, in the official layout."""
     (tmp_path / "annotations").mkdir()
     for part, first in (("train", 0), ("val", 10)):
         (tmp_path / f"{part}2017").mkdir()
@@ -58,7 +58,7 @@ def spelled(module: Any, batch: CaptionBatch) -> list[str]:
     return [" ".join(module.vocabulary[number] for number in row.tolist()) for row in rows]
 
 
-def test_training_has_a_sample_for_every_caption_with_its_own_picture(coco: Path) -> None:
+def test_training_has_a_sample_for_every_caption_with_its_own_image(coco: Path) -> None:
     module = attached(CocoCaptionsDataModule(coco, batch_size=100))
     batch = next(iter(module.train_dataloader()))
     assert batch.image.shape == (6, 3, 8, 8)
@@ -71,7 +71,7 @@ def test_training_has_a_sample_for_every_caption_with_its_own_picture(coco: Path
     assert batch.references is None
 
 
-def test_evaluation_has_a_sample_for_every_picture_with_all_references(coco: Path) -> None:
+def test_evaluation_has_a_sample_for_every_image_with_all_references(coco: Path) -> None:
     module = attached(CocoCaptionsDataModule(coco))
     batch = next(iter(module.val_dataloader()))
     assert batch.index.tolist() == [0, 1]
@@ -97,7 +97,7 @@ def test_long_training_captions_are_cut_and_references_are_not(coco: Path) -> No
     assert evaluated.lengths.tolist() == [5, 8]
 
 
-def test_a_limit_takes_captions_of_as_many_pictures_as_possible(coco: Path) -> None:
+def test_a_limit_takes_captions_of_as_many_images_as_possible(coco: Path) -> None:
     def chosen(captions: int, seed: int = 0) -> dict[int, list[str]]:
         module = CocoCaptionsDataModule(coco, captions=captions, seed=seed)
         module.setup("fit")
@@ -115,7 +115,7 @@ def test_a_limit_takes_captions_of_as_many_pictures_as_possible(coco: Path) -> N
 
 
 @pytest.mark.parametrize("positions", [0, 4])
-def test_features_are_computed_and_stored_once_a_picture(
+def test_features_are_computed_and_stored_once_an_image(
     coco: Path, tmp_path: Path, positions: int
 ) -> None:
     network = Means(positions)
@@ -124,8 +124,8 @@ def test_features_are_computed_and_stored_once_a_picture(
     batch = next(iter(module.train_dataloader()))
     assert network.images == 3
     assert batch.image.shape == ((6, 4, 3) if positions else (6, 3))
-    pictures = next(iter(attached(CocoCaptionsDataModule(**options)).train_dataloader()))
-    theirs = dict(zip(pictures.index.tolist(), pictures.image, strict=True))
+    images = next(iter(attached(CocoCaptionsDataModule(**options)).train_dataloader()))
+    theirs = dict(zip(images.index.tolist(), images.image, strict=True))
     for index, features in zip(batch.index.tolist(), batch.image, strict=True):
         expected = theirs[index].float().mean((1, 2))
         torch.testing.assert_close(features, expected.expand_as(features))
@@ -149,7 +149,7 @@ def test_a_test_is_the_validation_where_there_is_none_and_it_is_said(
     assert "no test captions" in caplog.text
 
 
-def test_training_pictures_can_be_validated_on(coco: Path) -> None:
+def test_training_images_can_be_validated_on(coco: Path) -> None:
     module = attached(CocoCaptionsDataModule(coco, captions=4, validate_on="train"))
     batch = next(iter(module.val_dataloader()))
     assert batch.references == module.references("train")
@@ -202,7 +202,7 @@ def test_karpathys_file_says_what_is_for_what(coco: Path) -> None:
     assert module.image_ids("val") == [3]
     assert module.image_ids("test") == [11, 12]
     assert module.references("val") == [SENTENCES[1]]
-    assert module.captioned("test").pictures.names[0] == str(coco / "val2017/000000000011.jpg")
+    assert module.captioned("test").images.names[0] == str(coco / "val2017/000000000011.jpg")
 
 
 def test_a_table_names_files_captions_and_splits(coco: Path) -> None:
@@ -230,7 +230,7 @@ def test_scenes_hold_colors_and_shapes_back_from_training() -> None:
     shown = {
         part: [
             {(thing.color, thing.shape) for thing in scene.things}
-            for scene in module.captioned(part).pictures.scenes
+            for scene in module.captioned(part).images.scenes
         ]
         for part in ("train", "val", "test")
     }
@@ -243,13 +243,13 @@ def test_scenes_hold_colors_and_shapes_back_from_training() -> None:
     words = {word for several in module.references("val") for s in several for word in s.split()}
     assert words - {","} <= set(module.vocabulary)
     again = CaptionScenesDataModule(train=200, val=40, test=40, size=16, held_out=4)
-    assert again.captioned("val").pictures.digest() == module.captioned("val").pictures.digest()
+    assert again.captioned("val").images.digest() == module.captioned("val").images.digest()
 
 
 def test_sentences_of_a_scene_tell_what_is_in_it() -> None:
     module = CaptionScenesDataModule(train=90, val=1, test=1, size=16)
     captioned = module.captioned("train")
-    for scene, several in zip(captioned.pictures.scenes, captioned.sentences, strict=True):
+    for scene, several in zip(captioned.images.scenes, captioned.sentences, strict=True):
         for text in several:
             for thing in scene.things:
                 assert {thing.size, thing.color} <= set(text.split())
@@ -267,7 +267,7 @@ def test_sentences_of_a_scene_tell_what_is_in_it() -> None:
                     assert (a.y < b.y) if " above " in text else (a.x < b.x)
 
 
-def test_features_from_files_take_the_place_of_pictures(coco: Path) -> None:
+def test_features_from_files_take_the_place_of_images(coco: Path) -> None:
     rng = np.random.default_rng(0)
     for part, ids in (("train", [3, 1, 2]), ("val", [11, 12])):
         np.save(coco / f"fc7_{part}.npy", rng.random((len(ids), 5), dtype=np.float32))
@@ -292,18 +292,18 @@ def test_features_from_hdf5_are_in_the_order_of_the_captions(coco: Path) -> None
     assert batch.image.tolist() == values[order].tolist()
 
 
-def test_pictures_that_look_unchanged_are_not_read_again(
+def test_images_that_look_unchanged_are_not_read_again(
     coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    monkeypatch.setattr(PictureFiles, "digest", lambda self: reads.append(1) or _digest(self))
+    monkeypatch.setattr(ImageFiles, "digest", lambda self: reads.append(1) or _digest(self))
     network, cache = Means(), tmp_path / "cache"
 
     def read(date: float | None = None) -> np.ndarray:
-        pictures = PictureFiles(sorted((coco / "train2017").iterdir()))
-        for path in pictures.paths if date else ():
+        images = ImageFiles(sorted((coco / "train2017").iterdir()))
+        for path in images.paths if date else ():
             os.utime(path, (date, date))
-        return FeatureCache(cache).features(network, TransformedPictures(pictures, None, SMALL))
+        return FeatureCache(cache).features(network, ImageDataset(images, None, SMALL))
 
     read(), read()
     assert (len(reads), network.images) == (2, 3)  # too young to be trusted

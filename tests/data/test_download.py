@@ -106,13 +106,13 @@ def test_an_address_must_be_encrypted(tmp_path: Path) -> None:
 
 
 def archive() -> bytes:
-    picture, whole = io.BytesIO(), io.BytesIO()
-    Image.new("RGB", (8, 8)).save(picture, "png")
+    image, whole = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 8)).save(image, "png")
     with zipfile.ZipFile(whole, "w") as opened:
         for part in ("train", "val"):
             for label in ("ants", "bees"):
                 name = f"hymenoptera_data/{part}/{label}/0.png"
-                opened.writestr(name, picture.getvalue())
+                opened.writestr(name, image.getvalue())
     return whole.getvalue()
 
 
@@ -129,7 +129,7 @@ def test_ants_and_bees_are_downloaded_once_and_checked(
     assert list(tmp_path.iterdir()) == []
     good = hymenoptera.HymenopteraDataModule(download=tmp_path, counts=None, sha256=digest)
     good.prepare_data()
-    assert len(good.pictures("train").paths) == 2
+    assert len(good.images("train").paths) == 2
     monkeypatch.setattr(hymenoptera, "URL", "https://127.0.0.1:1/hymenoptera_data.zip")
     good.prepare_data()  # it is there
     other = hymenoptera.HymenopteraDataModule(download=tmp_path / "other")

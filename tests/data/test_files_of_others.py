@@ -1,4 +1,4 @@
-"""Caches and pictures: what was replaced is noticed, what others write is left alone."""
+"""Caches and images: what was replaced is noticed, what others write is left alone."""
 
 import os
 import shutil
@@ -7,51 +7,51 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_task import SMALL, Means
+from image_task import SMALL, Means
 from PIL import Image
 from processes import outcomes
 from torch import Tensor, nn
 
 from lit_tasks.callbacks.predictions.fingerprint import _plain
 from lit_tasks.data.base.feature_cache import FeatureCache
-from lit_tasks.data.base.image_dataset import TransformedPictures
+from lit_tasks.data.base.image_dataset import ImageDataset
 from lit_tasks.data.base.style_dataset import Pair
-from lit_tasks.data.readers.images import PictureFiles
+from lit_tasks.data.readers.images import ImageFiles
 from lit_tasks.data.readers.streams import versions
 from lit_tasks.data.style_pairs import StylePairsDataModule
 
 
-def picture(path: Path, value: int, date: float = 1e9) -> Path:
+def image_file(path: Path, value: int, date: float = 1e9) -> Path:
     Image.new("RGB", (8, 8), (value,) * 3).save(path, format="BMP")  # of one size whatever it shows
     os.utime(path, (date, date))
     return path
 
 
 def features(folder: Path, network: nn.Module | None = None, **options: object) -> np.ndarray:
-    pictures = PictureFiles(sorted(folder.glob("*.bmp")))
+    images = ImageFiles(sorted(folder.glob("*.bmp")))
     cache = FeatureCache(folder / "cache", **options)  # type: ignore[arg-type]
-    return cache.features(network or Means(), TransformedPictures(pictures, None, SMALL))
+    return cache.features(network or Means(), ImageDataset(images, None, SMALL))
 
 
 def replaced_in_place(folder: Path) -> None:
-    picture(folder / "a.bmp", 200)
+    image_file(folder / "a.bmp", 200)
 
 
 def replaced_by_a_copy_with_its_date(folder: Path) -> None:
-    other = picture(folder / "other", 200)
+    other = image_file(folder / "other", 200)
     (folder / "a.bmp").unlink()
     shutil.copy2(other, folder / "a.bmp")
 
 
 def replaced_by_moving(folder: Path) -> None:
-    picture(folder / "other", 200).replace(folder / "a.bmp")
+    image_file(folder / "other", 200).replace(folder / "a.bmp")
 
 
 @pytest.mark.parametrize(
     "replace", [replaced_in_place, replaced_by_a_copy_with_its_date, replaced_by_moving]
 )
 def test_a_file_of_the_same_size_and_date_is_noticed(replace: object, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.bmp", 100)
+    path = image_file(tmp_path / "a.bmp", 100)
     assert features(tmp_path)[0, 0] == pytest.approx(100, abs=1)
     known = path.stat(), versions([str(path)]), _plain(path)
     time.sleep(0.05)  # a tick of the kernel's clock
@@ -81,7 +81,7 @@ def test_two_runs_that_build_one_cache_at_once_both_succeed(
     """On one machine or on two with one home; a file that is mapped is not replaced."""
     monkeypatch.setenv("MASTER_PORT", "29500")  # as a template for SLURM sets it in every job
     monkeypatch.setattr(os, "getpid", lambda: 1)  # two containers
-    picture(tmp_path / "a.bmp", 100)
+    image_file(tmp_path / "a.bmp", 100)
     assert features(tmp_path, Meanwhile(tmp_path))[0, 0] == pytest.approx(100, abs=1)
     [file] = (tmp_path / "cache").glob("*.npy")
     assert not list((tmp_path / "cache").glob(".*.npy"))
@@ -92,7 +92,7 @@ def test_two_runs_that_build_one_cache_at_once_both_succeed(
 
 def test_processes_agree_whether_to_compute(tmp_path: Path) -> None:
     """One machine may have the file and another not, or see it a moment later."""
-    picture(tmp_path / "a.bmp", 100)
+    image_file(tmp_path / "a.bmp", 100)
     features(tmp_path)
     asked = []
 
@@ -110,14 +110,14 @@ def of_run(folder: Path) -> tuple[str, list[str]]:
     trainer = Trainer(accelerator="cpu", devices=int(os.environ["WORLD_SIZE"]), logger=False)
     trainer.strategy.setup_environment()
     cache = FeatureCache.of_run(trainer, folder / "cache", 0)
-    pictures = PictureFiles(sorted(folder.glob("*.bmp")))
-    values = cache.features(Means(), TransformedPictures(pictures, None, SMALL))
+    images = ImageFiles(sorted(folder.glob("*.bmp")))
+    values = cache.features(Means(), ImageDataset(images, None, SMALL))
     return cache.run, [f"{value:.0f}" for value in values[:, 0]]
 
 
 def test_the_processes_of_a_run_share_name_and_work(tmp_path: Path) -> None:
     for number in range(3):
-        picture(tmp_path / f"{number}.bmp", 100 + number)
+        image_file(tmp_path / f"{number}.bmp", 100 + number)
     results, failures = outcomes(2, of_run, tmp_path, seconds=120)
     assert not failures
     assert results[0] == results[1]
@@ -125,7 +125,7 @@ def test_the_processes_of_a_run_share_name_and_work(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
-    picture(tmp_path / "a.bmp", 100)
+    image_file(tmp_path / "a.bmp", 100)
     features(tmp_path)
     [file] = (tmp_path / "cache").glob("*.npy")
     file.unlink()

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from picture_task import SMALL, Means, attached
+from image_task import SMALL, Means, attached
 from PIL import Image
 from torch import Tensor, nn
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
 from lit_tasks.data.base.feature_cache import FeatureCache, fingerprint
-from lit_tasks.data.base.image_dataset import TransformedPictures
+from lit_tasks.data.base.image_dataset import ImageDataset
 from lit_tasks.data.hymenoptera import HymenopteraDataModule
 from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.data.scenes import SceneDataModule
@@ -53,14 +53,14 @@ def test_without_test_images_those_for_validation_are_taken_and_it_is_said(
 ) -> None:
     module = attached(ImageFolderDataModule(IMAGES))
     with caplog.at_level("INFO", "lightning.pytorch.utilities.rank_zero"):
-        assert module.pictures("test").paths == module.pictures("val").paths
+        assert module.images("test").paths == module.images("val").paths
     assert "no test images" in caplog.text
 
 
 def test_a_folder_without_splits_is_split_by_seed_and_class(flat: Path) -> None:
     def names(part: Any, seed: int = 0) -> list[str]:
         module = ImageFolderDataModule(flat, val_fraction=0.3, test_fraction=0.2, seed=seed)
-        return list(module.pictures(part).names)
+        return list(module.images(part).names)
 
     parts = [names(part) for part in ("train", "val", "test")]
     assert sorted(name for part in parts for name in part) == sorted(
@@ -80,22 +80,22 @@ def test_a_table_says_file_label_and_split(flat: Path) -> None:
     columns = {"file_column": "name", "label_column": "what"}
     module = ImageFolderDataModule(table=flat / "table.csv", split_column="split", **columns)
     assert attached(module).labels == ["day", "night"]
-    assert module.pictures("val").paths == [flat / "dark/2.png"]
-    assert module.pictures("test").labels == ["day"]
+    assert module.images("val").paths == [flat / "dark/2.png"]
+    assert module.images("test").labels == ["day"]
     with pytest.raises(ValueError, match=r"table\.csv has no column 'file', only"):
-        ImageFolderDataModule(table=flat / "table.csv").pictures("train")
+        ImageFolderDataModule(table=flat / "table.csv").images("train")
 
 
 def test_a_file_that_is_no_image_stops_the_run_or_is_left_out(flat: Path) -> None:
     (flat / "dark/text.png").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.png is no picture that can be read"):
-        ImageFolderDataModule(flat).pictures("train")
+    with pytest.raises(ValueError, match=r"text\.png is not a readable image"):
+        ImageFolderDataModule(flat).images("train")
     module = ImageFolderDataModule(flat, bad_images="skip")
-    found = [name for part in ("train", "val") for name in module.pictures(part).names]
+    found = [name for part in ("train", "val") for name in module.images(part).names]
     assert len(found) == 21
 
 
-def test_pictures_of_one_label_alone_are_refused_with_the_remedy(flat: Path) -> None:
+def test_images_of_one_label_alone_are_refused_with_the_remedy(flat: Path) -> None:
     shutil.rmtree(flat / "light")
     with pytest.raises(ValueError, match=r"only \['dark'\]: give each label a folder"):
         attached(ImageFolderDataModule(flat))
@@ -120,8 +120,8 @@ def test_only_training_images_are_cropped_at_random() -> None:
     module = attached(ImageFolderDataModule(IMAGES, crop=0.3))
     first, again = (next(iter(module.val_dataloader())).image for _ in range(2))
     assert torch.equal(first, again)
-    pictures = module.train_dataloader().dataset
-    assert not torch.equal(pictures[0][0], pictures[0][0])
+    images = module.train_dataloader().dataset
+    assert not torch.equal(images[0][0], images[0][0])
 
 
 def test_features_are_computed_once_and_are_the_networks_own(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_features_are_computed_once_and_are_the_networks_own(tmp_path: Path) -> 
         assert torch.equal(ours.index, theirs.index)
 
 
-def test_features_of_other_pictures_weights_or_preprocessing_are_not_taken(tmp_path: Path) -> None:
+def test_features_of_other_images_weights_or_preprocessing_are_not_taken(tmp_path: Path) -> None:
     def key(folder: str, network: nn.Module, wanted: Preprocessing) -> str:
-        pictures = ImageFolderDataModule(IMAGES).pictures(folder)  # type: ignore[arg-type]
-        return fingerprint(network, TransformedPictures(pictures, None, wanted))
+        images = ImageFolderDataModule(IMAGES).images(folder)  # type: ignore[arg-type]
+        return fingerprint(network, ImageDataset(images, None, wanted))
 
     moved = Means()
     moved.weight.data += 1e-6
@@ -152,23 +152,23 @@ def test_features_of_other_pictures_weights_or_preprocessing_are_not_taken(tmp_p
 
 
 def test_a_file_cut_short_by_a_kill_is_never_taken_for_features(tmp_path: Path) -> None:
-    pictures = TransformedPictures(ImageFolderDataModule(IMAGES).pictures("val"), None, SMALL)
+    images = ImageDataset(ImageFolderDataModule(IMAGES).images("val"), None, SMALL)
 
     class Killed(Means):
         def forward(self, image: Tensor) -> Tensor:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FeatureCache(tmp_path).features(Killed(), pictures)
+        FeatureCache(tmp_path).features(Killed(), images)
     assert not [path for path in tmp_path.glob("*.npy") if not path.name.startswith(".")]
-    assert FeatureCache(tmp_path).features(Means(), pictures).shape == (10, 3)
+    assert FeatureCache(tmp_path).features(Means(), images).shape == (10, 3)
 
 
 def test_computing_features_draws_no_random_number_of_the_run(tmp_path: Path) -> None:
     """Or one seed would give two runs: the one that computes them and the one that finds them."""
-    pictures = TransformedPictures(ImageFolderDataModule(IMAGES).pictures("val"), None, SMALL)
+    images = ImageDataset(ImageFolderDataModule(IMAGES).images("val"), None, SMALL)
     before = torch.get_rng_state()
-    FeatureCache(tmp_path).features(Means(), pictures)
+    FeatureCache(tmp_path).features(Means(), images)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -187,7 +187,7 @@ def test_hymenoptera_is_counted() -> None:
 def test_drawn_scenes_share_nothing_between_parts_and_name_their_shape() -> None:
     module = attached(SceneDataModule(train=24, val=12, test=12, size=16))
     assert module.labels == sorted(["circle", "square", "triangle", "star", "cross", "ring"])
-    parts = [module.pictures(part) for part in ("train", "val", "test", "predict")]
+    parts = [module.images(part) for part in ("train", "val", "test", "predict")]
     scenes = [repr(scene) for part in parts for scene in part.scenes]
     assert len(set(scenes)) == len(scenes)
     for name, label in zip(parts[0].names, parts[0].labels, strict=True):

@@ -146,7 +146,7 @@ def test_an_image_that_cannot_be_read_is_named_or_left_out(tmp_path: Path) -> No
     labels = ["a", "b", "a", *("b" for _ in rest)]
     shard = written(tmp_path, {"image": rows, "label": labels})
     data = images(tmp_path / "cache", shards=shard, first_rows=2, buffer=1)
-    with pytest.raises(ValueError, match=r"a\.parquet, row 2: the image is no picture"):
+    with pytest.raises(ValueError, match=r"a\.parquet, row 2: the image is not a readable image"):
         list(data.train_dataloader())
     data = images(tmp_path / "cache", shards=shard, bad_rows="skip", buffer=1)
     assert sum(len(batch.index) for batch in data.train_dataloader()) == len(rows) - 2

@@ -1,4 +1,4 @@
-"""Captioned pictures from Parquet shards: each once an epoch, with a sentence of its own."""
+"""Captioned images from Parquet shards: each once an epoch, with a sentence of its own."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ def said(data: Any, epoch: int) -> list[tuple[float, str]]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_picture_comes_once_an_epoch_with_a_sentence_of_its_own(
+def test_every_image_comes_once_an_epoch_with_a_sentence_of_its_own(
     tmp_path: Path, workers: int
 ) -> None:
     data = captions(tmp_path, num_workers=workers)
@@ -49,11 +49,11 @@ def test_every_picture_comes_once_an_epoch_with_a_sentence_of_its_own(
     for epoch in epochs:
         left = [text for _, text in epoch]
         assert len(left) == 12
-        for texts in several:  # every picture's sentences tell it apart, or its twin is there too
+        for texts in several:  # every image's sentences tell it apart, or its twin is there too
             mine = [text for text in left if text in texts]
             assert mine
-    pictures = [sorted(picture for picture, _ in epoch) for epoch in epochs[:2]]
-    assert pictures[0] == pictures[1]
+    images = [sorted(image for image, _ in epoch) for epoch in epochs[:2]]
+    assert images[0] == images[1]
     assert {text for _, text in epochs[0]} != {text for _, text in epochs[1]}
 
 
@@ -67,14 +67,14 @@ def test_the_sentence_and_the_crop_do_not_depend_on_the_worker(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_processes_share_the_pictures(tmp_path: Path, world: int) -> None:
+def test_processes_share_the_images(tmp_path: Path, world: int) -> None:
     rows = captions(tmp_path).train_dataloader().dataset
     found = [sample for rank in range(world) for sample in rows.split_by_process(rank, world)]
     assert sorted(sample[1] for sample in found) == sorted(sample[1] for sample in rows)
     assert len(found) == 12
 
 
-def test_pictures_to_validate_have_all_references_and_their_own_ids(tmp_path: Path) -> None:
+def test_images_to_validate_have_all_references_and_their_own_ids(tmp_path: Path) -> None:
     data = captions(tmp_path, predict="val", train_references=True)
     batch = next(iter(data.val_dataloader()))
     scenes = CaptionScenesDataModule(train=12, val=5, test=1, size=32, seed=1)
@@ -93,7 +93,7 @@ def test_rows_that_cannot_be_used_are_named_or_left_out(tmp_path: Path) -> None:
         ({"captions": []}, r"a\.parquet, row 2: there is no caption, or an empty one, in captions"),
         ({"captions": ["a", " "]}, r"row 2: there is no caption, or an empty one"),
         ({"image": None}, r"a\.parquet, row 2: there are no bytes of an image; correct it, or set"),
-        ({"image": {"bytes": b"x", "path": ""}}, r"row 2: the image is no picture that can be"),
+        ({"image": {"bytes": b"x", "path": ""}}, r"row 2: the image is not a readable image"),
     ):
         rows = [good[0], {**good[1], **change}, *good[2:]]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")

@@ -1,4 +1,4 @@
-"""Pairs of pictures: which there are, what they look like as tensors, and what is refused."""
+"""Pairs of images: which there are, what they look like as tensors, and what is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ def test_sizes_are_those_of_the_shorter_side_as_torchvision_resizes(root: Path) 
     data = module(root, image_size=21, style_size=18, style_scale=1.5, **options)
     pair = data.pair(0)
     for found, name, size in ((pair["content"], "a", 21), (pair["styles"][0], "b", 27)):
-        with Image.open(root / f"{name}.png") as picture:
-            expected = np.asarray(transforms.resize(picture, size))
+        with Image.open(root / f"{name}.png") as image:
+            expected = np.asarray(transforms.resize(image, size))
         assert np.array_equal(found.permute(1, 2, 0).numpy(), expected)
 
 
@@ -82,13 +82,13 @@ def test_a_group_of_pairs_is_an_epoch() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1", "I;16"])
-def test_any_kind_of_picture_is_red_green_and_blue(mode: str, tmp_path: Path) -> None:
+def test_any_kind_of_image_is_red_green_and_blue(mode: str, tmp_path: Path) -> None:
     if mode == "I;16":
-        picture = Image.fromarray(np.full((9, 9), 40000, dtype=np.uint16))
+        image = Image.fromarray(np.full((9, 9), 40000, dtype=np.uint16))
     else:
-        picture = Image.new("RGB", (9, 9), (200, 100, 50)).convert(mode)
+        image = Image.new("RGB", (9, 9), (200, 100, 50)).convert(mode)
     name = "x.tif" if mode in ("CMYK", "I;16") else "x.png"
-    picture.save(tmp_path / name)
+    image.save(tmp_path / name)
     data = module(tmp_path, contents=[name], styles=[name], image_size=9)
     content = data.pair(0)["content"]
     assert content.shape == (3, 9, 9)
@@ -103,7 +103,7 @@ def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     assert data.pair(0)["content"].shape == (3, 16, 8)
 
 
-def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
+def test_one_pixel_is_an_image(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), "red").save(tmp_path / "x.png")
     data = module(tmp_path, contents=["x.png"], styles=["x.png"], image_size=16)
     assert data.pair(0)["content"].shape == (3, 16, 16)
@@ -119,8 +119,8 @@ def test_a_strip_that_would_grow_beyond_all_bounds_is_refused(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"contents": ["A.png"], "styles": ["c.png"]}, r"no picture .*A\.png; did you mean a\.png"),
-        ({"contents": ["a.png"], "styles": ["x/y.png"]}, r"no picture .*y\.png; give its path"),
+        ({"contents": ["A.png"], "styles": ["c.png"]}, r"no image .*A\.png; did you mean a\.png"),
+        ({"contents": ["a.png"], "styles": ["x/y.png"]}, r"no image .*y\.png; give its path"),
         ({"contents": ["a.png"]}, "contents are given without styles: give both, or pairs"),
         ({"styles": ["a.png"]}, "styles are given without contents"),
         ({"image_size": 0}, "image_size must be at least 1, got 0"),
@@ -128,7 +128,7 @@ def test_a_strip_that_would_grow_beyond_all_bounds_is_refused(tmp_path: Path) ->
         ({"style_scale": 0.0}, r"style_scale must be above 0, got 0\.0"),
         ({"pairs": [Pair("a.png", {})]}, "a pair's styles need shares"),
         ({"pairs": [Pair("a.png", {"c.png": -1.0})]}, "shares that are not negative"),
-        ({"contents": ["empty"], "styles": ["c.png"]}, "empty has no pictures"),
+        ({"contents": ["empty"], "styles": ["c.png"]}, "empty has no images"),
     ],
     ids=str,
 )
@@ -138,10 +138,10 @@ def test_what_cannot_be_done_is_told(root: Path, options: dict[str, Any], messag
         module(root, **options)
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("hello")
     data = module(tmp_path, contents=["x.png"], styles=["x.png"])
-    with pytest.raises(ValueError, match=r"x\.png is no picture .*unknown format"):
+    with pytest.raises(ValueError, match=r"x\.png is not a readable image .*unknown format"):
         data.pair(0)
 
 

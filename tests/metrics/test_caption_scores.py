@@ -17,11 +17,11 @@ WORDS = tuple("a the dog cat man woman red blue sits runs on in street table wit
 SENTENCE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join)
 
 
-def corpus(pictures: int, seed: int = 0, refs: int = 5) -> tuple[list[str], list[list[str]]]:
+def corpus(images: int, seed: int = 0, refs: int = 5) -> tuple[list[str], list[list[str]]]:
     """Sentences that share runs of words with their references, as a model's do."""
     draw = random.Random(seed)
     predictions, references = [], []
-    for _ in range(pictures):
+    for _ in range(images):
         told = draw.choices(WORDS, k=draw.randint(6, 13))
         several = []
         for _ in range(draw.randint(1, refs)):
@@ -46,10 +46,10 @@ def theirs(predictions: list[str], references: list[list[str]]) -> dict[str, flo
     return found
 
 
-@pytest.mark.parametrize("pictures", [2, 5, 40])
+@pytest.mark.parametrize("images", [2, 5, 40])
 @pytest.mark.parametrize("seed", range(5))
-def test_scores_are_those_of_coco_caption(pictures: int, seed: int) -> None:
-    texts = corpus(pictures, seed)
+def test_scores_are_those_of_coco_caption(images: int, seed: int) -> None:
+    texts = corpus(images, seed)
     ours = caption_scores(*texts)
     for name, value in theirs(*texts).items():
         assert ours[name] == pytest.approx(value, abs=1e-9), name
@@ -123,7 +123,7 @@ def alone_or_together() -> dict[str, float]:
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world > 1:
         dist.init_process_group("gloo")
-    batch = 3 if world < 3 else 2  # of three processes one never has a picture
+    batch = 3 if world < 3 else 2  # of three processes one never has an image
     return evaluated(int(os.environ.get("RANK", 0)), world, batch)
 
 
@@ -134,7 +134,7 @@ def test_the_scores_are_the_same_to_the_last_bit_on_any_number_of_processes() ->
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
-def test_a_picture_counts_once_and_reset_forgets() -> None:
+def test_an_image_counts_once_and_reset_forgets() -> None:
     predictions, references = corpus(4)
     metric = CaptionScores()
     assert metric.compute() == {"samples": 0}
@@ -145,14 +145,14 @@ def test_a_picture_counts_once_and_reset_forgets() -> None:
     assert [row.prediction for row in metric.described()] == predictions
     metric.reset()
     assert metric.compute() == {"samples": 0}
-    with pytest.raises(ValueError, match="picture 5 has no reference"):
+    with pytest.raises(ValueError, match="image 5 has no reference"):
         metric.update(torch.tensor([5]), ["a"], [[]])
 
 
-def test_intervals_hold_the_value_and_narrow_with_more_pictures() -> None:
+def test_intervals_hold_the_value_and_narrow_with_more_images() -> None:
     widths = []
-    for pictures in (20, 320):
-        found = caption_scores(*corpus(pictures), intervals=True)
+    for images in (20, 320):
+        found = caption_scores(*corpus(images), intervals=True)
         for name in ("bleu1", "bleu4", "cider_d", "rouge_l", "assignment_bleu"):
             assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
         widths.append(found["bleu1_high"] - found["bleu1_low"])

@@ -83,7 +83,7 @@ def test_settings_that_differ_are_shown_by_their_shortest_name(
 
 
 def test_callbacks_that_show_a_run_are_no_settings_and_others_are() -> None:
-    ours, theirs = "lit_tasks.callbacks.pictures.PictureWriter", "mine.Writer"
+    ours, theirs = "lit_tasks.callbacks.images.ImageWriter", "mine.Writer"
     configs = [
         flat({"figures": figures, "trainer": {"callbacks": [own, other]}})
         for figures, own, other in (
@@ -221,17 +221,17 @@ def test_markdown_and_csv_hold_the_numbers(
     assert rows[0]["val/accuracy best epoch"] == "1"
 
 
-def test_the_curves_of_all_runs_are_drawn_into_one_picture(
+def test_the_curves_of_all_runs_are_drawn_into_one_image(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from PIL import Image
 
     write_run(tmp_path / "runs/a")
     write_run(tmp_path / "runs/b", lr=0.2)
-    picture = tmp_path / "new/curves.png"
-    assert main(["compare", str(tmp_path / "runs"), "--plot", str(picture)]) == 0
-    assert min(Image.open(picture).size) > 200
-    assert capsys.readouterr().err == f"curves: {picture}\n"
+    image = tmp_path / "new/curves.png"
+    assert main(["compare", str(tmp_path / "runs"), "--plot", str(image)]) == 0
+    assert min(Image.open(image).size) > 200
+    assert capsys.readouterr().err == f"curves: {image}\n"
 
 
 def test_fifty_runs_take_less_than_a_second_and_no_framework(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_the_loss_is_the_sum_over_words_and_the_mean_over_captions(tmp_path: Pat
         "greedy-baseline",
     ],
 )
-def test_a_run_of_two_epochs_gives_all_figures_and_pictures(
+def test_a_run_of_two_epochs_gives_all_figures_and_images(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     data = scenes(tmp_path, train_references="self_critical" in options)
@@ -192,7 +192,7 @@ def test_settings_that_contradict_each_other_are_refused(
         fitted(tmp_path, **options)
 
 
-def test_pictures_are_refused_where_only_features_are_known() -> None:
+def test_images_are_refused_where_only_features_are_known() -> None:
     task = CaptioningTask(LSTM, words=["<START>", "<END>", "<UNK>", "a"], in_features=4)
-    with pytest.raises(ValueError, match="has no backbone, so it cannot describe pictures"):
+    with pytest.raises(ValueError, match="has no backbone, so it cannot describe images"):
         task.features(torch.zeros(1, 3, 8, 8))

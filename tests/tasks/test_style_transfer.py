@@ -66,7 +66,7 @@ def finished(painted: Path, folder: Path) -> Path:
     return folder / "run"
 
 
-WRITER = "lit_tasks.callbacks.pictures.PictureWriter"
+WRITER = "lit_tasks.callbacks.images.ImageWriter"
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1}}
 CONFIG = {
     "model": {
@@ -109,66 +109,66 @@ def in_folder(folder: str, *words: str) -> int:
     return main(["fit", "--config", "style.yaml", devices, *words])
 
 
-def test_a_grid_of_pairs_becomes_pictures_with_all_that_belongs_to_them(finished: Path) -> None:
+def test_a_grid_of_pairs_becomes_images_with_all_that_belongs_to_them(finished: Path) -> None:
     for name in NAMES:
-        with Image.open(f"run/pictures/{name}.png") as picture:
-            assert min(picture.size) == 20
-        trace = json.loads(Path(f"run/pictures/{name}.json").read_text())
+        with Image.open(f"run/images/{name}.png") as image:
+            assert min(image.size) == 20
+        trace = json.loads(Path(f"run/images/{name}.json").read_text())
         assert len(trace["loss"]) == len(trace["style_4"]) == 6
         parts = (trace[part] for part in ("content_3", "style_1", "style_4", "variation"))
         assert trace["loss"] == pytest.approx([sum(row) for row in zip(*parts, strict=True)])
-        with Image.open(f"run/pictures/{name}.gif") as animation:
+        with Image.open(f"run/images/{name}.gif") as animation:
             assert animation.n_frames >= 2
-        assert Path(f"run/pictures/{name}_loss.png").is_file()
-        steps = sorted(path.stem for path in Path(f"run/pictures/{name}").iterdir())
+        assert Path(f"run/images/{name}_loss.png").is_file()
+        steps = sorted(path.stem for path in Path(f"run/images/{name}").iterdir())
         assert steps == ["000002", "000004", "000006"]
     rows = [row for row in table(Path("run/metrics.csv")) if row["train/loss"]]
-    first, second = (json.loads(Path(f"run/pictures/{n}.json").read_text()) for n in NAMES[:2])
+    first, second = (json.loads(Path(f"run/images/{n}.json").read_text()) for n in NAMES[:2])
     expected = (first["loss"][1] + second["loss"][1]) / 2
     assert float(rows[0]["train/loss"]) == pytest.approx(expected, rel=1e-5)
     results = json.loads(Path("run/results.json").read_text())
     assert results["val/loss"]["samples"] == 4
-    assert Path("run/figures/val_pictures.png").is_file()
+    assert Path("run/figures/val_images.png").is_file()
 
 
-def test_a_checkpoint_has_pictures_and_no_network_and_needs_no_files(finished: Path) -> None:
+def test_a_checkpoint_has_images_and_no_network_and_needs_no_files(finished: Path) -> None:
     content = torch.load("run/checkpoints/best.ckpt", weights_only=True)
-    assert sorted(content["state_dict"]) == ["anchor", *(f"pictures.{n}" for n in range(4))]
+    assert sorted(content["state_dict"]) == ["anchor", *(f"images.{n}" for n in range(4))]
     for path in Path().glob("*.png"):
         path.unlink()
     words = ["--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=again"]
     assert main(["predict", *words, f"--trainer.callbacks+={WRITER}"]) == 0
     for name in NAMES:
-        files = [Path(f"{run}/pictures/{name}.png").read_bytes() for run in ("run", "again")]
+        files = [Path(f"{run}/images/{name}.png").read_bytes() for run in ("run", "again")]
         assert files[0] == files[1]
     rows = table(Path("again/predictions/predictions.csv"))
-    assert [row["file"] for row in rows] == [f"pictures/{name}.png" for name in NAMES]
+    assert [row["file"] for row in rows] == [f"images/{name}.png" for name in NAMES]
 
 
 @pytest.mark.slow  # three processes; tests/distributed/test_every_task.py has two
-def test_pictures_do_not_depend_on_the_number_of_processes(folder: Path, finished: Path) -> None:
+def test_images_do_not_depend_on_the_number_of_processes(folder: Path, finished: Path) -> None:
     words = "--run_dir=run-3", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"
     assert run(3, in_folder, str(folder), *words) == [0] * 3  # the third has nothing to do
     for name in [*(f"{name}.png" for name in NAMES), *(f"{name}.json" for name in NAMES)]:
-        files = [Path(f"{run}/pictures/{name}").read_bytes() for run in ("run", "run-3")]
+        files = [Path(f"{run}/images/{name}").read_bytes() for run in ("run", "run-3")]
         assert files[0] == files[1]
     assert Path("run/metrics.csv").read_text() == Path("run-3/metrics.csv").read_text()
 
 
-def test_finished_pictures_are_skipped_and_the_interrupted_one_goes_on(finished: Path) -> None:
+def test_finished_images_are_skipped_and_the_interrupted_one_goes_on(finished: Path) -> None:
     stop = ["--trainer.callbacks+=test_style_transfer.Stop", "--trainer.callbacks.step=10"]
     words = ["fit", "--config", "style.yaml", "--run_dir=again"]
     every = "--last_checkpoint.every_n_train_steps=4"
     assert main([*words, every, *stop]) == 1
-    finished = {name: Path(f"again/pictures/{name}.png").stat().st_mtime_ns for name in NAMES[:2]}
-    assert not Path("again/pictures/1__2.png").exists()
+    finished = {name: Path(f"again/images/{name}.png").stat().st_mtime_ns for name in NAMES[:2]}
+    assert not Path("again/images/1__2.png").exists()
     assert main([*words, every, "--resume=true"]) == 0
     for name in NAMES:
         for file in (f"{name}.png", f"{name}.json"):
-            both = [Path(f"{run}/pictures/{file}").read_bytes() for run in ("run", "again")]
+            both = [Path(f"{run}/images/{file}").read_bytes() for run in ("run", "again")]
             assert both[0] == both[1]
     for name, time in finished.items():
-        assert Path(f"again/pictures/{name}.png").stat().st_mtime_ns == time
+        assert Path(f"again/images/{name}.png").stat().st_mtime_ns == time
 
 
 def test_another_network_cannot_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +179,7 @@ def test_another_network_cannot_go_on(finished: Path, capsys: pytest.CaptureFixt
     assert "set image_size as it was" in capsys.readouterr().err
 
 
-def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
+def test_an_image_in_parts_is_the_same_image(folder: Path) -> None:
     """By gradient descent: Adam's first steps would follow signs that rounding may turn."""
     descent = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}
     schedule = json.dumps([{"steps": 2, "scale": 0.7, "optimizer": descent}, {"steps": 2}])
@@ -188,7 +188,7 @@ def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
     assert main(["fit", "--config", "style.yaml", "--run_dir=tiled", "--model.tile=8", *same]) == 0
     for name in NAMES[::2]:
         losses = [
-            json.loads(Path(f"{run}/pictures/{name}.json").read_text())["loss"]
+            json.loads(Path(f"{run}/images/{name}.json").read_text())["loss"]
             for run in ("run", "tiled")
         ]
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
@@ -203,8 +203,8 @@ def test_a_picture_in_parts_is_the_same_picture(folder: Path) -> None:
         (["--model.phases=[]"], "phases needs at least one phase"),
         (["--model.weights=nothing.pth"], "there is no file of weights nothing.pth"),
         (["--model.style={'77': 1.0}"], "squeezenet1_1 has no layer 77"),
-        (["--data.contents=[x.png]"], "there is no picture x.png"),
-        (["--data.image_size=2"], "needs pictures of at least"),
+        (["--data.contents=[x.png]"], "there is no image x.png"),
+        (["--data.image_size=2"], "needs images of at least"),
     ],
     ids=str,
 )

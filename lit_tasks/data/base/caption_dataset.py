@@ -1,4 +1,4 @@
-"""Pictures with sentences, and the two ways in which a batch of them is made."""
+"""Images with sentences, and the two ways in which a batch of them is made."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,33 +13,33 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_tasks.batch import CaptionBatch
-from lit_tasks.data.base.image_dataset import TransformedPictures
-from lit_tasks.data.readers.images import PictureFiles, Pictures, reasons
+from lit_tasks.data.base.image_dataset import ImageDataset
+from lit_tasks.data.readers.images import ImageFiles, ImageSource, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.text.captions import CaptionVocabulary
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """The pictures of one split, each once, with all that people wrote about it.
+    """The images of one split, each once, with all that people wrote about it.
 
     Attributes:
-        pictures: Where they come from.
-        ids: What each picture is called in the input: COCO's number, or its file.
-        sentences: All sentences about each picture, in the order of the input; none where they
+        images: Where they come from.
+        ids: What each image is called in the input: COCO's number, or its file.
+        sentences: All sentences about each image, in the order of the input; none where they
             are to be predicted.
     """
 
-    pictures: Pictures
+    images: ImageSource
     ids: Sequence[int | str]
     sentences: Sequence[Sequence[str]]
 
     def limited(self, captions: int, seed: int) -> "Captioned":
-        """Return ``captions`` of the sentences, spread over as many pictures as possible.
+        """Return ``captions`` of the sentences, spread over as many images as possible.
 
-        All pictures in a seeded order give their first sentence, then their second, until there
-        are enough, so a smaller number is a subset of a larger one. Pictures and sentences keep
-        their order, and a picture without a sentence is left out.
+        All images in a seeded order give their first sentence, then their second, until there
+        are enough, so a smaller number is a subset of a larger one. Images and sentences keep
+        their order, and an image without a sentence is left out.
 
         Raises:
             ValueError: There are not as many.
@@ -57,14 +57,14 @@ class Captioned:
         for i, k in sorted(places):
             kept.setdefault(i, []).append(self.sentences[i][k])
         rows = list(kept)
-        pictures = self.pictures if len(rows) == len(self.ids) else chosen(self.pictures, rows)
+        images = self.images if len(rows) == len(self.ids) else chosen(self.images, rows)
         return replace(
-            self, pictures=pictures, ids=[self.ids[i] for i in rows], sentences=list(kept.values())
+            self, images=images, ids=[self.ids[i] for i in rows], sentences=list(kept.values())
         )
 
 
 class CaptionedFile(NamedTuple):
-    """One picture of an input, as a reader found it.
+    """One image of an input, as a reader found it.
 
     Attributes:
         id: What the input calls it.
@@ -80,21 +80,21 @@ class CaptionedFile(NamedTuple):
 def usable(
     images: Sequence[CaptionedFile],
     skip: bool,
-    pictures: bool = True,
+    need_images: bool = True,
     max_pixels: int = MAX_PIXELS,
 ) -> Captioned:
-    """Return what has a picture and a caption; the rest stops the run or is counted.
+    """Return what has an image and a caption; the rest stops the run or is counted.
 
     Args:
         images: What a reader found.
-        skip: Whether to leave out what is bad; this decodes every picture.
-        pictures: Whether pictures have to be there.
-        max_pixels: How large a picture may be.
+        skip: Whether to leave out what is bad; this decodes every image.
+        need_images: Whether images have to be there.
+        max_pixels: How large an image may be.
 
     Raises:
         ValueError: Something is bad, or nothing is good.
     """
-    problems = [_problem(image, skip, pictures, max_pixels) for image in images]
+    problems = [_problem(image, skip, need_images, max_pixels) for image in images]
     bad = [problem for problem in problems if problem]
     others = f"; {len(bad) - 1:,} others are bad too" if len(bad) > 1 else ""
     if bad and not skip:
@@ -106,14 +106,14 @@ def usable(
         raise ValueError(f"there is no usable image among {len(images):,}{others}: {bad[:1]}")
     if bad:
         rank_zero_info(f"{len(bad):,} of {len(images):,} images left out, first {bad[0]}")
-    files = PictureFiles([image.path for image in kept], max_pixels=max_pixels)
+    files = ImageFiles([image.path for image in kept], max_pixels=max_pixels)
     return Captioned(files, [image.id for image in kept], [image.sentences for image in kept])
 
 
-def _problem(image: CaptionedFile, skip: bool, pictures: bool, max_pixels: int) -> str:
+def _problem(image: CaptionedFile, skip: bool, need_images: bool, max_pixels: int) -> str:
     if not image.sentences:
         return f"image {image.id} ({image.path.name}) has no caption"
-    if not pictures:
+    if not need_images:
         return ""
     if not image.path.is_file():
         return f"image {image.id} is not there, no file {image.path}"
@@ -121,45 +121,45 @@ def _problem(image: CaptionedFile, skip: bool, pictures: bool, max_pixels: int) 
     return f"image {image.id} {reason}, {image.path}" if reason else ""
 
 
-def chosen(pictures: Pictures, rows: Sequence[int]) -> Pictures:
-    """Return some of the pictures."""
-    if isinstance(pictures, PictureFiles):
-        paths = [pictures.paths[row] for row in rows]
-        return PictureFiles(paths, max_pixels=pictures.max_pixels)
-    return _Chosen(pictures, rows)
+def chosen(images: ImageSource, rows: Sequence[int]) -> ImageSource:
+    """Return some of the images."""
+    if isinstance(images, ImageFiles):
+        paths = [images.paths[row] for row in rows]
+        return ImageFiles(paths, max_pixels=images.max_pixels)
+    return _Chosen(images, rows)
 
 
 class _Chosen:
     labels = None
 
-    def __init__(self, pictures: Pictures, rows: Sequence[int]) -> None:
-        self.pictures, self.rows = pictures, list(rows)
+    def __init__(self, images: ImageSource, rows: Sequence[int]) -> None:
+        self.images, self.rows = images, list(rows)
 
     @property
     def names(self) -> Sequence[str]:
-        """What each picture is called."""
-        names = self.pictures.names
+        """What each image is called."""
+        names = self.images.names
         return [names[row] for row in self.rows]
 
     def read(self, number: int, least: int | None = None) -> Any:
-        """Return a picture."""
-        return self.pictures.read(self.rows[number], least)
+        """Return an image."""
+        return self.images.read(self.rows[number], least)
 
     def digest(self) -> str:
-        """Return a fingerprint of the chosen pictures."""
-        return hashlib.sha256(f"{self.pictures.digest()} {self.rows}".encode()).hexdigest()
+        """Return a fingerprint of the chosen images."""
+        return hashlib.sha256(f"{self.images.digest()} {self.rows}".encode()).hexdigest()
 
 
 class Sentences:
     """Captions as word numbers, one after the other, and the sample each belongs to.
 
     Args:
-        captioned: Pictures and sentences.
+        captioned: Images and sentences.
         vocabulary: The number of each word.
-        each: Whether every sentence is a sample (training), or every picture (evaluation), whose
+        each: Whether every sentence is a sample (training), or every image (evaluation), whose
             tokens are then those of its first sentence.
         max_tokens: Numbers that a sentence has at most; any when left out.
-        references: Whether batches bring all sentences of a picture.
+        references: Whether batches bring all sentences of an image.
     """
 
     def __init__(
@@ -172,25 +172,25 @@ class Sentences:
     ) -> None:
         chosen = [list(s) if each else list(s[:1]) for s in captioned.sentences]
         self.references = captioned.sentences if references and captioned.sentences else None
-        self.picture = np.arange(len(captioned.ids))
+        self.image_index = np.arange(len(captioned.ids))
         self.tokens: Tensor | None = None
         if vocabulary is None or not captioned.sentences:
             return
-        self.picture = np.repeat(self.picture, [len(s) for s in chosen])
+        self.image_index = np.repeat(self.image_index, [len(s) for s in chosen])
         rows = [vocabulary.encode(s, max_tokens) for several in chosen for s in several]
         self.tokens = torch.tensor([number for row in rows for number in row])
         self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         self.starts = self.lengths.cumsum(0) - self.lengths
 
     def __len__(self) -> int:
-        return len(self.picture)
+        return len(self.image_index)
 
     def batch(self, image: Tensor, indices: Sequence[int]) -> CaptionBatch:
         """Return a batch of samples with their images."""
         index = torch.tensor(indices)
         references = None
         if self.references is not None:
-            references = [list(self.references[i]) for i in self.picture[list(indices)]]
+            references = [list(self.references[i]) for i in self.image_index[list(indices)]]
         if self.tokens is None:
             return CaptionBatch(image, None, lengths=None, references=references, index=index)
         lengths = self.lengths[index]
@@ -200,22 +200,22 @@ class Sentences:
         return CaptionBatch(image, tokens, lengths=lengths, references=references, index=index)
 
 
-class CaptionedPictures(Dataset[tuple[Tensor, int]]):
-    """Samples whose pictures are read, and perhaps changed at random, whenever they are asked for.
+class CaptionDataset(Dataset[tuple[Tensor, int]]):
+    """Samples whose images are read, and perhaps changed at random, whenever they are asked for.
 
     Args:
-        pictures: As the network wants them.
+        images: As the network wants them.
         sentences: What is said about them.
     """
 
-    def __init__(self, pictures: TransformedPictures, sentences: Sentences) -> None:
-        self.pictures, self.sentences = pictures, sentences
+    def __init__(self, images: ImageDataset, sentences: Sentences) -> None:
+        self.images, self.sentences = images, sentences
 
     def __len__(self) -> int:
         return len(self.sentences)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.pictures[int(self.sentences.picture[index])][0], index
+        return self.images[int(self.sentences.image_index[index])][0], index
 
     def collate(self, samples: list[tuple[Tensor, int]]) -> CaptionBatch:
         """Return a batch of samples."""
@@ -224,10 +224,10 @@ class CaptionedPictures(Dataset[tuple[Tensor, int]]):
 
 
 class CaptionedFeatures(Dataset[CaptionBatch]):
-    """Samples whose features a frozen network has made, stored once a picture.
+    """Samples whose features a frozen network has made, stored once an image.
 
     Args:
-        values: Features of each picture, ``(N, F)`` or ``(N, P, F)``; a memory map will do.
+        values: Features of each image, ``(N, F)`` or ``(N, P, F)``; a memory map will do.
         sentences: What is said about them.
     """
 
@@ -239,5 +239,5 @@ class CaptionedFeatures(Dataset[CaptionBatch]):
 
     def __getitems__(self, indices: list[int]) -> CaptionBatch:
         """Return the batch of these samples."""
-        image = torch.from_numpy(self.values[self.sentences.picture[indices]])
+        image = torch.from_numpy(self.values[self.sentences.image_index[indices]])
         return self.sentences.batch(image, indices)

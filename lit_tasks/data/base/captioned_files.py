@@ -30,6 +30,6 @@ class CaptionedFilesDataModule(CaptionDataModule):
         return usable(
             images,
             skip=self.bad_images == "skip",
-            pictures=self.feature_file is None,
+            need_images=self.feature_file is None,
             max_pixels=self.max_pixels,
         )

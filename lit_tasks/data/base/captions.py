@@ -1,4 +1,4 @@
-"""What all data modules of captioned pictures share: vocabulary, features, batches."""
+"""What all data modules of captioned images share: vocabulary, features, batches."""
 
 import os
 import re
@@ -13,16 +13,16 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from lit_tasks.data.base.caption_dataset import (
+    CaptionDataset,
     Captioned,
     CaptionedFeatures,
-    CaptionedPictures,
     Sentences,
 )
-from lit_tasks.data.base.image_dataset import TransformedPictures, as_it_is
+from lit_tasks.data.base.image_dataset import ImageDataset, as_it_is
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF, LabeledSplit, Split
 from lit_tasks.data.readers.features import read_features
-from lit_tasks.data.readers.images import PictureFiles, files_below
+from lit_tasks.data.readers.images import ImageFiles, files_below
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
 from lit_tasks.text.captions import CaptionVocabulary
@@ -33,20 +33,20 @@ _OFFICIAL = re.compile(r"(?:COCO_\w+_)?(\d{12})\.\w+")
 
 
 class CaptionDataModule(ImageLoadingDataModule):
-    """Pictures with several sentences each; a subclass says where they come from (:meth:`read`).
+    """Images with several sentences each; a subclass says where they come from (:meth:`read`).
 
-    A sample of training is a picture with one of its sentences; a sample of evaluation is a
-    picture with all of them. A task with a frozen network (``frozen_network(split)``) gets features
-    instead of pictures where nothing is drawn at random: computed once and stored once a picture.
+    A sample of training is an image with one of its sentences; a sample of evaluation is an
+    image with all of them. A task with a frozen network (``frozen_network(split)``) gets features
+    instead of images where nothing is drawn at random: computed once and stored once an image.
 
     Args:
-        captions: Sentences to train on, spread over as many pictures as possible by ``seed``; all
+        captions: Sentences to train on, spread over as many images as possible by ``seed``; all
             when left out. Words are counted in these only.
         min_count: How often a word must occur in training to be known.
         max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: Image or folder of images; or a split, whose pictures are described.
+        predict: Image or folder of images; or a split, whose images are described.
         validate_on: The split that ``validate`` and the validation within ``fit`` look at.
-        train_references: Whether training batches bring all sentences of a picture, as learning
+        train_references: Whether training batches bring all sentences of an image, as learning
             from CIDEr-D needs.
         kwargs: Options of :class:`~lit_tasks.data.base.image_loading.ImageLoadingDataModule`.
     """
@@ -82,7 +82,7 @@ class CaptionDataModule(ImageLoadingDataModule):
 
     @abstractmethod
     def read(self, split: LabeledSplit) -> Captioned:
-        """Return pictures and sentences of a split.
+        """Return images and sentences of a split.
 
         Raises:
             ValueError: The input is not as it should be; the sentence says where and what to do.
@@ -97,24 +97,24 @@ class CaptionDataModule(ImageLoadingDataModule):
 
     @cached_property
     def predict_ids(self) -> list[int | str]:
-        """What each picture to predict is called: COCO's number, or its path in the folder."""
+        """What each image to predict is called: COCO's number, or its path in the folder."""
         return self.image_ids("predict")
 
     @cached_property
     def predict_files(self) -> list[str]:
-        """The path of each picture to predict."""
-        return list(self.captioned("predict").pictures.names)
+        """The path of each image to predict."""
+        return list(self.captioned("predict").images.names)
 
     @property
     def feature_shape(self) -> tuple[int, ...] | None:
-        """Shape of one picture's features where a file brings them, otherwise ``None``."""
+        """Shape of one image's features where a file brings them, otherwise ``None``."""
         if self.feature_file is None:
             return None
         split: Split = "train" if "train" in self._splits else next(iter(self._splits))
         return self._from_file(split).shape[1:]
 
     def image_ids(self, split: Split) -> list[int | str]:
-        """Return what each picture of a split is called, in the order of evaluation batches."""
+        """Return what each image of a split is called, in the order of evaluation batches."""
         return list(self.captioned(split).ids)
 
     def references(self, split: Split) -> list[list[str]]:
@@ -122,20 +122,20 @@ class CaptionDataModule(ImageLoadingDataModule):
         return [list(several) for several in self.captioned(split).sentences]
 
     def shown(self, split: Split, indices: Sequence[int]) -> list[np.ndarray]:
-        """Return pictures of a split as the network sees them, ``(S, S, 3)`` each.
+        """Return images of a split as the network sees them, ``(S, S, 3)`` each.
 
         ``val`` stands for what the validation looks at, see ``validate_on``.
         """
-        pictures = self._transformed(self._looked_at(split), augmented=False)
-        return [pictures.shown(index) for index in indices]
+        images = self._transformed(self._looked_at(split), augmented=False)
+        return [images.shown(index) for index in indices]
 
     def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
-        """Return the first sentence that somebody wrote about each of some pictures."""
+        """Return the first sentence that somebody wrote about each of some images."""
         sentences = self.captioned(self._looked_at(split)).sentences
         return [{"reference": next(iter(sentences[index]), "")} for index in indices]
 
     def captioned(self, split: Split) -> Captioned:
-        """Return pictures and sentences of a split; of those to train on, as many as asked for."""
+        """Return images and sentences of a split; of those to train on, as many as asked for."""
         if split not in self._splits:
             if split == "predict":
                 self._splits[split] = self._to_predict()
@@ -159,23 +159,23 @@ class CaptionDataModule(ImageLoadingDataModule):
             self._known()
 
     def train_dataloader(self) -> Loader:
-        """Return pictures with one sentence each, in another order each epoch."""
+        """Return images with one sentence each, in another order each epoch."""
         return self._loader("train", train=True)
 
     def val_dataloader(self) -> Loader:
-        """Return pictures with all their sentences, in order."""
+        """Return images with all their sentences, in order."""
         return self._loader(self.validate_on)
 
     def test_dataloader(self) -> Loader:
-        """Return pictures with all their sentences, in order."""
+        """Return images with all their sentences, in order."""
         return self._loader("test")
 
     def predict_dataloader(self) -> Loader:
-        """Return pictures in order."""
+        """Return images in order."""
         return self._loader("predict")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what describing new pictures needs: the words."""
+        """Return what describing new images needs: the words."""
         return {} if self._vocabulary is None else {"words": self._vocabulary.words}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -204,10 +204,10 @@ class CaptionDataModule(ImageLoadingDataModule):
             )
         if self.predict in ("train", "val", "test"):
             found = self.captioned(self.predict)
-            return Captioned(found.pictures, found.ids, [])
+            return Captioned(found.images, found.ids, [])
         paths = files_below(Path(self.predict))
-        pictures = PictureFiles(paths, max_pixels=self.max_pixels)
-        return Captioned(pictures, _names(paths), [])
+        images = ImageFiles(paths, max_pixels=self.max_pixels)
+        return Captioned(images, _names(paths), [])
 
     def _loader(self, split: Split, train: bool = False) -> Loader:
         captioned, vocabulary = self.captioned(split), self._vocabulary
@@ -224,7 +224,7 @@ class CaptionDataModule(ImageLoadingDataModule):
                 shuffle=train,
                 collate_fn=as_it_is,
             )
-        dataset = CaptionedPictures(self._transformed(split, augmented=train), sentences)
+        dataset = CaptionDataset(self._transformed(split, augmented=train), sentences)
         return DataLoader(
             dataset=dataset,
             batch_size=self.batch_size,
@@ -234,7 +234,7 @@ class CaptionDataModule(ImageLoadingDataModule):
         )
 
     def _values(self, split: Split, train: bool) -> np.ndarray | None:
-        """Return features of all pictures of a split, or none where pictures are wanted."""
+        """Return features of all images of a split, or none where images are wanted."""
         if self.feature_file is not None:
             return self._from_file(split)
         if train and (self.crop is not None or self.augment):
@@ -253,12 +253,12 @@ class CaptionDataModule(ImageLoadingDataModule):
             self._given[split] = read_features(path, self.captioned(split).ids)
         return self._given[split]
 
-    def _transformed(self, split: Split, augmented: bool) -> TransformedPictures:
+    def _transformed(self, split: Split, augmented: bool) -> ImageDataset:
         task = self._task()
         wanted = task.preprocessing if isinstance(task, HasPreprocessing) else None
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
-        pictures = self.captioned(split).pictures
-        return TransformedPictures(pictures, None, wanted or Preprocessing(), **random)
+        images = self.captioned(split).images
+        return ImageDataset(images, None, wanted or Preprocessing(), **random)
 
 
 def _names(paths: Sequence[Path]) -> list[int | str]:

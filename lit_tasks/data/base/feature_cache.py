@@ -16,13 +16,13 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from lit_tasks.data.base.image_dataset import TransformedPictures
-from lit_tasks.data.readers.images import PictureFiles, Pictures
+from lit_tasks.data.base.image_dataset import ImageDataset
+from lit_tasks.data.readers.images import ImageFiles, ImageSource
 from lit_tasks.files import stamp
 from lit_tasks.protocols import HasFeatureMaps, HasFeatures
 
 _VERSION = 1
-"""Raised when the same pictures, weights and preprocessing give other features than before."""
+"""Raised when the same images, weights and preprocessing give other features than before."""
 _TRUSTED = 2 * 10**9  # nanoseconds; the coarsest clock of a file system
 _ABANDONED = 24 * 3600  # seconds without a write, after which nobody computes a file any more
 _BATCH = 32  # fixed, so that the last bits do not depend on the batch size of the training
@@ -39,7 +39,7 @@ class FeatureCache:
         processes: How many the machine has.
         agree: Waits for all processes of the run; returns whether all of them say yes.
         run: What this run's processes on this machine call themselves, and no others.
-        num_workers: Processes that read pictures.
+        num_workers: Processes that read images.
     """
 
     def __init__(
@@ -65,32 +65,32 @@ class FeatureCache:
         processes = trainer.local_rank, trainer.num_devices
         return cls(folder, *processes, strategy.reduce_boolean_decision, run, num_workers)
 
-    def features(self, network: nn.Module, pictures: TransformedPictures) -> np.ndarray:
-        """Return the features of all pictures, ``(N, F)`` or ``(N, P, F)``; computed if not there.
+    def features(self, network: nn.Module, images: ImageDataset) -> np.ndarray:
+        """Return the features of all images, ``(N, F)`` or ``(N, P, F)``; computed if not there.
 
         Raises:
-            ValueError: A picture cannot be read.
+            ValueError: An image cannot be read.
         """
-        content = self._content(pictures.pictures)
-        path = self.folder / f"{fingerprint(network, pictures, content)}.npy"
+        content = self._content(images.images)
+        path = self.folder / f"{fingerprint(network, images, content)}.npy"
         if not self.agree(path.is_file()):  # another run may write it between two looks
-            self._compute(network, pictures, path)
+            self._compute(network, images, path)
         values: np.ndarray = np.load(path, mmap_mode="c")  # copy on write: torch wants it writable
         return values
 
-    def _content(self, pictures: Pictures) -> str:
-        """Return the pictures' digest; files that look unchanged are not read again.
+    def _content(self, images: ImageSource) -> str:
+        """Return the images' digest; files that look unchanged are not read again.
 
         A hundred thousand photographs take minutes to read, and seconds to look up their stamps. A
         date of the last seconds is not trusted: the file may change once more within it.
         """
-        if not isinstance(pictures, PictureFiles):
-            return pictures.digest()
-        stamps = [(str(path.absolute()), stamp(path)) for path in pictures.paths]
+        if not isinstance(images, ImageFiles):
+            return images.digest()
+        stamps = [(str(path.absolute()), stamp(path)) for path in images.paths]
         note = self.folder / f"{hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]}.digest"
         if note.is_file():
             return note.read_text()
-        content = pictures.digest()
+        content = images.digest()
         if max(written for _, (_, written, *_) in stamps) < time.time_ns() - _TRUSTED:
             self.folder.mkdir(parents=True, exist_ok=True)
             beside = note.with_name(f".{note.name}.{self.run}-{self.process}")
@@ -98,18 +98,18 @@ class FeatureCache:
             beside.replace(note)
         return content
 
-    def _compute(self, network: nn.Module, pictures: TransformedPictures, path: Path) -> None:
+    def _compute(self, network: nn.Module, images: ImageDataset, path: Path) -> None:
         """Write the file beside its place; where another run was faster, its file stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.stem}.{self.run}.npy")
-        shape = (len(pictures), *_shape(network))
+        shape = (len(images), *_shape(network))
         try:
             if self.process == 0:
                 _remove_leftovers(path)
                 np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape).flush()
             self.agree(True)
             values = np.lib.format.open_memmap(beside, mode="r+")
-            self._fill(values, network, pictures)
+            self._fill(values, network, images)
             values.flush()
             self.agree(True)
             if self.process == 0:
@@ -119,16 +119,16 @@ class FeatureCache:
             if self.process == 0:
                 beside.unlink(missing_ok=True)
 
-    def _fill(self, values: np.ndarray, network: nn.Module, pictures: TransformedPictures) -> None:
+    def _fill(self, values: np.ndarray, network: nn.Module, images: ImageDataset) -> None:
         from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
-        start, count = time.perf_counter(), len(pictures)
+        start, count = time.perf_counter(), len(images)
         begins = list(range(0, count, _BATCH))[self.process :: self.processes]
         mine = [i for begin in begins for i in range(begin, min(begin + _BATCH, count))]
         loader = DataLoader(
-            dataset=Subset(pictures, mine),
+            dataset=Subset(images, mine),
             batch_size=_BATCH,
-            collate_fn=pictures.collate,
+            collate_fn=images.collate,
             num_workers=self.num_workers,
             # Its own, or a run that computes would draw other numbers than one that finds them.
             generator=torch.Generator(),
@@ -144,7 +144,7 @@ class FeatureCache:
         network.train(training)
         if self.process == 0:
             seconds = time.perf_counter() - start
-            rank_zero_info(f"Features of {count:,} pictures computed in {seconds:.1f} s")
+            rank_zero_info(f"Features of {count:,} images computed in {seconds:.1f} s")
 
 
 def _put(beside: Path, path: Path) -> None:
@@ -165,19 +165,17 @@ def _remove_leftovers(path: Path) -> None:
                 left.unlink()
 
 
-def fingerprint(
-    network: nn.Module, pictures: TransformedPictures, content: str | None = None
-) -> str:
-    """Return a name for the pictures' content, the network's weights and the preprocessing.
+def fingerprint(network: nn.Module, images: ImageDataset, content: str | None = None) -> str:
+    """Return a name for the images' content, the network's weights and the preprocessing.
 
     Args:
         network: The network.
-        pictures: The pictures as it sees them.
+        images: The images as it sees them.
         content: Their digest, if known.
     """
-    content = content or pictures.pictures.digest()
+    content = content or images.images.digest()
     total = hashlib.sha256(f"{_VERSION} {content}".encode())
-    total.update(repr(pictures.preprocessing).encode())
+    total.update(repr(images.preprocessing).encode())
     total.update(repr(network).encode())
     for name, tensor in network.state_dict().items():
         total.update(name.encode())
@@ -187,7 +185,7 @@ def fingerprint(
 
 
 def _shape(network: nn.Module) -> tuple[int, ...]:
-    """Return the shape of one picture's features: a network that makes maps says it itself."""
+    """Return the shape of one image's features: a network that makes maps says it itself."""
     if isinstance(network, HasFeatureMaps):
         return tuple(int(size) for size in network.feature_shape)
     return (int(cast(HasFeatures, network).out_features),)

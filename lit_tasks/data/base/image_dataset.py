@@ -1,4 +1,4 @@
-"""Pictures as tensors of one size, and batches of them."""
+"""Images as tensors of one size, and batches of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
-from lit_tasks.data.readers.images import Pictures
+from lit_tasks.data.readers.images import ImageSource
 from lit_tasks.nn.image.preprocessing import Preprocessing
 
 
-class TransformedPictures(Dataset[tuple[Tensor, int, int]]):
-    """Pictures as a network wants them: ``(3, S, S)``, whole numbers, with label and position.
+class ImageDataset(Dataset[tuple[Tensor, int, int]]):
+    """Images as a network wants them: ``(3, S, S)``, whole numbers, with label and position.
 
     Args:
-        pictures: Where they come from.
+        images: Where they come from.
         numbers: Class number of each, if known.
         preprocessing: The network's own.
         crop: Smallest share of the area that a random crop keeps; the middle is cut out if none.
@@ -26,7 +26,7 @@ class TransformedPictures(Dataset[tuple[Tensor, int, int]]):
 
     def __init__(
         self,
-        pictures: Pictures,
+        images: ImageSource,
         numbers: Sequence[int] | None,
         preprocessing: Preprocessing,
         crop: float | None = None,
@@ -34,7 +34,7 @@ class TransformedPictures(Dataset[tuple[Tensor, int, int]]):
     ) -> None:
         from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
 
-        self.pictures, self.numbers = pictures, numbers
+        self.images, self.numbers = images, numbers
         self.preprocessing = preprocessing
         how = {"interpolation": v2.InterpolationMode(preprocessing.interpolation)}
         size = preprocessing.size
@@ -45,15 +45,15 @@ class TransformedPictures(Dataset[tuple[Tensor, int, int]]):
         self.transform = v2.Compose([*steps, v2.PILToTensor(), *augment])
 
     def __len__(self) -> int:
-        return len(self.pictures.names)
+        return len(self.images.names)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        picture = self.pictures.read(index, self.preprocessing.resize)
+        image = self.images.read(index, self.preprocessing.resize)
         number = -1 if self.numbers is None else self.numbers[index]
-        return self.transform(picture), number, index
+        return self.transform(image), number, index
 
     def shown(self, index: int) -> np.ndarray:
-        """Return a picture as the network sees it, ``(S, S, 3)``."""
+        """Return an image as the network sees it, ``(S, S, 3)``."""
         return np.asarray(self[index][0].permute(1, 2, 0))
 
     def collate(self, samples: list[tuple[Tensor, int, int]]) -> ImageBatch:
@@ -64,10 +64,10 @@ class TransformedPictures(Dataset[tuple[Tensor, int, int]]):
 
 
 class Features(Dataset[FeatureBatch]):
-    """What a frozen network made of pictures.
+    """What a frozen network made of images.
 
     Args:
-        values: Features of each picture, ``(N, F)``; a memory map will do.
+        values: Features of each image, ``(N, F)``; a memory map will do.
         numbers: Class number of each, if known.
     """
 

@@ -7,12 +7,12 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.readers.images import PictureFiles, files_below, reasons
+from lit_tasks.data.readers.images import ImageFiles, files_below, reasons
 from lit_tasks.data.readers.tables import BadRows, table_rows
 
 
 class ImageFilesDataModule(ImageDataModule):
-    """Labeled image files; a subclass lists them (:meth:`pictures`).
+    """Labeled image files; a subclass lists them (:meth:`images`).
 
     Args:
         predict: Image, folder of images, or CSV file of images without labels.
@@ -40,11 +40,11 @@ class ImageFilesDataModule(ImageDataModule):
         rows = [i for i, why in enumerate(found) if not why]
         return [files[i] for i in rows], [labels[i] for i in rows] if labels else []
 
-    def files(self, files: Sequence[Path], labels: Sequence[str] | None = None) -> PictureFiles:
+    def files(self, files: Sequence[Path], labels: Sequence[str] | None = None) -> ImageFiles:
         """Return files as images that are opened when they are read."""
-        return PictureFiles(files, labels, self.max_pixels)
+        return ImageFiles(files, labels, self.max_pixels)
 
-    def to_predict(self, file_column: str) -> PictureFiles:
+    def to_predict(self, file_column: str) -> ImageFiles:
         """Return the images to predict; a table names them in ``file_column``.
 
         Raises:

@@ -10,10 +10,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_tasks.data.base.image_dataset import Features, TransformedPictures, as_it_is
+from lit_tasks.data.base.image_dataset import Features, ImageDataset, as_it_is
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF, Split
-from lit_tasks.data.readers.images import Pictures
+from lit_tasks.data.readers.images import ImageSource
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
 
@@ -21,7 +21,7 @@ Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 
 
 class ImageDataModule(ImageLoadingDataModule):
-    """Images with one label each; a subclass says where they come from (:meth:`pictures`).
+    """Images with one label each; a subclass says where they come from (:meth:`images`).
 
     What a network wants to see belongs to its weights, so size, crop and interpolation are asked
     of the task (its ``preprocessing``). A task with a frozen network (``frozen_network(split)``)
@@ -34,11 +34,11 @@ class ImageDataModule(ImageLoadingDataModule):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._labels: list[str] = []
-        self._pictures: dict[Split, Pictures] = {}
+        self._images: dict[Split, ImageSource] = {}
 
     @abstractmethod
-    def pictures(self, split: Split) -> Pictures:
-        """Return the pictures of a split.
+    def images(self, split: Split) -> ImageSource:
+        """Return the images of a split.
 
         Raises:
             ValueError: The split was not given; the sentence says which argument gives it.
@@ -61,39 +61,39 @@ class ImageDataModule(ImageLoadingDataModule):
 
     @property
     def predict_ids(self) -> list[str]:
-        """The path of each picture to predict within their folder."""
+        """The path of each image to predict within their folder."""
         return self.sample_ids("predict")
 
     def sample_ids(self, split: Split) -> list[str]:
-        """Return the path of each picture of a split within their folder."""
+        """Return the path of each image of a split within their folder."""
         names = list(self._of_split(split).names)
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
         return [os.path.relpath(name, folder or ".") for name in names]
 
     def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
-        """Return the name of some pictures."""
+        """Return the name of some images."""
         ids = self.sample_ids(split)
         return [{"file": ids[index]} for index in indices]
 
     @property
     def predict_files(self) -> list[str]:
-        """The path of each picture to predict."""
+        """The path of each image to predict."""
         return list(self._of_split("predict").names)
 
     def shown(self, split: Split, indices: Sequence[int]) -> list[np.ndarray]:
-        """Return pictures of a split as the network sees them, ``(S, S, 3)`` each."""
-        pictures = self._transformed(split, augmented=False)
-        return [pictures.shown(index) for index in indices]
+        """Return images of a split as the network sees them, ``(S, S, 3)`` each."""
+        images = self._transformed(split, augmented=False)
+        return [images.shown(index) for index in indices]
 
     def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
         """Return features of all training images without augmentation, and their classes."""
-        pictures = self._transformed("train", augmented=False)
-        return self._cache().features(network, pictures), list(pictures.numbers or ())
+        images = self._transformed("train", augmented=False)
+        return self._cache().features(network, images), list(images.numbers or ())
 
     # Lightning's hooks.
 
     def setup(self, stage: str) -> None:
-        """Find the pictures of a stage; labels come from a checkpoint or the training pictures."""
+        """Find the images of a stage; labels come from a checkpoint or the training images."""
         if stage == "fit" and not self._labels:
             self._learn()
         for split in SPLITS_OF[stage]:
@@ -127,64 +127,64 @@ class ImageDataModule(ImageLoadingDataModule):
 
     # The steps.
 
-    def _of_split(self, split: Split) -> Pictures:
-        if split not in self._pictures:
-            self._pictures[split] = self.pictures(split)
-        return self._pictures[split]
+    def _of_split(self, split: Split) -> ImageSource:
+        if split not in self._images:
+            self._images[split] = self.images(split)
+        return self._images[split]
 
     def _learn(self) -> None:
-        pictures = self._of_split("train")
-        assert pictures.labels is not None
-        self._labels = sorted(set(pictures.labels))
+        images = self._of_split("train")
+        assert images.labels is not None
+        self._labels = sorted(set(images.labels))
         if len(self._labels) < 2:
             raise ValueError(
                 f"training needs at least two labels, there is only {self._labels}: "
-                "give each label a folder of its pictures"
+                "give each label a folder of its images"
             )
         counts = self.train_class_counts
         described = ", ".join(
             f"{n:,} {label}" for label, n in zip(self._labels, counts, strict=True)
         )
-        rank_zero_info(f"{len(pictures.names):,} images for training: {described}")
+        rank_zero_info(f"{len(images.names):,} images for training: {described}")
 
     def _numbers(self, split: Split) -> list[int] | None:
-        pictures = self._of_split(split)
-        if split == "predict" or pictures.labels is None:
+        images = self._of_split(split)
+        if split == "predict" or images.labels is None:
             return None
         number = {label: i for i, label in enumerate(self.labels)}
-        for name, label in zip(pictures.names, pictures.labels, strict=True):
+        for name, label in zip(images.names, images.labels, strict=True):
             if label not in number:
                 known = ", ".join(self.labels)
                 raise ValueError(f"{name} has the label {label!r}, training knew only {known}")
-        return [number[label] for label in pictures.labels]
+        return [number[label] for label in images.labels]
 
-    def _transformed(self, split: Split, augmented: bool) -> TransformedPictures:
+    def _transformed(self, split: Split, augmented: bool) -> ImageDataset:
         task = self._task()
         wanted = (
             task.preprocessing if isinstance(task, HasPreprocessing) else None
         ) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
-        return TransformedPictures(
+        return ImageDataset(
             self._of_split(split), self._numbers(split), wanted or Preprocessing(), **random
         )
 
     def _loader(self, split: Split, shuffle: bool = False) -> Loader:
         augmented = split == "train" and (self.crop is not None or bool(self.augment))
-        pictures = self._transformed(split, augmented)
+        images = self._transformed(split, augmented)
         network = None if augmented or not self.cache_features else self._frozen(split)
         if network is not None:
-            values = self._cache().features(network, pictures)
+            values = self._cache().features(network, images)
             return DataLoader(
-                dataset=Features(values, pictures.numbers),
+                dataset=Features(values, images.numbers),
                 batch_size=self.batch_size,
                 shuffle=shuffle,
                 collate_fn=as_it_is,
             )
         return DataLoader(
-            dataset=pictures,
+            dataset=images,
             batch_size=self.batch_size,
             shuffle=shuffle,
-            collate_fn=pictures.collate,
+            collate_fn=images.collate,
             num_workers=self.num_workers,
         )
 

@@ -36,7 +36,7 @@ def stratified_splits(
 ) -> list[np.ndarray]:
     """Return the rows of each split, in the order of the set; together they are all rows.
 
-    Every class keeps its share. Rows of one group (repeats of one text or picture) go to one split,
+    Every class keeps its share. Rows of one group (repeats of one text or image) go to one split,
     so a split may be a few rows larger or smaller than its fraction. A group counts as a member of
     its first row's class.
 

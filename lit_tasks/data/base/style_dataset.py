@@ -1,4 +1,4 @@
-"""Pairs of a photograph and a painting: as pictures of the size that is asked for, in groups."""
+"""Pairs of a photograph and a painting: as images of the size that is asked for, in groups."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lit_tasks.batch import StyleBatch
-from lit_tasks.data.readers.images import in_color, read_picture
+from lit_tasks.data.readers.images import in_color, read_image
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.synthetic.strokes import draw_strokes
 
 PHOTOGRAPH, STROKES = "photograph", "strokes"
 _CARRIED = (("sklearn", "datasets/images/china.jpg"), ("skimage", "data/astronaut.png"))
-_MOST = 100_000_000  # pixels of a picture that is worked on
+_MOST = 100_000_000  # pixels of an image that is worked on
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Pair:
 
 
 class StylePairs(Dataset[Any]):
-    """Pairs as pictures of the sizes that are asked for.
+    """Pairs as images of the sizes that are asked for.
 
     Args:
         root: Folder that file names start from.
@@ -53,7 +53,7 @@ class StylePairs(Dataset[Any]):
         image_size: Pixels of a photograph's shorter side.
         style_size: Pixels of a painting's shorter side.
         batch_size: Pairs that are worked on at the same time.
-        max_pixels: Pixels that a picture may have.
+        max_pixels: Pixels that an image may have.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class StylePairs(Dataset[Any]):
         self.max_pixels = max_pixels
         self.root, self.pairs, self.names = root, pairs, names
         self.image_size, self.style_size, self.batch_size = image_size, style_size, batch_size
-        # Every step asks for the same few pictures again.
-        self._read = lru_cache(maxsize=4 * batch_size)(self._picture)
+        # Every step asks for the same few images again.
+        self._read = lru_cache(maxsize=4 * batch_size)(self._image)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -86,19 +86,19 @@ class StylePairs(Dataset[Any]):
             "index": index,
         }
 
-    def _picture(self, name: str, size: int) -> Tensor:
+    def _image(self, name: str, size: int) -> Tensor:
         path = self.root / name
         if name == PHOTOGRAPH and not path.is_file():
-            picture = _photograph()
+            image = _photograph()
         elif name == STROKES and not path.is_file():
-            picture = draw_strokes()
+            image = draw_strokes()
         else:
-            picture = read_picture(path, name=str(path), max_pixels=self.max_pixels)
-        return torch.from_numpy(np.array(resized(picture, size, name))).permute(2, 0, 1)
+            image = read_image(path, name=str(path), max_pixels=self.max_pixels)
+        return torch.from_numpy(np.array(resized(image, size, name))).permute(2, 0, 1)
 
 
 class PairNames(Dataset[Any]):
-    """What pairs are called, without their pictures.
+    """What pairs are called, without their images.
 
     Args:
         names: What they are called.
@@ -142,7 +142,7 @@ class Groups(Sampler[list[int]]):
 
 
 def collate(samples: list[dict[str, Any]]) -> StyleBatch:
-    """Return pairs side by side: their pictures differ in size."""
+    """Return pairs side by side: their images differ in size."""
     whole = "content" in samples[0]
     return StyleBatch(
         content=[sample["content"] for sample in samples] if whole else None,
@@ -154,13 +154,13 @@ def collate(samples: list[dict[str, Any]]) -> StyleBatch:
     )
 
 
-def resized(picture: Image.Image, size: int, name: str) -> Image.Image:
-    """Return a picture whose shorter side has ``size`` pixels, as torchvision's Resize does.
+def resized(image: Image.Image, size: int, name: str) -> Image.Image:
+    """Return an image whose shorter side has ``size`` pixels, as torchvision's Resize does.
 
     Raises:
         ValueError: The other side would be too long.
     """
-    width, height = picture.size
+    width, height = image.size
     short = min(width, height)
     new = (
         (size, int(size * height / short)) if width <= height else (int(size * width / short), size)
@@ -170,15 +170,15 @@ def resized(picture: Image.Image, size: int, name: str) -> Image.Image:
             f"{name} of {width} x {height} pixels would become {new[0]} x {new[1]}: choose a "
             "smaller size, or cut it"
         )
-    return picture if new == picture.size else picture.resize(new, Image.Resampling.BILINEAR)
+    return image if new == image.size else image.resize(new, Image.Resampling.BILINEAR)
 
 
 def _photograph() -> Image.Image:
     for package, file in _CARRIED:
         spec = find_spec(package)  # importing them would take a second
         if spec is not None and spec.origin and (Path(spec.origin).parent / file).is_file():
-            with Image.open(Path(spec.origin).parent / file) as picture:
-                return in_color(picture)
+            with Image.open(Path(spec.origin).parent / file) as image:
+                return in_color(image)
     raise FileNotFoundError(
         "no package here carries a photograph: pip install scikit-learn, or give one of your own"
     )

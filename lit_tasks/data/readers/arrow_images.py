@@ -1,4 +1,4 @@
-"""Pictures in rows of Parquet shards, those that are kept as one Arrow file."""
+"""Images in rows of Parquet shards, those that are kept as one Arrow file."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
-from lit_tasks.data.readers.images import read_picture, reasons
+from lit_tasks.data.readers.images import read_image, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.streams import Read, Record, rows_of, usable, versions
 from lit_tasks.data.readers.tables import BadRows
@@ -23,12 +23,12 @@ _COLUMNS = {"image": "binary", "label": "string", "name": "string"}
 
 
 @dataclass(frozen=True)
-class PictureRows:
-    """Pictures in rows of Parquet files, kept as one memory-mapped Arrow file.
+class ImageRows:
+    """Images in rows of Parquet files, kept as one memory-mapped Arrow file.
 
     Attributes:
         rows: Columns ``image`` (the bytes of a file), ``label`` and ``name``.
-        max_pixels: How large a picture may be.
+        max_pixels: How large an image may be.
     """
 
     rows: "datasets.Dataset"
@@ -42,24 +42,24 @@ class PictureRows:
 
     @cached_property
     def labels(self) -> Sequence[str]:
-        """What each row says of its picture."""
+        """What each row says of its image."""
         labels: list[str] = self.rows.data["label"].to_pylist()
         return labels
 
     def read(self, number: int, least: int | None = None) -> Image.Image:
-        """Return a picture in red, green and blue; ``least`` pixels a side will do."""
+        """Return an image in red, green and blue; ``least`` pixels a side will do."""
         content = BytesIO(self.rows[number]["image"])
-        return read_picture(content, least, name=self.names[number], max_pixels=self.max_pixels)
+        return read_image(content, least, name=self.names[number], max_pixels=self.max_pixels)
 
     def digest(self) -> str:
-        """Return a fingerprint of all pictures in their order."""
+        """Return a fingerprint of all images in their order."""
         total = hashlib.sha256()
         for row in self.rows:
             total.update(hashlib.sha256(row["image"]).digest())
         return total.hexdigest()
 
 
-def kept_pictures(
+def kept_images(
     shards: Sequence[str],
     read: Read,
     columns: Sequence[str | None],
@@ -68,25 +68,25 @@ def kept_pictures(
     bad_rows: BadRows,
     cache_dir: Path | None,
     max_pixels: int = MAX_PIXELS,
-) -> PictureRows:
-    """Return the pictures of shards, made once; about ``most``, from the beginning of each.
+) -> ImageRows:
+    """Return the images of shards, made once; about ``most``, from the beginning of each.
 
     Args:
         shards: Files or addresses.
         read: Yields the rows of one of them: ``image`` (bytes) and whatever ``label`` needs.
         columns: Those that it reads.
-        label: What is kept of a row beside its picture.
-        most: How many pictures; all if none.
-        bad_rows: What happens to a row whose picture cannot be read to its end.
+        label: What is kept of a row beside its image.
+        most: How many images; all if none.
+        bad_rows: What happens to a row whose image cannot be read to its end.
         cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
-        max_pixels: How large a picture may be.
+        max_pixels: How large an image may be.
     """
-    what = "pictures", label.__name__, versions(shards), columns, most, bad_rows, max_pixels
+    what = "images", label.__name__, versions(shards), columns, most, bad_rows, max_pixels
     key = fingerprint(*what)
     rows = partial(rows_of, shards, read, most)
     make = partial(_usable_rows, rows, bad_rows, label, max_pixels)
     name = f"{shards[0]}{' and the other shards' if len(shards) > 1 else ''}"
-    return PictureRows(
+    return ImageRows(
         cached_rows(make, key, cache_dir=cache_dir, name=name, columns=_COLUMNS), max_pixels
     )
 

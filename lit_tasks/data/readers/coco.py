@@ -9,11 +9,11 @@ from lit_tasks.files import parse_json
 
 
 def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
-    """Return the pictures of an official ``captions_*.json``, in its order.
+    """Return the images of an official ``captions_*.json``, in its order.
 
     Args:
         path: The file.
-        folder: Where its pictures are.
+        folder: Where its images are.
 
     Raises:
         ValueError: The file is broken, or captions and images do not belong together.
@@ -39,10 +39,10 @@ def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
 
 
 def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
-    """Return the pictures of train, val and test of ``dataset_coco.json`` and its kin.
+    """Return the images of train, val and test of ``dataset_coco.json`` and its kin.
 
     What Karpathy calls restval is for training, as everybody takes it. Where the folders of 2014
-    are not there, pictures are looked for under their names of 2017.
+    are not there, images are looked for under their names of 2017.
 
     Raises:
         ValueError: The file is broken.

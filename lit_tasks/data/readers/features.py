@@ -1,4 +1,4 @@
-"""Features that somebody else computed: a file of numbers, and whose picture each row is."""
+"""Features that somebody else computed: a file of numbers, and whose image each row is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ _IDS = ("ids", "image_ids")
 
 
 def read_features(path: Path, ids: Sequence[int | str]) -> np.ndarray:
-    """Return the features of pictures, ``(N, F)`` or ``(N, P, F)``, single precision.
+    """Return the features of images, ``(N, F)`` or ``(N, P, F)``, single precision.
 
     An ``.npy`` file has its ids beside it, one a line: ``vgg16.npy`` in ``vgg16.ids.txt``. An
     ``.h5`` file (needs h5py) has the dataset ``features`` and perhaps ``ids``. Without ids there
-    must be as many rows as pictures, in the pictures' order.
+    must be as many rows as images, in the images' order.
 
     Args:
         path: The file.
-        ids: The pictures, in the order that is wanted.
+        ids: The images, in the order that is wanted.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds something else, or lacks a picture.
+        ValueError: It holds something else, or lacks an image.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of features {path}; set data.features to one")

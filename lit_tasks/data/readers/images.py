@@ -1,4 +1,4 @@
-"""Pictures by number: files in any format that Pillow reads, or whatever else has a look."""
+"""Images by number: files in any format that Pillow reads, or whatever else has a look."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lit_tasks.data.readers.opened_images import MAX_PIXELS, TooManyPixelsError, opened_picture
+from lit_tasks.data.readers.opened_images import MAX_PIXELS, TooManyPixelsError, opened_image
 
 #: Endings of the files that a folder is searched for.
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
@@ -17,32 +17,32 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, Image.Decompressio
 _STRIP = 256  # rows that are converted at once
 
 
-class Pictures(Protocol):
-    """Pictures with or without labels."""
+class ImageSource(Protocol):
+    """Images with or without labels."""
 
     @property
     def names(self) -> Sequence[str]:
-        """What each picture is called, in errors and predictions."""
+        """What each image is called, in errors and predictions."""
 
     @property
     def labels(self) -> Sequence[str] | None:
-        """The class of each picture."""
+        """The class of each image."""
 
     def read(self, number: int, least: int | None = None) -> Image.Image:
-        """Return a picture in red, green and blue; ``least`` pixels a side will do."""
+        """Return an image in red, green and blue; ``least`` pixels a side will do."""
 
     def digest(self) -> str:
-        """Return a fingerprint of all pictures in their order."""
+        """Return a fingerprint of all images in their order."""
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """Pictures in files.
+class ImageFiles:
+    """Images in files.
 
     Attributes:
         paths: The files.
         labels: The class of each.
-        max_pixels: How large a picture may be.
+        max_pixels: How large an image may be.
     """
 
     paths: Sequence[Path]
@@ -55,7 +55,7 @@ class PictureFiles:
         return [str(path) for path in self.paths]
 
     def read(self, number: int, least: int | None = None) -> Image.Image:
-        """Return a picture upright and in red, green and blue.
+        """Return an image upright and in red, green and blue.
 
         Args:
             number: Which one.
@@ -63,50 +63,50 @@ class PictureFiles:
                 is several times faster.
 
         Raises:
-            ValueError: The file cannot be read, or the picture is too large; names it.
+            ValueError: The file cannot be read, or the image is too large; names it.
         """
-        return read_picture(self.paths[number], least, max_pixels=self.max_pixels)
+        return read_image(self.paths[number], least, max_pixels=self.max_pixels)
 
     def digest(self) -> str:
         """Return a fingerprint of the files' bytes."""
         return hashlib.sha256("".join(file_digests(self.paths)).encode()).hexdigest()
 
 
-def read_picture(
+def read_image(
     file: Path | BinaryIO,
     least: int | None = None,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
-    """Return the picture of a file, see :meth:`PictureFiles.read`; ``name`` stands in errors."""
+    """Return the image of a file, see :meth:`ImageFiles.read`; ``name`` stands in errors."""
     remedy = "" if name else "; remove it, or leave it out with bad_images: skip"
     name = name or str(file)
     try:
-        with opened_picture(file, least, max_pixels) as picture:
-            picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
-            return in_color(picture)
+        with opened_image(file, least, max_pixels) as image:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return in_color(image)
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no picture {name}") from None
+        raise FileNotFoundError(f"there is no image {name}") from None
     except TooManyPixelsError as error:
         raise ValueError(f"{name} {error}{remedy}") from None
     except _UNREADABLE as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise ValueError(f"{name} is no picture that can be read ({reason}){remedy}") from error
+        raise ValueError(f"{name} is not a readable image ({reason}){remedy}") from error
 
 
-def in_color(picture: Image.Image) -> Image.Image:
+def in_color(image: Image.Image) -> Image.Image:
     """Return red, green and blue in 8 bits; what is transparent becomes white."""
-    picture.load()  # it may be returned itself, and its file be closed
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        picture = _in_eight_bits(picture)
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        return _on_white(picture)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    image.load()  # it may be returned itself, and its file be closed
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _in_eight_bits(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        return _on_white(image)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _in_eight_bits(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
     scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
     found = np.empty(values.shape, np.uint8)
     for top in range(0, len(values), _STRIP):  # eight bytes a value for a few rows at a time only
@@ -115,11 +115,11 @@ def _in_eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray(found)
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    found = Image.new("RGB", picture.size)
-    for top in range(0, picture.height, _STRIP):
-        box = 0, top, picture.width, min(top + _STRIP, picture.height)
-        strip = picture.crop(box).convert("RGBA")
+def _on_white(image: Image.Image) -> Image.Image:
+    found = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):
+        box = 0, top, image.width, min(top + _STRIP, image.height)
+        strip = image.crop(box).convert("RGBA")
         ground = Image.new("RGBA", strip.size, "white")
         found.paste(Image.alpha_composite(ground, strip).convert("RGB"), box)
     return found
@@ -135,7 +135,7 @@ def file_digests(paths: Sequence[Path]) -> list[str]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return the pictures in a folder and in its folders, by name; hidden files are left out.
+    """Return the images in a folder and in its folders, by name; hidden files are left out.
 
     Raises:
         FileNotFoundError: There are none.
@@ -148,7 +148,7 @@ def files_below(folder: Path) -> list[Path]:
         if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
     )
     if not files:
-        what = "has no pictures" if folder.is_dir() else "is not there"
+        what = "has no images" if folder.is_dir() else "is not there"
         raise FileNotFoundError(
             f"{folder} {what}: give a folder of files that end in {', '.join(ENDINGS)}"
         )
@@ -165,19 +165,19 @@ def reasons(
     Args:
         files: The files.
         whole: Whether to read them to their end.
-        max_pixels: How large a picture may be.
+        max_pixels: How large an image may be.
     """
     return [_reason(file, whole, max_pixels) for file in files]
 
 
 def _reason(file: Path | BinaryIO, whole: bool, max_pixels: int) -> str:
     try:
-        with opened_picture(file, 1, max_pixels) as picture:
+        with opened_image(file, 1, max_pixels) as image:
             if whole:
-                picture.load()
-            good = min(picture.size) > 0
+                image.load()
+            good = min(image.size) > 0
     except TooManyPixelsError as error:
         return str(error)
     except _UNREADABLE:
         good = False
-    return "" if good else "is no picture that can be read"
+    return "" if good else "is not a readable image"

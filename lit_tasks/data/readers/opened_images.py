@@ -1,4 +1,4 @@
-"""Pictures that are opened but not decoded yet: how large they are is known, and limited.
+"""Images that are opened but not decoded yet: how large they are is known, and limited.
 
 A PNG of 20 kB may hold 169 million pixels of one color. Pillow refuses some of these and warns of
 others; here the limit is one number, an option of every data module of images.
@@ -19,14 +19,14 @@ _RUN_PROGRAMS = ("EPS",)  # Pillow hands them to Ghostscript
 
 
 class TooManyPixelsError(Exception):
-    """A picture has more pixels than may be read; the text follows its name in a sentence."""
+    """An image has more pixels than may be read; the text follows its name in a sentence."""
 
 
 @contextmanager
-def opened_picture(
+def opened_image(
     file: Path | BinaryIO, least: int | None, max_pixels: int
 ) -> Iterator[Image.Image]:
-    """Give a picture whose pixels may be decoded.
+    """Give an image whose pixels may be decoded.
 
     Args:
         file: The file.
@@ -36,28 +36,28 @@ def opened_picture(
     Raises:
         TooManyPixelsError: There are more, or ``least`` a side would make more of it.
     """
-    with _pillow_limit(None), Image.open(file) as picture:
-        if picture.format in _RUN_PROGRAMS:
-            raise ValueError(f"{picture.format} is not read")
-        width, height = picture.size
-        in_strips = least is not None and _is_decoded_in_strips(picture)
+    with _pillow_limit(None), Image.open(file) as image:
+        if image.format in _RUN_PROGRAMS:
+            raise ValueError(f"{image.format} is not read")
+        width, height = image.size
+        in_strips = least is not None and _is_decoded_in_strips(image)
         if least is not None:
-            picture.draft("RGB", (2 * least, 2 * least))
-        decoded = picture.size if in_strips else (width, height)
-        most = max_pixels // _COSTLY.get(picture.format or "", 1)
+            image.draft("RGB", (2 * least, 2 * least))
+        decoded = image.size if in_strips else (width, height)
+        most = max_pixels // _COSTLY.get(image.format or "", 1)
         if decoded[0] * decoded[1] > most:
-            kind = f" in the format {picture.format}" if picture.format in _COSTLY else ""
+            kind = f" in the format {image.format}" if image.format in _COSTLY else ""
             raise TooManyPixelsError(
                 f"has {width:,} x {height:,} pixels; at most {most:,} are read{kind}, since reading"
                 " takes up to 8 bytes of memory each: make it smaller, or raise data.max_pixels"
             )
         _check_shape(width, height, least or 1, max_pixels)
         with _pillow_limit(max_pixels):  # for what a file holds within
-            yield picture
+            yield image
 
 
 def _check_shape(width: int, height: int, least: int, max_pixels: int) -> None:
-    """Refuse a thread of a picture, whose shorter side is made ``least`` pixels long."""
+    """Refuse a thread of an image, whose shorter side is made ``least`` pixels long."""
     short = max(1, min(width, height))
     if least > short and (least / short) ** 2 * width * height > max_pixels:
         long = max(width, height) * least // short
@@ -67,18 +67,18 @@ def _check_shape(width: int, height: int, least: int, max_pixels: int) -> None:
         )
 
 
-def _is_decoded_in_strips(picture: Any) -> bool:
+def _is_decoded_in_strips(image: Any) -> bool:
     """Return whether a JPEG is decoded at a smaller size without ever holding all of it.
 
     A progressive one, or one whose colors come one after the other, is held as a whole. Pillow has
     just read the header of the first scan, which says how many colors it has.
     """
-    if picture.format != "JPEG" or picture.info.get("progressive"):
+    if image.format != "JPEG" or image.info.get("progressive"):
         return False
-    place, size = picture.fp.tell(), 6 + 2 * picture.layers
-    picture.fp.seek(max(0, place - size - 2))
-    header = picture.fp.read(4)
-    picture.fp.seek(place)
+    place, size = image.fp.tell(), 6 + 2 * image.layers
+    image.fp.seek(max(0, place - size - 2))
+    header = image.fp.read(4)
+    image.fp.seek(place)
     return bool(header == b"\xff\xda" + size.to_bytes(2))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from lit_tasks.data.readers.tables import column_place
 from lit_tasks.files import parse_json
 
-_ROWS = 256  # read at once: pictures are large
+_ROWS = 256  # read at once: images are large
 
 
 def parquet_records(

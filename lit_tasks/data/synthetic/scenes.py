@@ -29,7 +29,7 @@ GROUND_COLORS = {
     "pink": (240, 185, 195),
     "turquoise": (95, 190, 185),
 }
-SIZES = {"small": (0.16, 0.21), "large": (0.32, 0.42)}  # radius, as a share of the picture
+SIZES = {"small": (0.16, 0.21), "large": (0.32, 0.42)}  # radius, as a share of the image
 _FINE = 2  # drawn larger and reduced, so that edges are smooth
 
 
@@ -43,7 +43,7 @@ class Thing:
         size: One of :data:`SIZES`.
         x: Center, from 0 (left) to 1.
         y: Center, from 0 (top) to 1.
-        radius: Distance of the outline from the center, as a share of the picture's side.
+        radius: Distance of the outline from the center, as a share of the image's side.
         angle: Turn in radians.
     """
 
@@ -89,14 +89,14 @@ def random_scene(seed: int, number: int, shapes: Sequence[str] = SHAPES) -> Scen
 
 
 def draw_scene(scene: Scene, size: int) -> Image.Image:
-    """Return the picture of a scene, ``size`` pixels wide and high."""
+    """Return the image of a scene, ``size`` pixels wide and high."""
     fine = size * _FINE
     values = _ground(scene, fine)
-    picture = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
-    pen = ImageDraw.Draw(picture)
+    image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+    pen = ImageDraw.Draw(image)
     for thing in scene.things:
         _draw_thing(pen, thing, fine, scene.ground_color)
-    return picture.resize((size, size), Image.Resampling.BOX)
+    return image.resize((size, size), Image.Resampling.BOX)
 
 
 def _ground(scene: Scene, fine: int) -> np.ndarray:

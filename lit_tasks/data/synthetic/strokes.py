@@ -15,15 +15,15 @@ _FINE = 2  # drawn larger and reduced, so that edges are smooth
 
 
 def draw_strokes(size: int = 384, seed: int = 0) -> Image.Image:
-    """Return a square picture of short strokes that follow a swirling field.
+    """Return a square image of short strokes that follow a swirling field.
 
     Colors change slowly from place to place and a little from stroke to stroke, as in paintings
     made of visible strokes.
     """
     random = np.random.default_rng(seed)
     side = size * _FINE
-    picture = Image.new("RGB", (side, side))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (side, side))
+    pen = ImageDraw.Draw(image)
     whirls = random.uniform((0, 0, 0.12, -1.0), (1, 1, 0.35, 1.0), (7, 4))
     patches = random.uniform(0, 1, (12, 2))
     for number, length, width in _LAYERS:
@@ -34,7 +34,7 @@ def draw_strokes(size: int = 384, seed: int = 0) -> Image.Image:
         paths = _paths(start, whirls, length * random.uniform(0.6, 1.2, number)) * side
         for path, color in zip(paths, colors, strict=True):
             _draw(pen, path, max(1, int(width * side)), color)
-    return picture.resize((size, size), Image.Resampling.BOX)
+    return image.resize((size, size), Image.Resampling.BOX)
 
 
 def _draw(pen: ImageDraw.ImageDraw, path: np.ndarray, thick: int, color: np.ndarray) -> None:

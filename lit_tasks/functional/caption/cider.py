@@ -18,29 +18,29 @@ Run = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Frequencies:
-    """In how many pictures' references each run of words occurs.
+    """In how many images' references each run of words occurs.
 
     Attributes:
-        pictures: By run of words.
-        total: Number of pictures.
+        images: By run of words.
+        total: Number of images.
     """
 
-    pictures: Mapping[Run, int]
+    images: Mapping[Run, int]
     total: int
 
     @classmethod
     def count(cls, references: Iterable[Sequence[Sequence[str]]]) -> "Frequencies":
-        """Return the frequencies of a corpus: the words of all references of every picture."""
-        pictures: Counter[Run] = Counter()
+        """Return the frequencies of a corpus: the words of all references of every image."""
+        images: Counter[Run] = Counter()
         total = 0
         for several in references:
-            pictures.update({run for reference in several for run in ngrams(reference)})
+            images.update({run for reference in several for run in ngrams(reference)})
             total += 1
-        return cls(pictures, total)
+        return cls(images, total)
 
     def weight(self, run: Run) -> float:
         """Return the logarithm of the inverse frequency; a run that is nowhere counts as in one."""
-        return log(self.total / max(1, self.pictures.get(run, 0)))
+        return log(self.total / max(1, self.images.get(run, 0)))
 
 
 @dataclass(frozen=True)

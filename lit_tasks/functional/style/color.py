@@ -1,4 +1,4 @@
-"""Colors of one picture in another: statistics of pixels, and luminance apart from hue."""
+"""Colors of one image in another: statistics of pixels, and luminance apart from hue."""
 
 import torch
 from jaxtyping import Float
@@ -20,10 +20,10 @@ def color_statistics(
 def match_colors(
     colors: Float[Tensor, "1 3 H W"], like: Float[Tensor, "1 3 _ _"], floor: float = 1e-5
 ) -> Float[Tensor, "1 3 H W"]:
-    r"""Return a picture with the mean and covariance of another's colors.
+    r"""Return an image with the mean and covariance of another's colors.
 
     :math:`x \mapsto T^{1/2} S^{-1/2} (x - m) + n`. Source: Gatys, Bethge, Hertzmann and Shechtman
-    (2016), the variant with eigenvalue decompositions. ``floor`` keeps a picture of one color
+    (2016), the variant with eigenvalue decompositions. ``floor`` keeps an image of one color
     from being divided by nothing.
     """
     mean, covariance = color_statistics(colors)
@@ -36,12 +36,12 @@ def match_colors(
 def with_luma(
     colors: Float[Tensor, "1 3 H W"], light: Float[Tensor, "1 3 H W"]
 ) -> Float[Tensor, "1 3 H W"]:
-    """Return the hue and saturation of one picture with the luminance of another.
+    """Return the hue and saturation of one image with the luminance of another.
 
     Adding the same to all three channels changes luma and neither of the color differences.
     """
     weights = torch.tensor(_LUMA, dtype=colors.dtype, device=colors.device).view(1, 3, 1, 1)
-    luma = [(weights * picture).sum(dim=1, keepdim=True) for picture in (light, colors)]
+    luma = [(weights * image).sum(dim=1, keepdim=True) for image in (light, colors)]
     return colors + luma[0] - luma[1]
 
 

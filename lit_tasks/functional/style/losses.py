@@ -1,8 +1,8 @@
-r"""What two pictures have in common as a deep network sees them: content, style, smoothness.
+r"""What two images have in common as a deep network sees them: content, style, smoothness.
 
 Features :math:`f` of a layer have :math:`C` channels at :math:`M = H W` positions. Style is what
 is left when positions are forgotten: the first two moments of :math:`f` over positions. They are
-means, so those of a picture are the weighted means of those of its parts, and several styles are
+means, so those of an image are the weighted means of those of its parts, and several styles are
 blended by blending their moments.
 """
 
@@ -55,7 +55,7 @@ class _Squared(torch.autograd.Function):
 
 
 def blend(parts: Sequence[Moments], shares: Sequence[float]) -> Moments:
-    """Return the moments of a mixture: of all positions of several pictures, by their shares.
+    """Return the moments of a mixture: of all positions of several images, by their shares.
 
     For Gram matrices this has the same gradient as the weighted mean of the losses of each style.
     """
@@ -71,7 +71,7 @@ def content_loss(
     r"""Return :math:`\sum_{c,p} (f_{cp} - t_{cp})^2`.
 
     Source: Gatys, Ecker and Bethge (2016), equation 1, who halve it. It is a sum, as in the
-    assignment, so it grows with the picture.
+    assignment, so it grows with the image.
     """
     return (features - target).square().sum(dim=(1, 2, 3))
 
@@ -89,7 +89,7 @@ def gram_loss(found: Moments, target: Moments) -> Float[Tensor, " B"]:
 
     Source: Gatys, Ecker and Bethge (2016), equation 4. They divide sums by :math:`4 C^2 M^2`; with
     the Gram matrices divided by :math:`C M` each, this is four times theirs, and also holds where
-    the two pictures have different sizes.
+    the two images have different sizes.
     """
     channels = found.mean.shape[1]
     return ((found.second - target.second) / channels).square().flatten(1).sum(dim=1)
@@ -109,7 +109,7 @@ def wasserstein_loss(found: Moments, target: Moments, floor: float = 1e-4) -> Fl
     equal.
 
     Args:
-        found: Of the picture.
+        found: Of the image.
         target: Of the style; no gradient flows into it.
         floor: Added to every variance, so that a channel that is nowhere active has a gradient.
     """

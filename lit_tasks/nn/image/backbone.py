@@ -42,7 +42,7 @@ class Backbone(nn.Module):
     Attributes:
         out_features: Number of features.
         feature_shape: Shape of one image's features, ``(F,)`` or ``(P, F)``.
-        preprocessing: What pictures have to be made into.
+        preprocessing: What images have to be made into.
         last_layer: Weight and bias that the network was pretrained with behind its features; none
             where they are unknown, as after a checkpoint.
     """

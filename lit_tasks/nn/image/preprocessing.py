@@ -8,12 +8,12 @@ Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the input of one network; it belongs to the network's weights.
+    """How an image becomes the input of one network; it belongs to the network's weights.
 
     Attributes:
         size: Height and width of the input, in pixels.
-        resize: Length of the picture's shorter side before the middle is cut out.
-        interpolation: How the picture is resized.
+        resize: Length of the image's shorter side before the middle is cut out.
+        interpolation: How the image is resized.
         mean: Of each color channel, for values between 0 and 1.
         std: Of each color channel, for values between 0 and 1.
     """

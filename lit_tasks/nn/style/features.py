@@ -1,4 +1,4 @@
-"""Features of a picture at named layers of a pretrained network, up to the deepest one wanted."""
+"""Features of an image at named layers of a pretrained network, up to the deepest one wanted."""
 
 import hashlib
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from lit_tasks.nn.image.pretrained import Weights
 Network = Literal["squeezenet1_1", "vgg16", "vgg19", "tf_efficientnet_lite0"]
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_MOST = 128  # pixels a side that are tried for the smallest picture
+_MOST = 128  # pixels a side that are tried for the smallest image
 
 
 class StyleFeatures(nn.Module):
@@ -39,7 +39,7 @@ class StyleFeatures(nn.Module):
         channels_last: Layout that the network computes in: a third faster on a CPU.
 
     Attributes:
-        least: Pixels a side that a picture needs.
+        least: Pixels a side that an image needs.
     """
 
     mean: Tensor
@@ -81,15 +81,15 @@ class StyleFeatures(nn.Module):
         return image * self.std + self.mean
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
-        """Return the features of a normalized picture by layer, ``(B, C, H', W')`` each.
+        """Return the features of a normalized image by layer, ``(B, C, H', W')`` each.
 
         Raises:
-            ValueError: The picture is too small for the deepest layer.
+            ValueError: The image is too small for the deepest layer.
         """
         height, width = image.shape[2:]
         if min(height, width) < self.least:
             raise ValueError(
-                f"{self.network} needs pictures of at least {self.least} pixels a side for the "
+                f"{self.network} needs images of at least {self.least} pixels a side for the "
                 f"layers {', '.join(self.wanted)}, got {width} x {height}: choose a larger size"
             )
         return self._features(image)

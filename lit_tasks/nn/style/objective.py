@@ -1,4 +1,4 @@
-"""What a styled picture should be like: one number for an image, and its gradient."""
+"""What a styled image should be like: one number for an image, and its gradient."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -43,10 +43,10 @@ class StyleObjective(nn.Module):
     """The weighted sum of content, style and variation losses.
 
     Args:
-        features: Returns features of a normalized picture at all layers named below.
+        features: Returns features of a normalized image at all layers named below.
         content: Weight of each layer's content loss.
         style: Weight of each layer's style loss.
-        tv_weight: Weight of the total variation of the normalized picture.
+        tv_weight: Weight of the total variation of the normalized image.
         style_loss: ``gram``, or ``wasserstein``.
     """
 
@@ -70,7 +70,7 @@ class StyleObjective(nn.Module):
         styles: Sequence[Float[Tensor, "1 3 _ _"]],
         shares: Sequence[float],
     ) -> Targets:
-        """Return what a picture of this photograph in these styles should be like."""
+        """Return what an image of this photograph in these styles should be like."""
         seen = self.features(content)
         painted = [self.features(style) for style in styles]
         return Targets(
@@ -82,7 +82,7 @@ class StyleObjective(nn.Module):
         )
 
     def terms(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> list[Tensor]:
-        """Return the weighted losses of a normalized picture in the order of :func:`loss_names`."""
+        """Return the weighted losses of a normalized image in the order of :func:`loss_names`."""
         found = self.features(image)
         losses = [
             weight * content_loss(found[layer], targets.content[layer])
@@ -103,10 +103,10 @@ class StyleObjective(nn.Module):
     def gradient(
         self, image: Float[Tensor, "1 3 H W"], targets: Targets
     ) -> tuple[Float[Tensor, " L"], Float[Tensor, "1 3 H W"]]:
-        """Return the losses, and the gradient of their sum with respect to the picture."""
+        """Return the losses, and the gradient of their sum with respect to the image."""
         with torch.enable_grad():
             image = image.detach().requires_grad_()
             losses = torch.stack(self.terms(image, targets))
             [gradient] = torch.autograd.grad(losses.sum(), image)
-        # Channels last goes through the network; optimizers want the picture's own layout.
+        # Channels last goes through the network; optimizers want the image's own layout.
         return losses.detach(), gradient.contiguous()

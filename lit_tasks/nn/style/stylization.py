@@ -1,4 +1,4 @@
-"""One picture in the making: its pixels, what they should become, and how far it is."""
+"""One image in the making: its pixels, what they should become, and how far it is."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Phase:
     Attributes:
         steps: How many.
         optimizer: Builds the optimizer; when left out, the one before goes on, and what it
-            remembers of every pixel grows with the picture.
-        scale: Size of the picture, as a share of its final size.
-        clamp: Before each step, the normalized picture is cut to between minus this and this;
+            remembers of every pixel grows with the image.
+        scale: Size of the image, as a share of its final size.
+        clamp: Before each step, the normalized image is cut to between minus this and this;
             not at all when left out.
     """
 
@@ -45,7 +45,7 @@ class Phase:
 
 
 def check(phases: Sequence[Phase]) -> None:
-    """Refuse phases that make no picture.
+    """Refuse phases that make no image.
 
     Raises:
         ValueError: There are none, the first has no optimizer, or the last is not full size.
@@ -59,12 +59,12 @@ def check(phases: Sequence[Phase]) -> None:
 
 
 class Stylization:
-    """The pixels of one picture, optimized phase after phase.
+    """The pixels of one image, optimized phase after phase.
 
     It is no module: its pixels belong to one process alone, and are nobody's parameters.
 
     Args:
-        objective: What the picture should be like.
+        objective: What the image should be like.
         content: The photograph, whole numbers up to 255.
         styles: The paintings, whole numbers up to 255.
         shares: How much each painting counts.
@@ -72,10 +72,10 @@ class Stylization:
         init: ``content``; ``matched``, the photograph with mean and covariance of the first
             painting's colors, which has less of the way to go; ``noise``, every color equally
             likely; or ``style``, noise with the mean and covariance of the paintings' colors.
-        ema_decay: Decay of a running mean of the pixels, which is then the picture; 0 takes the
+        ema_decay: Decay of a running mean of the pixels, which is then the image; 0 takes the
             pixels themselves.
         color_mode: ``style`` takes the paintings' colors; ``luma`` keeps the photograph's and
-            takes the picture's light and dark only; ``match`` gives the paintings the photograph's
+            takes the image's light and dark only; ``match`` gives the paintings the photograph's
             colors before they are looked at.
         seed: Of the noise.
 
@@ -138,15 +138,15 @@ class Stylization:
             self._weight = self.ema_decay * self._weight + 1 - self.ema_decay
         return first[0]
 
-    def image(self) -> Float[Tensor, "1 3 H W"]:
-        """Return the normalized picture as it is now."""
+    def normalized_image(self) -> Float[Tensor, "1 3 H W"]:
+        """Return the normalized image as it is now."""
         if self.mean is None or not self._weight:
             return self.pixels.clone()
         return self.mean / self._weight
 
-    def picture(self) -> UInt8[Tensor, "3 H W"]:
-        """Return the picture as it is now, whole numbers up to 255, at its present size."""
-        colors = self.objective.features.denormalize(self.image())
+    def image(self) -> UInt8[Tensor, "3 H W"]:
+        """Return the image as it is now, whole numbers up to 255, at its present size."""
+        colors = self.objective.features.denormalize(self.normalized_image())
         if self.color_mode == "luma":
             colors = with_luma(_resized(self.content, colors), colors)
         return to_bytes(colors)

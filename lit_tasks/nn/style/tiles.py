@@ -1,10 +1,10 @@
-"""The same objective in parts: large pictures in little memory, with the exact gradient.
+"""The same objective in parts: large images in little memory, with the exact gradient.
 
-A style loss is a function of sums over all positions. A first pass over the picture's parts adds
+A style loss is a function of sums over all positions. A first pass over the image's parts adds
 those sums up, without gradients; the derivative of the loss with respect to them is a small matrix
 a layer. With it fixed, the loss is a sum over positions, whose gradient a second pass takes part by
 part. Each part is seen with a margin as wide as features reach, and starts at a multiple of the
-strides, so that its own features are those of the whole picture.
+strides, so that its own features are those of the whole image.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ class Reach(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One side of a part of a picture.
+    """One side of a part of an image.
 
     Attributes:
         start: Where it starts, seen with its margin.
@@ -52,7 +52,7 @@ class TiledStyleObjective(StyleObjective):
     """:class:`~lit_tasks.nn.style.StyleObjective`, evaluated part by part.
 
     Args:
-        features: Returns features of a normalized picture at all layers named below.
+        features: Returns features of a normalized image at all layers named below.
         tile: Pixels a side of a part, without its margin.
         options: What :class:`~lit_tasks.nn.style.StyleObjective` takes.
     """
@@ -73,7 +73,7 @@ class TiledStyleObjective(StyleObjective):
         styles: Sequence[Float[Tensor, "1 3 _ _"]],
         shares: Sequence[float],
     ) -> Targets:
-        """Return what a picture of this photograph in these styles should be like."""
+        """Return what an image of this photograph in these styles should be like."""
         wanted: dict[str, list[list[Tensor]]] = {layer: [] for layer in self.content}
         for row in self._parts(content.shape[2]):
             for rows in wanted.values():
@@ -97,7 +97,7 @@ class TiledStyleObjective(StyleObjective):
 
     @torch.no_grad()
     def losses(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> Float[Tensor, " L"]:
-        """Return the weighted losses of a normalized picture."""
+        """Return the weighted losses of a normalized image."""
         found, _, content = self._statistics(image, targets)
         style = [
             weight * self.distance(found[layer], targets.style[layer]).sum()
@@ -109,7 +109,7 @@ class TiledStyleObjective(StyleObjective):
     def gradient(
         self, image: Float[Tensor, "1 3 H W"], targets: Targets
     ) -> tuple[Float[Tensor, " L"], Float[Tensor, "1 3 H W"]]:
-        """Return the losses, and the gradient of their sum with respect to the picture."""
+        """Return the losses, and the gradient of their sum with respect to the image."""
         image = image.detach()
         found, sizes, content = self._statistics(image, targets)
         style, pulls = {}, {}
@@ -162,7 +162,7 @@ class TiledStyleObjective(StyleObjective):
     def _statistics(
         self, image: Tensor, targets: Targets
     ) -> tuple[dict[str, Moments], dict[str, int], dict[str, Tensor]]:
-        """Return the whole picture's moments, their numbers of positions, and content losses."""
+        """Return the whole image's moments, their numbers of positions, and content losses."""
         content = {layer: image.new_zeros(()) for layer in self.content}
         found, sizes = self._moments(image, targets, content)
         return found, sizes, {layer: self.content[layer] * loss for layer, loss in content.items()}
@@ -205,7 +205,7 @@ class TiledStyleObjective(StyleObjective):
         }
 
     def _place(self, whole: Tensor, layer: str, row: Part, column: Part) -> Tensor:
-        """Return a part's own features out of those of the whole picture."""
+        """Return a part's own features out of those of the whole image."""
         stride = self.reach[layer].stride
         rows, columns = (
             slice(-(-part.first // stride), None if part.last is None else -(-part.last // stride))
@@ -231,7 +231,7 @@ def reaches(features: StyleFeatures) -> list[Reach]:
     """Return how far each step of a network reaches.
 
     Raises:
-        ValueError: A step's borders depend on the picture's size.
+        ValueError: A step's borders depend on the image's size.
     """
     stride, before, after = 1, 0, 0
     found = []
@@ -245,7 +245,7 @@ def reaches(features: StyleFeatures) -> list[Reach]:
 
 
 def _windows(step: nn.Module) -> list[tuple[int, int, int]]:
-    """Return kernel, stride and padding of what a step slides over the picture."""
+    """Return kernel, stride and padding of what a step slides over the image."""
     if isinstance(step, nn.ReLU):
         return []
     if type(step) is nn.Conv2d or isinstance(step, nn.MaxPool2d | nn.AvgPool2d):

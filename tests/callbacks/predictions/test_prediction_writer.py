@@ -138,7 +138,7 @@ def test_rows_that_cannot_be_written_are_named(tmp_path: Path, answer: Any, mess
 
 
 class Describing(Predicting):
-    """Describes texts as if they were COCO's pictures."""
+    """Describes texts as if they were COCO's images."""
 
     json_files: ClassVar = {"captions.json": ("image_id", "caption")}
 

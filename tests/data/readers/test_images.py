@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_tasks.data.readers.images import PictureFiles, files_below, in_color, read_picture
+from lit_tasks.data.readers.images import ImageFiles, files_below, in_color, read_image
 
 
 def ramp() -> np.ndarray:
@@ -30,34 +30,34 @@ def test_what_is_transparent_becomes_white() -> None:
 
 
 def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
-    picture, exif = Image.new("RGB", (8, 4)), Image.Exif()
+    image, exif = Image.new("RGB", (8, 4)), Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
-    picture.save(tmp_path / "turned.jpg", exif=exif)
-    assert read_picture(tmp_path / "turned.jpg").size == (4, 8)
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").size == (4, 8)
 
 
 def test_a_large_photograph_is_decoded_smaller_but_large_enough(tmp_path: Path) -> None:
     Image.new("RGB", (1600, 1200)).save(tmp_path / "large.jpg")
-    assert read_picture(tmp_path / "large.jpg", least=100).size == (400, 300)
-    assert read_picture(tmp_path / "large.jpg").size == (1600, 1200)
+    assert read_image(tmp_path / "large.jpg", least=100).size == (400, 300)
+    assert read_image(tmp_path / "large.jpg").size == (1600, 1200)
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.jpg is no picture .*unknown format"):
-        read_picture(tmp_path / "text.jpg")
+    with pytest.raises(ValueError, match=r"text\.jpg is not a readable image .*unknown format"):
+        read_image(tmp_path / "text.jpg")
     Image.fromarray(np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)).save(
         tmp_path / "cut.jpg"
     )
     whole = (tmp_path / "cut.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"cut\.jpg is no picture .*truncated"):
-        read_picture(tmp_path / "cut.jpg")
-    with pytest.raises(FileNotFoundError, match=r"there is no picture .*nothing\.jpg"):
-        read_picture(tmp_path / "nothing.jpg")
+    with pytest.raises(ValueError, match=r"cut\.jpg is not a readable image .*truncated"):
+        read_image(tmp_path / "cut.jpg")
+    with pytest.raises(FileNotFoundError, match=r"there is no image .*nothing\.jpg"):
+        read_image(tmp_path / "nothing.jpg")
 
 
-def test_a_folder_is_searched_for_pictures_only(tmp_path: Path) -> None:
+def test_a_folder_is_searched_for_images_only(tmp_path: Path) -> None:
     for name in ("b.JPG", "a/c.png", ".hidden.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
@@ -66,9 +66,9 @@ def test_a_folder_is_searched_for_pictures_only(tmp_path: Path) -> None:
         files_below(tmp_path / "nothing")
 
 
-def test_pictures_are_told_apart_by_content_and_order(tmp_path: Path) -> None:
+def test_images_are_told_apart_by_content_and_order(tmp_path: Path) -> None:
     for name, color in (("a", "red"), ("b", "blue"), ("c", "red")):
         Image.new("RGB", (4, 4), color).save(tmp_path / f"{name}.png")
     a, b, c = (tmp_path / f"{name}.png" for name in "abc")
-    assert PictureFiles([a, b]).digest() == PictureFiles([c, b]).digest()
-    assert PictureFiles([a, b]).digest() != PictureFiles([b, a]).digest()
+    assert ImageFiles([a, b]).digest() == ImageFiles([c, b]).digest()
+    assert ImageFiles([a, b]).digest() != ImageFiles([b, a]).digest()

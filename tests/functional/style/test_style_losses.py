@@ -47,7 +47,7 @@ def test_a_gram_matrix_is_what_the_loops_say() -> None:
         torch.testing.assert_close(gram_matrix(f)[n], slow_gram(f[n]))
 
 
-def test_gram_loss_of_pictures_of_different_sizes_is_what_the_loops_say() -> None:
+def test_gram_loss_of_images_of_different_sizes_is_what_the_loops_say() -> None:
     f, a = features(), features(height=3, width=2, seed=4)
     for n in range(2):
         slow = torch.zeros((), dtype=torch.float64)
@@ -157,7 +157,7 @@ def test_a_blend_of_gram_targets_pulls_like_the_mean_of_the_losses() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_moments_of_a_picture_are_the_blend_of_those_of_its_parts() -> None:
+def test_moments_of_an_image_are_the_blend_of_those_of_its_parts() -> None:
     f = features(width=8)
     parts = [moments(f[..., :2]), moments(f[..., 2:])]
     torch.testing.assert_close(blend(parts, [2, 6]), moments(f))

@@ -12,7 +12,7 @@ torchvision = pytest.importorskip("torchvision")
 WEIGHTS = Path(__file__).parents[3] / "../shared/data/weights"
 
 
-def picture(size: int = 40) -> Tensor:
+def image(size: int = 40) -> Tensor:
     return torch.randn(1, 3, size, size + 5, generator=torch.Generator().manual_seed(0))
 
 
@@ -38,9 +38,9 @@ def test_layers_are_torchvisions_own(network: str, layers: dict[str, int], tmp_p
     for module in theirs.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False
-    found = ours(picture())
+    found = ours(image())
     with torch.no_grad():
-        value = picture()
+        value = image()
         for number, module in enumerate(theirs):
             value = module(value)
             for layer in (name for name, place in layers.items() if place == number):
@@ -66,9 +66,9 @@ def test_the_packaged_network_needs_no_file_and_gives_timms_features() -> None:
 
     tensors = pretrained.state("tf_efficientnet_lite0", "timm", "package")
     net.load_state_dict(tensors)
-    found = ours(picture(64))
+    found = ours(image(64))
     with torch.no_grad():
-        stem = net.bn1(net.conv_stem(picture(64)))
+        stem = net.bn1(net.conv_stem(image(64)))
         third = net.blocks[2][0](net.blocks[1](net.blocks[0](stem.clone())))
     torch.testing.assert_close(found["stem"], stem, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found["blocks.2.0"], third, rtol=1e-4, atol=1e-4)
@@ -82,7 +82,7 @@ def test_normalizing_and_back_is_nothing_at_all() -> None:
     assert ours.normalize(grey).abs().max() < 1e-6
 
 
-def test_replicated_borders_draw_no_frame_around_a_plain_picture() -> None:
+def test_replicated_borders_draw_no_frame_around_a_plain_image() -> None:
     plain = torch.ones(1, 3, 32, 32)
     for padding, flat in (("zeros", False), ("replicate", True)):
         ours = StyleFeatures(["relu1_2"], "vgg16", "random", padding=padding)
@@ -92,7 +92,7 @@ def test_replicated_borders_draw_no_frame_around_a_plain_picture() -> None:
 
 def test_average_pooling_is_the_mean_of_each_window() -> None:
     layers = ["relu1_2", "pool1"]
-    found = StyleFeatures(layers, "vgg16", "random", pooling="average")(picture())
+    found = StyleFeatures(layers, "vgg16", "random", pooling="average")(image())
     expected = nn.functional.avg_pool2d(found["relu1_2"], 2)
     torch.testing.assert_close(found["pool1"], expected)
 
@@ -101,7 +101,7 @@ def test_it_stays_as_it_was_loaded() -> None:
     ours = StyleFeatures(["stem", "blocks.0.0"])
     before = {k: v.clone() for k, v in ours.state_dict().items()}
     ours.train()
-    ours(picture(64))
+    ours(image(64))
     assert not any(p.requires_grad for p in ours.parameters())
     torch.testing.assert_close(dict(ours.state_dict()), before, rtol=0, atol=0)
 
@@ -126,7 +126,7 @@ def test_what_is_not_there_is_told_with_what_is() -> None:
         StyleFeatures(["stem"], padding="replicate")
 
 
-def test_a_picture_that_is_too_small_is_refused_by_its_size() -> None:
+def test_an_image_that_is_too_small_is_refused_by_its_size() -> None:
     ours = StyleFeatures(["7"], "squeezenet1_1", "random")
     assert ours(torch.zeros(1, 3, ours.least, ours.least))["7"].numel()
     with pytest.raises(ValueError, match=rf"at least {ours.least} pixels a side .* got 9 x 2"):
@@ -134,11 +134,11 @@ def test_a_picture_that_is_too_small_is_refused_by_its_size() -> None:
 
 
 @pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the weights of ../shared are not here")
-def test_the_files_of_weights_load_and_see_a_picture() -> None:
+def test_the_files_of_weights_load_and_see_an_image() -> None:
     file = WEIGHTS / "vgg19_features_to_conv3_1.pth"
     vgg = StyleFeatures(["relu1_1", "relu3_1"], "vgg19", file)
-    assert vgg(picture(64))["relu3_1"].shape == (1, 256, 16, 17)
+    assert vgg(image(64))["relu3_1"].shape == (1, 256, 16, 17)
     with pytest.raises(ValueError, match=r"does not hold vgg19 up to layer conv4_2"):
         StyleFeatures(["conv4_2"], "vgg19", file)
     squeezenet = StyleFeatures(["12"], "squeezenet1_1", WEIGHTS / "squeezenet1_1_imagenet.pth")
-    assert squeezenet(picture(64))["12"].shape[1] == 512
+    assert squeezenet(image(64))["12"].shape[1] == 512

@@ -1,4 +1,4 @@
-"""A picture in parts has the losses and the gradient of the whole."""
+"""An image in parts has the losses and the gradient of the whole."""
 
 from typing import Any
 

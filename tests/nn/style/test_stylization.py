@@ -1,4 +1,4 @@
-"""Pictures in the making against a loop written by hand, and what survives an interruption."""
+"""Images in the making against a loop written by hand, and what survives an interruption."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -27,8 +27,8 @@ def double() -> Iterator[None]:
 def colors(height: int, width: int, seed: int) -> Tensor:
     draw = torch.Generator().manual_seed(seed)
     small = torch.rand(1, 3, 5, 6, generator=draw, dtype=torch.float64)
-    picture = nn.functional.interpolate(small, (height, width), mode="bilinear")[0]
-    return (picture * 255).round().to(torch.uint8)
+    image = nn.functional.interpolate(small, (height, width), mode="bilinear")[0]
+    return (image * 255).round().to(torch.uint8)
 
 
 CONTENT, PAINTING = colors(32, 40, 1), colors(36, 30, 2)
@@ -163,7 +163,7 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("kind", SCHEDULES)
 @pytest.mark.parametrize("stop", [1, 5, 7])
-def test_a_picture_goes_on_as_if_never_interrupted(kind: str, stop: int) -> None:
+def test_an_image_goes_on_as_if_never_interrupted(kind: str, stop: int) -> None:
     target, schedule = objective(), SCHEDULES[kind]
     stop = min(stop, sum(phase.steps for phase in schedule))
 
@@ -181,13 +181,13 @@ def test_a_picture_goes_on_as_if_never_interrupted(kind: str, stop: int) -> None
     second.load_state_dict(first.state_dict())
     for _ in range(whole.steps - stop):
         second.step()
-    assert torch.equal(second.picture(), whole.picture())
+    assert torch.equal(second.image(), whole.image())
     assert torch.equal(torch.stack(second.trace), torch.stack(whole.trace))
 
 
 def test_lbfgs_does_not_pay_for_a_point_twice() -> None:
     """One step of many iterations and many steps of one take the same way."""
-    pictures, asked = [], []
+    images, asked = [], []
     for steps, iterations in ((1, 6), (6, 1)):
         target = objective()
         count = [0]
@@ -203,10 +203,10 @@ def test_lbfgs_does_not_pay_for_a_point_twice() -> None:
         job = Stylization(target, CONTENT, [PAINTING], [1.0], [Phase(steps, make)])
         for _ in range(steps):
             job.step()
-        pictures.append(job.pixels)
+        images.append(job.pixels)
         asked.append(count[0])
     assert asked[0] == asked[1]
-    torch.testing.assert_close(*pictures)
+    torch.testing.assert_close(*images)
 
 
 def test_coarse_to_fine_lets_adam_go_on() -> None:
@@ -227,7 +227,7 @@ def test_coarse_to_fine_lets_adam_go_on() -> None:
     assert cosine > 0.5
 
 
-def test_the_picture_may_be_the_mean_of_the_last_steps() -> None:
+def test_the_image_may_be_the_mean_of_the_last_steps() -> None:
     job = Stylization(objective(), CONTENT, [PAINTING], [1.0], [Phase(4, adam(0.1))], ema_decay=0.5)
     seen = []
     for _ in range(4):
@@ -235,7 +235,7 @@ def test_the_picture_may_be_the_mean_of_the_last_steps() -> None:
         seen.append(job.pixels.clone())
     weights = [0.5**n for n in (3, 2, 1, 0)]
     mean = sum(w * x for w, x in zip(weights, seen, strict=True)) / sum(weights)
-    torch.testing.assert_close(job.image(), mean)
+    torch.testing.assert_close(job.normalized_image(), mean)
 
 
 def test_starts_differ_as_they_say() -> None:
@@ -243,7 +243,7 @@ def test_starts_differ_as_they_say() -> None:
         job = Stylization(
             objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(1.0))], init=init, seed=1
         )
-        return job.picture().float()
+        return job.image().float()
 
     assert torch.equal(begun("content"), CONTENT.float())
     matched = begun("matched").mean(dim=(1, 2)).tolist()
@@ -262,8 +262,8 @@ def test_luma_keeps_the_photographs_hue() -> None:
     )
     for _ in range(2):
         job.step()
-    shift = job.picture().double() - CONTENT.double()
-    inside = ((job.picture() > 0) & (job.picture() < 255)).all(dim=0)
+    shift = job.image().double() - CONTENT.double()
+    inside = ((job.image() > 0) & (job.image() < 255)).all(dim=0)
     assert inside.any()
     assert (shift - shift.mean(dim=0)).abs()[:, inside].max() <= 1  # the same in every channel
     assert shift.abs().max() > 3
@@ -273,7 +273,7 @@ def test_matched_paintings_have_the_photographs_colors() -> None:
     job = Stylization(
         objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(0.05))], color_mode="match"
     )
-    means = [picture.mean(dim=(0, 2, 3)) for picture in (job.styles[0], job.content)]
+    means = [image.mean(dim=(0, 2, 3)) for image in (job.styles[0], job.content)]
     torch.testing.assert_close(*means, rtol=0, atol=0.03)
 
 
@@ -286,7 +286,7 @@ def test_several_paintings_pull_by_their_shares() -> None:
     assert not torch.allclose(half.step(), alone.trace[0])
 
 
-def test_phases_that_make_no_picture_are_refused() -> None:
+def test_phases_that_make_no_image_are_refused() -> None:
     from lit_tasks.nn.style.stylization import check
 
     with pytest.raises(ValueError, match="steps of a phase must be at least 1, got 0"):

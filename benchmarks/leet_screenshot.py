@@ -1,6 +1,6 @@
-"""A picture of W&B's terminal viewer on a run of ours, for the documentation.
+"""An image of W&B's terminal viewer on a run of ours, for the documentation.
 
-    python benchmarks/leet_picture.py RUN docs/figures/leet.png --filter 'train|val/(acc|loss)'
+    python benchmarks/leet_screenshot.py RUN docs/figures/leet.png --filter 'train|val/(acc|loss)'
 
 It starts ``wandb leet`` in tmux, waits until its curves are drawn, and draws the screen with
 matplotlib's fonts. It needs tmux and ``pip install resvg-py``.
@@ -28,7 +28,7 @@ def tmux(*words: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("image", type=Path)
     parser.add_argument("--width", type=int, default=150)
     parser.add_argument("--height", type=int, default=42)
     parser.add_argument("--pixels", type=int, default=1400)
@@ -62,9 +62,9 @@ def main() -> None:
         monospace_family="DejaVu Sans Mono",
         width=options.pixels,
     )
-    options.picture.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.open(io.BytesIO(bytes(png))).quantize(48)
-    picture.save(options.picture, optimize=True)
+    options.image.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.open(io.BytesIO(bytes(png))).quantize(48)
+    image.save(options.image, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures in the making, on disk and in loggers that show pictures."""
+"""Images in the making, on disk and in loggers that show images."""
 
 import json
 from pathlib import Path
@@ -12,24 +12,24 @@ from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import written_whole
-from lit_tasks.protocols import Command, MakesPictures
+from lit_tasks.protocols import Command, MakesImages
 
 _SECONDS = 4.0  # that an animation takes
 
 
-class PictureWriter(Callback):
-    """Write pictures that a task makes step by step to ``pictures/`` in the run folder.
+class ImageWriter(Callback):
+    """Write images that a task makes step by step to ``images/`` in the run folder.
 
-    A task offers them by a method ``pictures_at_work() -> list[dict]``, what this process works
-    on: ``name``, ``step``, ``steps``, ``picture`` ``(H, W, 3)`` of whole numbers, and ``losses``,
+    A task offers them by a method ``images_at_work() -> list[dict]``, what this process works
+    on: ``name``, ``step``, ``steps``, ``image`` ``(H, W, 3)`` of whole numbers, and ``losses``,
     a list a name. Every process writes its own. For a task without the method this does nothing
     and costs nothing.
 
-    A picture in the making is ``pictures/NAME/STEP.png``. A finished one is ``NAME.png``, with its
+    An image in the making is ``images/NAME/STEP.png``. A finished one is ``NAME.png``, with its
     losses as ``NAME.json`` and ``NAME_loss.png``, and its way there as ``NAME.gif``.
 
     Args:
-        every_n_steps: Steps between two pictures; 0 writes finished ones only.
+        every_n_steps: Steps between two images; 0 writes finished ones only.
         animation: Longer side of the animation, in pixels; 0 makes none.
     """
 
@@ -43,15 +43,15 @@ class PictureWriter(Callback):
                 f"{every_n_steps} and {animation}"
             )
         self.every_n_steps, self.animation = every_n_steps, animation
-        self._folder = Path("pictures")
+        self._folder = Path("images")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder, or nothing to do."""
-        if not isinstance(pl_module, MakesPictures):
+        if not isinstance(pl_module, MakesImages):
             self.on_train_batch_end = None  # type: ignore[assignment, method-assign]
             self.on_predict_batch_end = None  # type: ignore[assignment, method-assign]
             return
-        self._folder = run_dir(trainer) / "pictures"
+        self._folder = run_dir(trainer) / "images"
         if stage in ("fit", "predict"):
             self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -63,8 +63,8 @@ class PictureWriter(Callback):
         due = self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0
         if not (due or last):
             return
-        assert isinstance(pl_module, MakesPictures)
-        written = [self._write(row, bool(due)) for row in pl_module.pictures_at_work()]
+        assert isinstance(pl_module, MakesImages)
+        written = [self._write(row, bool(due)) for row in pl_module.images_at_work()]
         self._show(trainer, written)
 
     def on_predict_batch_end(
@@ -76,21 +76,21 @@ class PictureWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write finished pictures that a checkpoint holds."""
-        assert isinstance(pl_module, MakesPictures)
+        """Write finished images that a checkpoint holds."""
+        assert isinstance(pl_module, MakesImages)
         for index, name in zip(batch.index.tolist(), batch.names, strict=True):
-            _save(pl_module.picture_of(index), self._folder / f"{name}.png")
+            _save(pl_module.image_of(index), self._folder / f"{name}.png")
 
     def _write(self, row: dict[str, Any], due: bool) -> tuple[str, str]:
-        """Write one picture; return its name and where it is."""
+        """Write one image; return its name and where it is."""
         name, folder = row["name"], self._folder / row["name"]
         path = folder / f"{row['step']:06}.png"
         if due:
             folder.mkdir(exist_ok=True)
-            _save(row["picture"], path)
+            _save(row["image"], path)
         if row["step"] == row["steps"]:
             path = self._folder / f"{name}.png"
-            _save(row["picture"], path)
+            _save(row["image"], path)
             self._finish(row)
         return name, str(path)
 
@@ -109,7 +109,7 @@ class PictureWriter(Callback):
             self._animate(frames, self._folder / f"{name}.gif")
 
     def _animate(self, paths: list[Path], to: Path) -> None:
-        """Write an animation of pictures of different sizes, the last one the largest."""
+        """Write an animation of images of different sizes, the last one the largest."""
         with Image.open(paths[-1]) as last:
             share = min(1.0, self.animation / max(last.size))
             size = tuple(max(1, round(share * side)) for side in last.size)
@@ -121,13 +121,13 @@ class PictureWriter(Callback):
             frames[0].save(beside, "GIF", duration=durations, **how)
 
     def _show(self, trainer: Trainer, written: list[tuple[str, str]]) -> None:
-        """Show the pictures of all processes, where the loggers of the first one can."""
+        """Show the images of all processes, where the loggers of the first one can."""
         everybody = gather_objects(trainer, written)
         if not trainer.is_global_zero:
             return
         for name, path in everybody:
             if Path(path).is_file():
-                show_image(trainer, f"pictures/{name}", Path(path), trainer.global_step)
+                show_image(trainer, f"images/{name}", Path(path), trainer.global_step)
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:

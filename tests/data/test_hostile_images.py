@@ -1,4 +1,4 @@
-"""Pictures that would fill the memory are refused by their size; ordinary large ones are read."""
+"""Images that would fill the memory are refused by their size; ordinary large ones are read."""
 
 import io
 import resource
@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from lit_tasks.data.base.caption_dataset import CaptionedFile, usable
 from lit_tasks.data.image_folder import ImageFolderDataModule
-from lit_tasks.data.readers.images import in_color, read_picture, reasons
+from lit_tasks.data.readers.images import in_color, read_image, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.streamed_images import StreamedImagesDataModule
 from lit_tasks.data.style_pairs import StylePairsDataModule
@@ -50,7 +50,7 @@ def test_a_bomb_is_refused_in_a_sentence_before_it_is_decoded(the_bomb: Path) ->
     assert the_bomb.stat().st_size < 30_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=SENTENCE + r"; remove it, or .*bad_images: skip"):
-        read_picture(the_bomb, least=256)
+        read_image(the_bomb, least=256)
     assert reasons([the_bomb], whole=True)[0].startswith("has 13,000 x 13,000 pixels")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
 
@@ -65,13 +65,13 @@ def test_every_data_module_refuses_it_or_leaves_it_out(
     bad = tmp_path / "root" / "a" / "bomb.png"
     bad.symlink_to(the_bomb)
     with pytest.raises(ValueError, match=SENTENCE):
-        ImageFolderDataModule(tmp_path / "root").pictures("train")
+        ImageFolderDataModule(tmp_path / "root").images("train")
     with caplog.at_level("INFO"):
-        found = ImageFolderDataModule(tmp_path / "root", bad_images="skip").pictures("train")
+        found = ImageFolderDataModule(tmp_path / "root", bad_images="skip").images("train")
     assert bad not in found.paths
     assert "1 of 11 files left out, first" in caplog.text
     large = ImageFolderDataModule(tmp_path / "root", max_pixels=169_000_000)
-    assert bad in [*large.pictures("train").paths, *large.pictures("val").paths]
+    assert bad in [*large.images("train").paths, *large.images("val").paths]
     with pytest.raises(ValueError, match=r"image 7 has 13,000 x 13,000 pixels.*others|image 7 has"):
         usable([CaptionedFile(7, bad, ["a b"])], skip=False)
     style = StylePairsDataModule(tmp_path / "root" / "a", contents=["bomb.png"], styles=["0.png"])
@@ -91,10 +91,10 @@ def test_a_stream_counts_it_as_a_bad_row(the_bomb: Path, tmp_path: Path, bad_row
         str(tmp_path / "*.parquet"), bad_rows=bad_rows, cache_dir=tmp_path / "cache"
     )
     if bad_rows == "skip":
-        assert len(module.pictures("train").names) == 4
+        assert len(module.images("train").names) == 4
     else:
         with pytest.raises(ValueError, match="row 5: the image has 13,000 x 13,000 pixels"):
-            module.pictures("train")
+            module.images("train")
 
 
 def test_pillow_keeps_its_own_limit_for_others(the_bomb: Path) -> None:
@@ -123,11 +123,11 @@ def test_a_large_jpeg_is_read_smaller_unless_the_decoder_would_hold_all_of_it(
     progressive = saved(tmp_path / "progressive.jpg", 800, 400, progressive=True)
     scans = tmp_path / "scans.jpg"
     scans.write_bytes(one_scan_a_color(plain.read_bytes()))
-    assert read_picture(plain, least=25, max_pixels=20_000).size == (100, 50)
+    assert read_image(plain, least=25, max_pixels=20_000).size == (100, 50)
     for path, least in ((plain, None), (progressive, 25), (scans, 25)):
         with pytest.raises(ValueError, match="has 800 x 400 pixels; at most 20,000 are read"):
-            read_picture(path, least, max_pixels=20_000)
-    assert read_picture(progressive, least=25).size == (100, 50)
+            read_image(path, least, max_pixels=20_000)
+    assert read_image(progressive, least=25).size == (100, 50)
 
 
 @pytest.mark.parametrize(("format", "share"), [("webp", 2), ("avif", 2), ("jp2", 3)])
@@ -138,40 +138,38 @@ def test_decoders_that_hold_several_copies_read_fewer(
         path = saved(tmp_path / f"a.{format}", 100, 100)
     except (KeyError, OSError, ValueError):
         pytest.skip(f"this Pillow writes no {format}")
-    assert read_picture(path, max_pixels=10_000 * share).size == (100, 100)
+    assert read_image(path, max_pixels=10_000 * share).size == (100, 100)
     with pytest.raises(ValueError, match=r"at most \d+,?\d+ are read in the format"):
-        read_picture(path, max_pixels=10_000 * share - share)
+        read_image(path, max_pixels=10_000 * share - share)
 
 
-def test_a_thread_of_a_picture_is_not_blown_up(tmp_path: Path) -> None:
+def test_a_thread_of_an_image_is_not_blown_up(tmp_path: Path) -> None:
     path = saved(tmp_path / "thread.png", 40_000, 2)
     with pytest.raises(ValueError, match=r"40,000 x 2 pixels and would be made 5,120,000 x 256"):
-        read_picture(path, least=256)
-    assert read_picture(path).size == (40_000, 2)
-    assert read_picture(saved(tmp_path / "small.png", 2, 2), least=256).size == (2, 2)
+        read_image(path, least=256)
+    assert read_image(path).size == (40_000, 2)
+    assert read_image(saved(tmp_path / "small.png", 2, 2), least=256).size == (2, 2)
 
 
-def test_no_picture_starts_another_program(tmp_path: Path) -> None:
+def test_no_image_starts_another_program(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
-    assert reasons([path]) == ["is no picture that can be read"]
-    with pytest.raises(
-        ValueError, match=r"a\.jpg is no picture that can be read \(EPS is not read"
-    ):
-        read_picture(path)
+    assert reasons([path]) == ["is not a readable image"]
+    with pytest.raises(ValueError, match=r"a\.jpg is not a readable image \(EPS is not read"):
+        read_image(path)
 
 
-def plainly(picture: Image.Image) -> Image.Image:
+def plainly(image: Image.Image) -> Image.Image:
     """Convert as a whole, as it was done before memory was saved."""
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        values = np.asarray(picture, dtype=np.float64)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.float64)
         scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
-        picture = Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        ground = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(ground, picture)
-    return picture.convert("RGB")
+        image = Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image)
+    return image.convert("RGB")
 
 
 @pytest.mark.parametrize(
@@ -184,19 +182,19 @@ def test_converting_in_strips_changes_no_pixel(mode: str) -> None:
     if mode in ("I", "F", "I;16"):
         values = random.integers(65536, size=(600, 37))
         kind = {"I": np.int32, "F": np.float32, "I;16": np.uint16}[mode]
-        picture = Image.fromarray(values.astype(kind))
+        image = Image.fromarray(values.astype(kind))
     elif mode in ("RGBA", "LA", "PA"):
-        picture = rgba.convert(mode)
+        image = rgba.convert(mode)
     else:
-        picture = rgba.convert("RGB").convert(mode)
-    assert np.array_equal(np.asarray(in_color(picture.copy())), np.asarray(plainly(picture)))
+        image = rgba.convert("RGB").convert(mode)
+    assert np.array_equal(np.asarray(in_color(image.copy())), np.asarray(plainly(image)))
     if mode in ("P", "L"):
-        picture.info["transparency"] = 7
-        assert np.array_equal(np.asarray(in_color(picture.copy())), np.asarray(plainly(picture)))
+        image.info["transparency"] = 7
+        assert np.array_equal(np.asarray(in_color(image.copy())), np.asarray(plainly(image)))
 
 
 @pytest.mark.parametrize("format", ["png", "jpg", "gif", "webp", "tiff", "bmp", "ppm"])
-def test_a_picture_is_usable_after_its_file_is_closed(tmp_path: Path, format: str) -> None:
+def test_an_image_is_usable_after_its_file_is_closed(tmp_path: Path, format: str) -> None:
     path = tmp_path / f"a.{format}"
     noise = np.random.default_rng(0).integers(256, size=(20, 30, 3), dtype=np.uint8)
     exif = Image.Exif()
@@ -204,7 +202,7 @@ def test_a_picture_is_usable_after_its_file_is_closed(tmp_path: Path, format: st
     Image.fromarray(noise).save(path, **({"exif": exif} if format in ("jpg", "webp") else {}))
     with Image.open(path) as opened:
         expected = plainly(ImageOps.exif_transpose(opened))
-    found = read_picture(path)
+    found = read_image(path)
     assert found.size == expected.size
     assert np.array_equal(np.asarray(found.resize((7, 7))), np.asarray(expected.resize((7, 7))))
     assert np.array_equal(np.asarray(found.rotate(0)), np.asarray(expected))
@@ -213,10 +211,10 @@ def test_a_picture_is_usable_after_its_file_is_closed(tmp_path: Path, format: st
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from lit_tasks.data.readers.images import read_picture
+from lit_tasks.data.readers.images import read_image
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    read_picture(Path(sys.argv[1]))
+    read_image(Path(sys.argv[1]))
 except ValueError:
     assert sys.argv[2] == "refused"
 else:
@@ -231,7 +229,7 @@ def turned(path: Path) -> Path:
     return saved(path, 8192, 6144, exif=exif)
 
 
-@pytest.mark.slow  # seven pictures of 50 megapixels take 20 s to make and to read
+@pytest.mark.slow  # seven images of 50 megapixels take 20 s to make and to read
 @pytest.mark.parametrize(
     ("make", "outcome"),
     [
@@ -249,8 +247,8 @@ def test_reading_takes_at_most_500_megabytes(
     tmp_path: Path, make: Callable[[Path], Path], outcome: str
 ) -> None:
     path = make(tmp_path)
-    with Image.open(path) as picture:
-        assert picture.width * picture.height <= MAX_PIXELS or outcome == "refused"
+    with Image.open(path) as image:
+        assert image.width * image.height <= MAX_PIXELS or outcome == "refused"
     words = [sys.executable, "-c", MEASURE, str(path), outcome]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert int(done.stdout) <= 500
