@@ -46,7 +46,7 @@ def training_step(model: nn.Module) -> Callable[[], None]:
 
     def step() -> None:
         found = model(features, tokens, lengths)
-        F.cross_entropy(found.scores, found.target, reduction="sum").div(BATCH).backward()
+        F.cross_entropy(found.logits, found.target, reduction="sum").div(BATCH).backward()
         model.zero_grad()
 
     return step

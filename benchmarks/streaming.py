@@ -67,9 +67,9 @@ def read(folder: Path, rows_here: int, rank: int, world_size: int, port: int, re
     stream = StreamLoader(loader, rank, world_size, True, lambda: (0, 0), device)
     begin, seen, memory = time.perf_counter(), 0, list[float]()
     for number, _ in enumerate(stream):
-        share = stream.share(number)
-        assert share is not None
-        seen += share.counted
+        shard = stream.shard(number)
+        assert shard is not None
+        seen += shard.counted
         if len(memory) < 10 * seen // rows_here:
             memory.append(resident())
     seconds = time.perf_counter() - begin

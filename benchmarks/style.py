@@ -60,7 +60,7 @@ def judged(job: Stylization, judge: StyleObjective, pair: dict[str, Any]) -> tup
     """Return the assignment's loss of the pixels and of the saved image."""
     as_seen = [p[None] / 255 for p in (pair["content"], *pair["styles"])]
     content, *styles = (judge.features.normalize(colors) for colors in as_seen)
-    targets = judge.targets(content, styles, pair["shares"])
+    targets = judge.targets(content, styles, pair["style_weights"])
     saved = judge.features.normalize(job.image()[None] / 255)
     return float(judge.losses(job.pixels, targets).sum()), float(judge.losses(saved, targets).sum())
 
@@ -76,7 +76,7 @@ def compare(painting: str, root: Path, weights: Path, figures: Path | None) -> s
 
     def begin(judge: StyleObjective, phases: list[Phase], init: Init) -> Stylization:
         return Stylization(
-            judge, pair["content"], pair["styles"], pair["shares"], phases, init=init
+            judge, pair["content"], pair["styles"], pair["style_weights"], phases, init=init
         )
 
     theirs = begin(plain, schedule(options), "content")

@@ -14,7 +14,7 @@ class TextBatch(NamedTuple):
     """Texts of different lengths without padding: all their tokens in one row.
 
     Attributes:
-        tokens: Word numbers of all texts, one text after the other.
+        tokens: Token ids of all texts, one text after the other.
         lengths: How many of the tokens belong to each text; zero is allowed.
         label: Class of each text, or ``None`` where there is none (prediction).
         index: Position of each text in its dataset.
@@ -60,7 +60,7 @@ class CaptionBatch(NamedTuple):
     Attributes:
         image: Images ``(B, 3, H, W)``, pooled features ``(B, F)`` or maps of features
             ``(B, P, F)`` at ``P`` positions.
-        tokens: Word numbers of all captions, one caption after the other, each from its start
+        tokens: Token ids of all captions, one caption after the other, each from its start
             word to its end word, or ``None`` where there are none (prediction).
         lengths: How many of the tokens belong to each image.
         references: Evaluation only: all sentences that people wrote about each image.
@@ -81,7 +81,7 @@ class StyleBatch(NamedTuple):
         content: Each pair's photograph, whole numbers up to 255; sizes differ. ``None`` where only
             finished images are asked for (prediction).
         styles: Each pair's paintings, one or several.
-        shares: How much each of them counts.
+        style_weights: How much each of them counts.
         names: What each pair is called.
         place: Position of each pair among those that are worked on at the same time, over all
             processes.
@@ -90,7 +90,7 @@ class StyleBatch(NamedTuple):
 
     content: list[Num[Tensor, "3 H W"]] | None
     styles: list[list[Num[Tensor, "3 H W"]]] | None
-    shares: list[list[float]]
+    style_weights: list[list[float]]
     names: list[str]
     place: list[int]
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes

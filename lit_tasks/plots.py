@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
     """Return a figure of how often each class (row) was taken for each class (column).
 
-    Shade is the share of the row, so that a rare class reads like a frequent one; the numbers are
-    written into the cells while there are at most 20 classes.
+    The shade is the fraction of the row, so that a rare class reads like a frequent one; the
+    numbers are written into the cells while there are at most 20 classes.
     """
     from matplotlib.figure import Figure
 
     size = max(3.2, min(0.6 * len(labels) + 2.0, 16.0))
     figure = Figure(figsize=(size + 0.6, size), layout="constrained")
     axes = figure.add_subplot()
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    fraction = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="fraction of the true class", shrink=0.8)
     places = range(len(labels))
     axes.set_xticks(places, labels, rotation=0 if len(labels) <= 5 else 90)
     axes.set_yticks(places, labels)
@@ -32,7 +32,7 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
     if len(labels) <= 20:
         for row in places:
             for column in places:
-                color = "white" if share[row, column] > 0.5 else "black"
+                color = "white" if fraction[row, column] > 0.5 else "black"
                 text = f"{int(counts[row, column]):,}"
                 axes.text(column, row, text, ha="center", va="center", color=color)
     return figure
@@ -96,10 +96,10 @@ def attention_maps(
         grey = np.asarray(image).mean(axis=2)
         height, width = grey.shape
         side = isqrt(seen.shape[1])
-        for axes, word, share in zip(line[1:], sentence, seen, strict=False):
+        for axes, word, fraction in zip(line[1:], sentence, seen, strict=False):
             axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
             axes.imshow(
-                share.reshape(side, side),
+                fraction.reshape(side, side),
                 cmap="inferno",
                 alpha=0.55,
                 extent=(-0.5, width - 0.5, height - 0.5, -0.5),
@@ -123,12 +123,12 @@ def reliability(
     of_bin = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(of_bin, minlength=bins)
     there = count > 0
-    shares = [
+    fractions = [
         np.bincount(of_bin, values, bins)[there] / count[there] for values in (confidence, correct)
     ]
     upper.plot((0, 1), (0, 1), color="grey", linewidth=1, label="as stated")
-    upper.plot(*shares, marker="o", label=name)
-    upper.set_ylabel("share that is right")
+    upper.plot(*fractions, marker="o", label=name)
+    upper.set_ylabel("fraction that is right")
     upper.set_ylim(0, 1.03)
     upper.legend()
     lower.bar((np.arange(bins) + 0.5) / bins, count, width=0.9 / bins, color="grey")

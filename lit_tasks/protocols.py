@@ -99,7 +99,7 @@ class StyleData(Protocol):
     batch_size: int  # pairs that are worked on at the same time
 
     def pair(self, index: int, /) -> Mapping[str, Any]:
-        """Return a pair's ``content``, ``styles``, ``shares`` and ``name``."""
+        """Return a pair's ``content``, ``styles``, ``style_weights`` and ``name``."""
 
 
 # What callbacks ask of the data; all of it is optional.

@@ -133,7 +133,7 @@ class EpochBatches(Sampler[list[int]]):
             return iter([list(batch) for batch in self.batches])
 
 
-class Share(NamedTuple):
+class BatchShard(NamedTuple):
     """One process's part of one global batch.
 
     Attributes:
@@ -163,7 +163,7 @@ class ShardedBatches(Sampler[list[int]]):
     Attributes:
         skip: Global batches to leave out at the beginning of the next iteration.
         done: Samples that need not be read again: a batch of nothing else is left out.
-        shares: The shares handed out and not yet fetched from here, oldest first.
+        shards: The shards handed out and not yet fetched from here, oldest first.
     """
 
     def __init__(
@@ -176,27 +176,27 @@ class ShardedBatches(Sampler[list[int]]):
         self.batches, self.rank, self.world_size, self.how = batches, rank, world_size, how
         self.skip = 0
         self.done: frozenset[int] = frozenset()
-        self.shares: deque[Share] = deque()
+        self.shards: deque[BatchShard] = deque()
 
     def __len__(self) -> int:
         """Count the global batches: equal on all processes, never less than what one yields."""
         return len(self.batches)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[list[int]]:
-        self.shares.clear()
+        self.shards.clear()
         batches: Iterable[list[int]] = islice(self.batches, self.skip, None)
         if self.done:
             batches = (batch for batch in batches if not self.done.issuperset(batch))
-        for share in self._shares(batches):
-            self.shares.append(share)
-            yield share.indices
+        for shard in self._shards(batches):
+            self.shards.append(shard)
+            yield shard.indices
 
-    def _shares(self, batches: Iterable[list[int]]) -> Iterator[Share]:
+    def _shards(self, batches: Iterable[list[int]]) -> Iterator[BatchShard]:
         for number, batch in enumerate(batches):
             if self.how == "whole":
                 if number % self.world_size == self.rank and batch:
-                    yield Share(batch, len(batch), len(batch))
+                    yield BatchShard(batch, len(batch), len(batch))
             elif own := batch[self.rank :: self.world_size]:
-                yield Share(own, len(own), len(batch))
+                yield BatchShard(own, len(own), len(batch))
             elif self.how == "in_step" and batch:
-                yield Share(batch[:1], 0, len(batch))
+                yield BatchShard(batch[:1], 0, len(batch))

@@ -1,4 +1,4 @@
-"""Statistics in plain Python: intervals of shares, means over seeds, paired differences."""
+"""Statistics in plain Python: intervals of proportions, means over seeds, paired differences."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -57,8 +57,8 @@ def spread(values: Sequence[float]) -> Spread:
 def paired_difference(one: Sequence[float], other: Sequence[float]) -> Difference:
     """Return the difference of two runs whose values belong to the same samples, in order.
 
-    Values that are all 0 or 1 are shares: their interval is Newcombe's score interval for paired
-    proportions and the probability McNemar's, exact. Others get Student's paired interval.
+    Values that are all 0 or 1 are proportions: their interval is Newcombe's score interval for
+    paired proportions and the probability McNemar's, exact. Others get Student's paired interval.
     """
     differences = [a - b for a, b in zip(one, other, strict=True)]
     better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
@@ -75,10 +75,10 @@ def paired_difference(one: Sequence[float], other: Sequence[float]) -> Differenc
 
 
 def newcombe_interval(both: int, one: int, other: int, neither: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two shares measured on the same samples.
+    """Return the 95 % interval of the difference of two proportions measured on the same samples.
 
     Source: Newcombe (1998), Statistics in Medicine 17, 2635-2650, method 10: Wilson's intervals
-    of the two shares, put together with the correlation of the samples (continuity-corrected).
+    of the two proportions, put together with the correlation of the samples (continuity-corrected).
 
     Args:
         both: Samples that both have right.
@@ -159,12 +159,12 @@ def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[floa
     """Return the Wilson score interval of ``correct / total``; ``z`` = 1.96 is 95 %.
 
     Unlike the normal approximation it stays between 0 and 1, and is right for few samples and
-    shares near 0 or 1. Source: Wilson (1927). Without samples nothing is known: (0, 1).
+    proportions near 0 or 1. Source: Wilson (1927). Without samples nothing is known: (0, 1).
     """
     if total == 0:
         return 0.0, 1.0
-    share = correct / total
-    center = share + z**2 / (2 * total)
-    half = z * sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    proportion = correct / total
+    center = proportion + z**2 / (2 * total)
+    half = z * sqrt(proportion * (1 - proportion) / total + z**2 / (4 * total**2))
     scale = 1 + z**2 / total
     return (center - half) / scale, (center + half) / scale

@@ -139,15 +139,15 @@ MUTATIONS = [
         "functional",
     ),
     Mutation(
-        "share index",
+        "shard index",
         "batch[self.rank :: self.world_size]",
         "batch[:: self.world_size]",
         "test_sampling.py",
     ),
     Mutation(
         "padded sample",
-        "Share(batch[:1], 0, len(batch))",
-        "Share(batch[:1], 1, len(batch))",
+        "BatchShard(batch[:1], 0, len(batch))",
+        "BatchShard(batch[:1], 1, len(batch))",
         "test_sampling.py distributed/test_exact_batches.py",
     ),
     Mutation(
@@ -158,8 +158,8 @@ MUTATIONS = [
     ),
     Mutation(
         "groups stay together",
-        "part_of_row = part_of_group[member]",
-        "part_of_row = part_of_group[member[::-1]]",
+        "split_of_row = split_of_group[member]",
+        "split_of_row = split_of_group[member[::-1]]",
         "data",
     ),
     Mutation(
@@ -218,7 +218,7 @@ MUTATIONS = [
     ),
     Mutation(
         "split column",
-        "if split_column and split not in SPLITS",
+        "if split_column and split not in LABELED_SPLITS",
         "if split_column and not split",
         "data",
     ),

@@ -127,10 +127,10 @@ def test_the_shares_of_all_processes_are_the_whole(
     for rank in range(world):
         sharded = ShardedBatches(batches, rank, world, how)
         for indices in sharded:
-            share = sharded.shares.popleft()
-            assert share.indices == indices != []
-            counted += indices[: share.counted]
-            assert share.counted in (len(indices), 0)
+            shard = sharded.shards.popleft()
+            assert shard.indices == indices != []
+            counted += indices[: shard.counted]
+            assert shard.counted in (len(indices), 0)
     assert sorted(counted) == sorted(i for batch in batches for i in batch)
 
 
@@ -138,14 +138,14 @@ def test_the_shares_of_all_processes_are_the_whole(
 def test_in_step_every_process_has_as_many_batches_and_the_weights_make_one_mean(
     batches: list[list[int]], world: int, skip: int
 ) -> None:
-    shares = []
+    shards = []
     for rank in range(world):
         sharded = ShardedBatches(batches, rank, world, "in_step")
         sharded.skip = skip
         list(sharded)
-        shares.append(list(sharded.shares))
-    assert {len(own) for own in shares} == {max(len(batches) - skip, 0)}
-    for parts, batch in zip(zip(*shares, strict=True), batches[skip:], strict=True):
+        shards.append(list(sharded.shards))
+    assert {len(own) for own in shards} == {max(len(batches) - skip, 0)}
+    for parts, batch in zip(zip(*shards, strict=True), batches[skip:], strict=True):
         assert sum(part.counted for part in parts) == len(batch) == parts[0].total
 
 

@@ -116,14 +116,14 @@ class Examples(Callback):
 
     def _show(self, trainer: Trainer, found: list[tuple[int, int | None, Row]]) -> None:
         data = attributes(trainer).datamodule
-        part = data.validate_on if isinstance(data, HasValidateOn) else "val"
+        split = data.validate_on if isinstance(data, HasValidateOn) else "val"
         positions = [position for position, _, _ in found]
         names = data.labels if isinstance(data, HasLabels) else None
         targets = [_named(number, names) for _, number, _ in found]
         rows = [row for _, _, row in found]
         extra: Sequence[Mapping[str, Any]] = [{} for _ in rows]
         if isinstance(data, DescribesSamples):
-            extra = data.describe(part, positions)
+            extra = data.describe(split, positions)
         table = [
             {"sample": at, **more, **({} if target is None else {"target": target}), **row}
             for at, more, target, row in zip(positions, extra, targets, rows, strict=True)
@@ -132,7 +132,7 @@ class Examples(Callback):
         cells = [[_plain(line.get(name, "")) for name in columns] for line in table]
         self._keep(trainer, columns, cells)
         if isinstance(data, ShowsSamples):
-            self._show_images(trainer, data.shown(part, positions), rows, targets)
+            self._show_images(trainer, data.shown(split, positions), rows, targets)
 
     def _keep(self, trainer: Trainer, columns: list[str], cells: list[list[Any]]) -> None:
         path = self._folder / "examples.csv"

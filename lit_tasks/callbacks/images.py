@@ -111,8 +111,8 @@ class ImageWriter(Callback):
     def _animate(self, paths: list[Path], to: Path) -> None:
         """Write an animation of images of different sizes, the last one the largest."""
         with Image.open(paths[-1]) as last:
-            share = min(1.0, self.animation / max(last.size))
-            size = tuple(max(1, round(share * side)) for side in last.size)
+            scale = min(1.0, self.animation / max(last.size))
+            size = tuple(max(1, round(scale * side)) for side in last.size)
         frames = [Image.open(path).convert("RGB").resize((size[0], size[1])) for path in paths]
         each = max(20, round(1000 * _SECONDS / len(frames)))
         durations = [each] * (len(frames) - 1) + [1500]

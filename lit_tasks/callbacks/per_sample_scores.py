@@ -19,7 +19,7 @@ class PerSampleScores(Callback):
 
     A task takes part by returning from ``test_step`` and ``validation_step`` numbers of each sample
     under the names of metrics, such as ``{"accuracy": ..., "loss": ...}``, tensors of one value
-    a sample. ``id`` is what the data module's ``sample_ids(part)`` says, or the position;
+    a sample. ``id`` is what the data module's ``sample_ids(split)`` says, or the position;
     ``target`` is the label, where the batch has one.
     """
 

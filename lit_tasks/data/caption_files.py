@@ -30,8 +30,8 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         file_column: Column of the files.
         caption_column: Column of the sentences.
         split_column: Column that says ``train``, ``val`` or ``test``.
-        val_fraction: Share of the images that is held out for validation, without a split column.
-        test_fraction: Share that is held out for the test, likewise; 0 takes those for validation.
+        val_fraction: Fraction of the images held out for validation, without a split column.
+        test_fraction: Fraction held out for the test, likewise; 0 takes those for validation.
         kwargs: Options of
             :class:`~lit_tasks.data.base.captioned_files.CaptionedFilesDataModule`.
     """
@@ -73,7 +73,7 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
     def _split(self, table: Path) -> dict[str, list[CaptionedFile]]:
         images, splits = read_captions(table, self.root, *self.columns)
         if self.columns[2] is None:
-            fractions = [share for share in self.fractions if share > 0]
+            fractions = [fraction for fraction in self.fractions if fraction > 0]
             places = np.arange(len(images))
             rows = stratified_splits(
                 np.zeros_like(places), places, fractions=fractions, seed=self.seed

@@ -26,8 +26,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         file_column: Column of the files.
         label_column: Column of the labels.
         split_column: Column that says ``train``, ``val`` or ``test``.
-        val_fraction: Share that is held out for validation, where ``root`` or ``table`` names none.
-        test_fraction: Share that is held out for the test, likewise; 0 takes those for validation.
+        val_fraction: Fraction held out for validation, where ``root`` or ``table`` names none.
+        test_fraction: Fraction held out for the test, likewise; 0 takes those for validation.
         kwargs: Options of :class:`~lit_tasks.data.base.image_files.ImageFilesDataModule`.
     """
 
@@ -95,10 +95,10 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return named
 
     def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, ImageFiles]:
-        """Return seeded splits that share no image and keep the share of every class."""
+        """Return seeded splits that share no image and keep the fraction of every class."""
         _, numbers = np.unique(np.array(labels), return_inverse=True)
         _, repeats = np.unique(np.array(file_digests(files)), return_inverse=True)
-        fractions = [share for share in self.fractions if share > 0]
+        fractions = [fraction for fraction in self.fractions if fraction > 0]
         rows = stratified_splits(numbers, repeats, fractions=fractions, seed=self.seed)
         return {
             name: self.files([files[i] for i in split], [labels[i] for i in split])

@@ -38,10 +38,10 @@ class ImdbDataModule(TextDataModule):
         path: Folder with ``train-*.parquet`` and ``test-*.parquet``, or the original ``aclImdb``
             folder; the Hugging Face hub (``stanfordnlp/imdb``) when left out.
         predict: Texts of your own to predict, in any format ``TextFilesDataModule`` reads.
-        text: How texts become word numbers.
+        text: How texts become token ids.
         text_column: Column of the texts in ``predict``, where it has columns.
         id_column: Column that identifies a text in the predictions.
-        val_fraction: Share of the training split that is held out.
+        val_fraction: Fraction of the training split that is held out.
         kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 

@@ -27,11 +27,11 @@ class MovieReviewsDataModule(TextDataModule):
 
     Args:
         predict: Texts of your own to predict, in any format ``TextFilesDataModule`` reads.
-        text: How texts become word numbers.
+        text: How texts become token ids.
         text_column: Column of the texts in ``predict``, where it has columns.
         id_column: Column that identifies a text in the predictions.
-        val_fraction: Share of the reviews to choose by.
-        test_fraction: Share of the reviews to judge by.
+        val_fraction: Fraction of the reviews to choose by.
+        test_fraction: Fraction of the reviews to judge by.
         path: The package's CSV file; found in the installed package when left out.
         kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """

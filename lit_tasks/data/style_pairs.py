@@ -129,7 +129,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         return DataLoader(dataset=named, batch_size=self.batch_size, collate_fn=collate)
 
     def pair(self, index: int) -> dict[str, Any]:
-        """Return the images of a pair, its name and its shares."""
+        """Return the images of a pair, its name and the weights of its styles."""
         assert self._dataset is not None
         return self._dataset[index]
 
@@ -146,10 +146,10 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
             for style in self._files(self.styles):
                 yield Pair(content, style)
         for pair in self.pairs:
-            shares = pair.styles.values()
-            if not shares or min(shares) < 0 or not sum(shares) > 0:
+            style_weights = pair.styles.values()
+            if not style_weights or min(style_weights) < 0 or not sum(style_weights) > 0:
                 raise ValueError(
-                    f"a pair's styles need shares that are not negative and not all 0, got {pair}"
+                    f"a pair's styles need weights that are not negative and not all 0, got {pair}"
                 )
             yield pair
         if not self.contents and not self.pairs:

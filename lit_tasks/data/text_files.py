@@ -28,7 +28,7 @@ class TextFilesDataModule(TextDataModule):
         label_column: Name of the column of labels.
         id_column: Name of the column that identifies a text in the predictions; its row, counted
             from 0, when left out.
-        val_fraction: Share of ``train`` that is held out where ``val`` is left out.
+        val_fraction: Fraction of ``train`` that is held out where ``val`` is left out.
         kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 

@@ -164,8 +164,8 @@ class ExactBatches(Callback):
         if trainer.world_size == 1:
             return 1.0
         number = lightning_internals.batch_number(trainer)
-        shares = [share for loader in self._train_loaders if (share := loader.share(number))]
-        weights = {share.counted * trainer.world_size / share.total for share in shares}
+        shards = [shard for loader in self._train_loaders if (shard := loader.shard(number))]
+        weights = {shard.counted * trainer.world_size / shard.total for shard in shards}
         if len(weights) > 1:
             rank_zero_warn(
                 "batches of several training loaders are shared unequally by the processes, and"

@@ -7,7 +7,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lit_tasks.protocols import ReadsTogether
-from lit_tasks.sampling import EpochBatches, ShardedBatches, Share, derived_seed, seed_generators
+from lit_tasks.sampling import (
+    BatchShard,
+    EpochBatches,
+    ShardedBatches,
+    derived_seed,
+    seed_generators,
+)
 
 
 class RankLoader:
@@ -26,7 +32,7 @@ class RankLoader:
 
     Attributes:
         dataset: The loader's dataset.
-        shares: Which samples come to this process.
+        shards: Which samples come to this process.
         current: Which of them the batch holds that was handed out last.
     """
 
@@ -46,8 +52,8 @@ class RankLoader:
         self.seed, self.position = seed, position
         self._batch_size = loader.batch_size  # none where a batch sampler decides
         self.order = EpochBatches(loader.batch_sampler, seed, generators)
-        self.shares = ShardedBatches(self.order, rank, world_size, how)
-        self.current: Share | None = None
+        self.shards = ShardedBatches(self.order, rank, world_size, how)
+        self.current: BatchShard | None = None
         self._restored: dict[str, int] | None = None
         # A generator of its own, or beginning an epoch would draw from the one dropout uses.
         self._generator = torch.Generator()
@@ -55,7 +61,7 @@ class RankLoader:
         replay = how == "in_step" and loader.num_workers > 0
         self._loader: DataLoader[Any] = DataLoader(
             dataset=_Replayed(loader.dataset) if replay else loader.dataset,
-            batch_sampler=_WithSeeds(self) if replay else self.shares,
+            batch_sampler=_WithSeeds(self) if replay else self.shards,
             num_workers=loader.num_workers,
             collate_fn=loader.collate_fn,
             pin_memory=loader.pin_memory,
@@ -69,10 +75,10 @@ class RankLoader:
 
     def __len__(self) -> int:
         """Count the global batches; in evaluation a process may get fewer, or none."""
-        return len(self.shares)
+        return len(self.shards)
 
-    def share(self, number: int) -> Share | None:
-        """Return the current batch's share: Lightning reads one batch at a time here."""
+    def shard(self, number: int) -> BatchShard | None:
+        """Return the current batch's shard: Lightning reads one batch at a time here."""
         return self.current
 
     @property
@@ -82,13 +88,13 @@ class RankLoader:
             largest = max(map(len, self.order), default=0)
         else:
             largest = min(self._batch_size, len(self.dataset))  # type: ignore[arg-type]
-        return largest < self.shares.world_size
+        return largest < self.shards.world_size
 
     def __iter__(self) -> Iterator[Any]:
         epoch, done = self.position()
         # Beside a longer loader, Lightning plays this one several times an epoch.
-        cycle, self.shares.skip = divmod(done, max(len(self), 1))
-        if self.shares.skip and self._restored not in (None, self.state_dict()):
+        cycle, self.shards.skip = divmod(done, max(len(self), 1))
+        if self.shards.skip and self._restored not in (None, self.state_dict()):
             raise ValueError(
                 "an epoch can only be continued with the same data and batch size: the"
                 f" checkpoint was made with {_described(self._restored)}, now there are"
@@ -97,7 +103,7 @@ class RankLoader:
         self.order.set_epoch(epoch + cycle)
         self._generator.manual_seed(derived_seed(self.seed, epoch, cycle))
         for batch in self._loader:
-            self.current = self.shares.shares.popleft()
+            self.current = self.shards.shards.popleft()
             yield batch
 
     def state_dict(self) -> dict[str, int]:
@@ -120,11 +126,11 @@ class _WithSeeds(Sampler[list[tuple[int, int]]]):
         self.loader = loader
 
     def __len__(self) -> int:
-        return len(self.loader.shares)
+        return len(self.loader.shards)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         seed, epoch = self.loader.seed, self.loader.order.epoch
-        for indices in self.loader.shares:
+        for indices in self.loader.shards:
             yield [(derived_seed(seed, epoch, index), index) for index in indices]
 
 

@@ -9,7 +9,7 @@ from torch import distributed as dist
 from torch.utils.data import DataLoader, IterableDataset
 
 from lit_tasks.protocols import SetsEpoch, SplitsByProcess
-from lit_tasks.sampling import Share
+from lit_tasks.sampling import BatchShard
 
 
 class StreamLoader:
@@ -50,7 +50,7 @@ class StreamLoader:
         self.dataset = split(loader.dataset, rank, world_size)
         self.world_size, self.training = world_size, training
         self.position, self.device = position, device
-        self._shares: dict[int, Share] = {}
+        self._shards: dict[int, BatchShard] = {}
         self._loader: DataLoader[Any] = DataLoader(
             dataset=self.dataset,
             batch_size=len(range(rank, loader.batch_size, world_size)),
@@ -66,15 +66,15 @@ class StreamLoader:
             persistent_workers=loader.persistent_workers,
         )
 
-    def share(self, number: int) -> Share | None:
+    def shard(self, number: int) -> BatchShard | None:
         """Return what the epoch's batch of this number holds here, of how much."""
-        return self._shares.get(number)
+        return self._shards.get(number)
 
     def __iter__(self) -> Iterator[Any]:
         epoch, done = self.position()
         if isinstance(self.dataset, SetsEpoch):
             self.dataset.set_epoch(epoch)
-        self._shares.clear()
+        self._shards.clear()
         batches = iter(self._loader)
         if not self.training:
             yield from (batch for _, batch in batches)
@@ -94,8 +94,8 @@ class StreamLoader:
                 )
             last = last if batch is None else (counted, batch)
             assert last is not None
-            self._shares[number] = Share([], counted, sum(counts))
-            self._shares.pop(number - 4, None)  # Lightning reads one batch ahead
+            self._shards[number] = BatchShard([], counted, sum(counts))
+            self._shards.pop(number - 4, None)  # Lightning reads one batch ahead
             yield last[1]
 
     def _counts(self, counted: int) -> list[int]:

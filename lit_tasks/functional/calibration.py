@@ -34,5 +34,5 @@ def class_weights(counts: Int[Tensor, " C"]) -> Float[Tensor, " C"]:
     A class without samples gets the weight of one with a single sample.
     """
     weights = 1 / counts.clamp(min=1).double()
-    share = counts.double() / counts.sum().clamp(min=1)
-    return (weights / (weights * share).sum().clamp(min=1e-12)).float()
+    fraction = counts.double() / counts.sum().clamp(min=1)
+    return (weights / (weights * fraction).sum().clamp(min=1e-12)).float()

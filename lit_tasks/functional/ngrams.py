@@ -1,4 +1,4 @@
-"""Runs of neighboring words as numbers of a fixed range, on a ragged row of texts."""
+"""N-grams as numbers of a fixed range, on a ragged row of texts."""
 
 import torch
 from jaxtyping import Bool, Int
@@ -28,18 +28,18 @@ def keep_tokens(
 def with_ngrams(
     tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"], longest: int, first: int, buckets: int
 ) -> tuple[Int[Tensor, " M"], Int[Tensor, " B"]]:
-    """Return the tokens of each text together with its runs of 2 to ``longest`` tokens.
+    """Return the tokens of each text together with its n-grams of 2 to ``longest`` tokens.
 
-    A run is hashed to a number from ``first`` to ``first + buckets - 1`` (fastText's hashing
-    trick), so no list of runs is kept and different runs may share a number. Runs do not cross
-    from one text to the next, and a run's number depends on nothing but its words.
+    An n-gram is hashed to a number from ``first`` to ``first + buckets - 1`` (fastText's hashing
+    trick), so no list of n-grams is kept and different ones may share a number. No n-gram crosses
+    from one text to the next, and its number depends on nothing but its words.
 
     Args:
-        tokens: Word numbers of all texts, one text after the other.
+        tokens: Token ids of all texts, one text after the other.
         lengths: Tokens of each text.
-        longest: Longest run; 1 returns the tokens alone.
+        longest: Longest n-gram; 1 returns the tokens alone.
         first: Number of the first bucket, usually the size of the vocabulary.
-        buckets: How many numbers the runs share.
+        buckets: How many numbers the n-grams share.
     """
     if longest == 1:
         return tokens, lengths
@@ -47,7 +47,7 @@ def with_ngrams(
     features = [tokens]
     state = tokens * _STEP
     for size in range(2, longest + 1):
-        # The run that ends at position i is made of the one that ends at i - 1 and token i.
+        # The n-gram that ends at position i is made of the one that ends at i - 1 and token i.
         shifted = torch.cat((state.new_zeros(1), state[:-1])) if len(state) else state
         state = (shifted ^ (shifted >> 29)) * _MIX + tokens * _STEP + size
         bucket = ((state ^ (state >> 32)) * _MIX >> 16) % buckets

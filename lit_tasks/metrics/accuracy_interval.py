@@ -9,7 +9,7 @@ from lit_tasks.statistics import wilson_interval
 
 
 class AccuracyInterval(Metric):
-    """Share of samples whose class was found, with its Wilson 95 % interval.
+    """Fraction of samples whose class was found, with its Wilson 95 % interval.
 
     Two counts are all it keeps, so it is exact on any number of processes, also on one that had
     no batch.

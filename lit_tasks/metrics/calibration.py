@@ -1,4 +1,4 @@
-"""Whether a stated probability is the share of times it turns out right."""
+"""Whether a stated probability is the fraction of times it turns out right."""
 
 import torch
 from jaxtyping import Float, Int

@@ -45,13 +45,13 @@ def drawn(
     figures: dict[str, Figure] = {}
     if not evaluated or not isinstance(data, ShowsSamples) or not _has_images(task, data):
         return figures
-    part: SplitName = "test" if stage == "test" else "val"
-    if part == "val" and isinstance(data, HasValidateOn):
-        part = data.validate_on
+    split: SplitName = "test" if stage == "test" else "val"
+    if split == "val" and isinstance(data, HasValidateOn):
+        split = data.validate_on
     some = [evaluated[i] for i in evenly_spread(len(evaluated), _SHOWN)]
-    images = data.shown(part, [row.image_index for row in some])
+    images = data.shown(split, [row.image_index for row in some])
     figures["captions"] = _gallery(images, some)
-    trained = _trained(task, data) if part != "train" else None
+    trained = _trained(task, data) if split != "train" else None
     if trained is not None:
         figures["captions_of_train"] = trained
     maps = _looks(task, images[:_MAPS], [row.prediction for row in some[:_MAPS]])

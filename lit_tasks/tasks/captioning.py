@@ -17,7 +17,7 @@ from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CAPTION_METRICS, CaptionScores, Described
-from lit_tasks.nn.caption.captioner import WordScores
+from lit_tasks.nn.caption.captioner import DecoderOutput
 from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.scheduled_sampling import with_own_words
 from lit_tasks.nn.caption.self_critical import SelfCritical, self_critical_loss
@@ -64,9 +64,9 @@ class CaptioningTask(CheckedLoading, LightningModule):
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
         lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
-        warmup: Share of all steps in which the learning rate rises.
+        warmup: Fraction of all steps in which the learning rate rises.
         label_smoothing: Probability that is spread over all words in the training loss.
-        scheduled_sampling: Share of the words read in training that are the model's own by the
+        scheduled_sampling: Fraction of the words read in training that are the model's own by the
             end of the run; it rises from none, epoch by epoch.
         self_critical: Learning from CIDEr-D; not at all when left out. Needs the data module's
             ``train_references``.
@@ -129,9 +129,9 @@ class CaptioningTask(CheckedLoading, LightningModule):
         """What images have to be made into."""
         return None if self.backbone is None else self.backbone.preprocessing
 
-    def frozen_network(self, part: str) -> nn.Module | None:
+    def frozen_network(self, split: str) -> nn.Module | None:
         """Return the backbone if its features never change, else ``None``."""
-        if self.finetuning is not None or part == "predict":
+        if self.finetuning is not None or split == "predict":
             return None
         network: nn.Module | None = self.backbone
         return network
@@ -199,11 +199,13 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     # Steps.
 
-    def forward(self, batch: CaptionBatch) -> WordScores:
+    def forward(self, batch: CaptionBatch) -> DecoderOutput:
         """Return the scores of each caption's words after the true words before them."""
         assert batch.tokens is not None
         assert batch.lengths is not None
-        found: WordScores = self.captioner(self.features(batch.image), batch.tokens, batch.lengths)
+        found: DecoderOutput = self.captioner(
+            self.features(batch.image), batch.tokens, batch.lengths
+        )
         return found
 
     def features(self, image: Tensor) -> Tensor:
@@ -239,7 +241,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
             assert batch.tokens is not None
             found = found._replace(target=batch.tokens[found.place])
         total = F.cross_entropy(
-            found.scores, found.target, reduction="sum", label_smoothing=self.label_smoothing
+            found.logits, found.target, reduction="sum", label_smoothing=self.label_smoothing
         )
         words = len(found.target)
         if shows_step(self):
@@ -248,13 +250,13 @@ class CaptioningTask(CheckedLoading, LightningModule):
 
     def _partly_own(self, batch: CaptionBatch) -> CaptionBatch:
         epochs = self.trainer.max_epochs or 1
-        share = self.scheduled_sampling * min(1.0, self.trainer.current_epoch / max(1, epochs - 1))
-        if not share:
+        rate = self.scheduled_sampling * min(1.0, self.trainer.current_epoch / max(1, epochs - 1))
+        if not rate:
             return batch
         assert batch.tokens is not None
         with torch.no_grad():
             found = self(batch)
-        return batch._replace(tokens=with_own_words(found, batch.tokens, share))
+        return batch._replace(tokens=with_own_words(found, batch.tokens, rate))
 
     def _learn_from_reward(self, batch: CaptionBatch, samples: int) -> Tensor:
         reward, references = self._make_reward(), batch.references
@@ -317,7 +319,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         assert batch.references is not None
         features = self.features(batch.image)
         found = self(batch._replace(image=features))
-        loss = F.cross_entropy(found.scores.double(), found.target, reduction="sum")
+        loss = F.cross_entropy(found.logits.double(), found.target, reduction="sum")
         self.losses.update(loss)
         self.counted.update(len(found.target))
         self.scores.update(batch.index, self.generate(features, batch.index), batch.references)

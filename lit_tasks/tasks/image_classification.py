@@ -56,10 +56,10 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
         lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
-        warmup: Share of all steps in which the learning rate rises.
+        warmup: Fraction of all steps in which the learning rate rises.
         head_init: What the head begins with: ``zero``, or what the layer that the backbone was
             ``pretrained`` with says about the training images.
-        dropout: Share of the features left out in front of the head while training.
+        dropout: Fraction of the features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
         mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
         cutmix: Strength (alpha) of pasting parts of training images into others; 0 is off.
@@ -130,10 +130,10 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         found: Preprocessing = self.backbone.preprocessing
         return found
 
-    def frozen_network(self, part: str) -> nn.Module | None:
-        """Return the backbone if its features of a part never change, else ``None``."""
-        mixes = part == "train" and (self.mixup or self.cutmix)
-        if self.finetuning is not None or mixes or part == "predict" or self._flips_now():
+    def frozen_network(self, split: str) -> nn.Module | None:
+        """Return the backbone if its features of a split never change, else ``None``."""
+        mixes = split == "train" and (self.mixup or self.cutmix)
+        if self.finetuning is not None or mixes or split == "predict" or self._flips_now():
             return None
         network: nn.Module = self.backbone
         return network
@@ -200,7 +200,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
     # Steps.
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the scores of the classes before softmax, ``(B, C)``."""
+        """Return the logits of the classes, ``(B, C)``."""
         if isinstance(batch, FeatureBatch):
             return self._scores(batch.features)
         scores = self._scores(self.backbone(batch.image))
@@ -234,20 +234,20 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         return loss
 
     def _mixed(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images that are mixed with others of the batch, and shares of the classes."""
+        """Return images that are mixed with others of the batch, and weights of the classes."""
         from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
 
         classes = len(self.hparams["labels"])
         kinds = ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix))
-        default = torch.get_default_dtype()  # bfloat16 with precision=bf16-true: draws no shares
+        default = torch.get_default_dtype()  # bfloat16 with precision=bf16-true: draws no weights
         torch.set_default_dtype(torch.promote_types(default, torch.float32))
         try:
             mixes = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
             mix = mixes[int(torch.randint(len(mixes), ()))]
-            mixed, shares = mix(image.float() / 255, label)
+            mixed, weights = mix(image.float() / 255, label)
         finally:
             torch.set_default_dtype(default)
-        return mixed, shares.to(default)
+        return mixed, weights.to(default)
 
     @property
     def higher_is_better(self) -> dict[str, bool]:
@@ -288,13 +288,13 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         predicting = self.trainer.state.fn == TrainerFn.PREDICTING
         names = data.predict_files if predicting and isinstance(data, HasPredictFiles) else None
         rows = []
-        for at, numbers, shares in zip(
+        for at, numbers, values in zip(
             batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
         ):
             row: dict[str, str | float] = {} if names is None else {"file": names[at]}
-            for rank, (number, share) in enumerate(zip(numbers, shares, strict=True), start=1):
+            for rank, (number, value) in enumerate(zip(numbers, values, strict=True), start=1):
                 end = "" if rank == 1 else f"_{rank}"
-                row |= {f"label{end}": labels[number], f"probability{end}": share}
+                row |= {f"label{end}": labels[number], f"probability{end}": value}
             rows.append(row)
         return rows
 

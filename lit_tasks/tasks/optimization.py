@@ -17,13 +17,13 @@ from lit_tasks.protocols import attributes
 
 Decay = Literal["constant", "linear", "cosine"]
 Rate = Callable[[int, int, int, Decay], float]
-"""Share of the learning rate at a step, given the steps of the warm-up and of the whole run."""
+"""Factor of the learning rate at a step, given the steps of the warm-up and of the whole run."""
 
 
 def check_schedule(
     lr_scheduler: LRSchedulerCallable | None, lr_decay: Decay, warmup: float = 0.0
 ) -> None:
-    """Refuse a scheduler beside a rise or a fall, and a rise that is no share of the run.
+    """Refuse a scheduler beside a rise or a fall, and a rise that is no fraction of the run.
 
     Raises:
         ValueError: Two things set the learning rate, or ``warmup`` is out of its range.
@@ -40,23 +40,23 @@ def check_schedule(
 
 
 def learning_rate(step: int, warmup: int, total: int, lr_decay: Decay) -> float:
-    """Return the share of the learning rate at a step: a linear rise, then ``lr_decay`` to zero."""
+    """Return the learning rate's factor at a step: a linear rise, then ``lr_decay`` to zero."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     done = min(1.0, (step - warmup) / max(1, total - warmup))
     return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + cos(pi * done))}[lr_decay]
 
 
-def in_two_phases(share: float, factor: float) -> Rate:
+def in_two_phases(fraction: float, factor: float) -> Rate:
     """Return a course in which each of two phases falls to zero.
 
     Args:
-        share: Of all steps, those of the first phase.
+        fraction: Of all steps, those of the first phase.
         factor: What the learning rate is multiplied by in the second.
     """
 
     def rate(step: int, warmup: int, total: int, lr_decay: Decay) -> float:
-        first = min(total, round(total * share))
+        first = min(total, round(total * fraction))
         if step < first:
             return learning_rate(step, warmup, first, lr_decay)
         return factor * learning_rate(step - first, 0, total - first, lr_decay)
@@ -79,7 +79,7 @@ def scheduled(
         optimizer: The optimizer.
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
         lr_decay: How the learning rate falls over all steps.
-        warmup: Share of all steps in which it rises.
+        warmup: Fraction of all steps in which it rises.
         rate: Its course.
 
     Raises:

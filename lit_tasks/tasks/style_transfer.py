@@ -37,7 +37,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     An image belongs to the one process that makes it. Its pixels are therefore no parameters of
     this module: with Lightning's automatic optimization DDP would average the gradients of
     different images, L-BFGS would search one line for all of them, and gradients would be
-    weighted as shares of a batch. Optimization is manual, of one
+    weighted as style_weights of a batch. Optimization is manual, of one
     :class:`~lit_tasks.nn.style.Stylization` a pair. What Lightning gets is one parameter that
     stays zero, whose optimizer counts the steps, and through which the loss reaches whatever
     callback looks at losses.
@@ -195,7 +195,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             self.objective,
             batch.content[position],
             batch.styles[position],
-            batch.shares[position],
+            batch.style_weights[position],
             self.phases,
             self.init,
             self.ema_decay,
@@ -254,8 +254,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             )
         normalize = self.objective.features.normalize
         styles = [normalize(style[None] / 255) for style in batch.styles[position]]
-        shares = batch.shares[position]
-        targets = self.objective.targets(normalize(content[None] / 255), styles, shares)
+        style_weights = batch.style_weights[position]
+        targets = self.objective.targets(normalize(content[None] / 255), styles, style_weights)
         return self.objective.losses(normalize(image[None] / 255), targets)
 
     def _image(self, index: int, name: str) -> Tensor:

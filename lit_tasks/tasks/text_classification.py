@@ -38,7 +38,7 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         lr_scheduler: Builds a scheduler that is stepped after every epoch.
         lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
-        dropout: Share of the encoder's features left out in front of the head while training.
+        dropout: Fraction of the encoder's features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
         class_weights: Whether rare classes weigh more in the training loss.
         metrics: More metrics by name, updated with probabilities and targets, such as
@@ -103,7 +103,7 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         return required(attributes(self.trainer).datamodule, TextData, self)
 
     def forward(self, batch: TextBatch) -> Tensor:
-        """Return the scores of the classes before softmax, ``(B, C)``."""
+        """Return the logits of the classes, ``(B, C)``."""
         features = self.encoder(batch.tokens, batch.lengths)
         scores: Tensor = self.head(
             self.dropout(features) if isinstance(features, Tensor) else features

@@ -1,4 +1,4 @@
-"""Texts to word numbers: tokenizer, vocabulary and truncation in one object that travels."""
+"""Texts to token ids: tokenizer, vocabulary and truncation in one object that travels."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -14,7 +14,7 @@ Truncate = Literal["head", "tail", "both"]
 
 @dataclass(frozen=True)
 class TextOptions:
-    """How texts become word numbers.
+    """How texts become token ids.
 
     Args:
         split: ``words`` cuts punctuation off and contractions apart; ``space`` cuts at white space
@@ -83,7 +83,7 @@ def truncate(
 
 
 def encode(rows: pa.ListArray, vocabulary: Vocabulary, options: TextOptions) -> pa.ListArray:
-    """Return the word numbers of each row of words, truncated (list of int32)."""
+    """Return the token ids of each row of words, truncated (list of int32)."""
     offsets = rows.offsets.to_numpy()
     keep, lengths = truncate(offsets, options.max_length, options.truncate or "head")
     numbers = vocabulary.numbers(rows.flatten())[keep]

@@ -41,7 +41,7 @@ def test_pairs_come_one_by_one_and_equal_names_are_told_apart(root: Path) -> Non
     data = module(root, pairs=[Pair("a.png", "c.png"), Pair("a.png", "c.png"), blend])
     assert data.names == ["a__c", "a__c-2", "b__c_p"]
     pair = data.pair(2)
-    assert (pair["shares"], len(pair["styles"])) == ([3.0, 1.0], 2)
+    assert (pair["style_weights"], len(pair["styles"])) == ([3.0, 1.0], 2)
 
 
 def test_sizes_are_those_of_the_shorter_side_as_torchvision_resizes(root: Path) -> None:
@@ -126,8 +126,8 @@ def test_a_strip_that_would_grow_beyond_all_bounds_is_refused(tmp_path: Path) ->
         ({"image_size": 0}, "image_size must be at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"style_scale": 0.0}, r"style_scale must be above 0, got 0\.0"),
-        ({"pairs": [Pair("a.png", {})]}, "a pair's styles need shares"),
-        ({"pairs": [Pair("a.png", {"c.png": -1.0})]}, "shares that are not negative"),
+        ({"pairs": [Pair("a.png", {})]}, "a pair's styles need weights"),
+        ({"pairs": [Pair("a.png", {"c.png": -1.0})]}, "weights that are not negative"),
         ({"contents": ["empty"], "styles": ["c.png"]}, "empty has no images"),
     ],
     ids=str,

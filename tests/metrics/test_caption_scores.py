@@ -18,7 +18,7 @@ SENTENCE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".joi
 
 
 def corpus(images: int, seed: int = 0, refs: int = 5) -> tuple[list[str], list[list[str]]]:
-    """Sentences that share runs of words with their references, as a model's do."""
+    """Sentences that share n-grams with their references, as a model's do."""
     draw = random.Random(seed)
     predictions, references = [], []
     for _ in range(images):

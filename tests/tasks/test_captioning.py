@@ -99,7 +99,7 @@ def test_the_loss_is_the_sum_over_words_and_the_mean_over_captions(tmp_path: Pat
     ]
     assert float(task.training_step(both, 0)) == pytest.approx(sum(each) / 2, rel=1e-5)
     scores = task(both)
-    log = scores.scores.log_softmax(1).gather(1, scores.target[:, None])
+    log = scores.logits.log_softmax(1).gather(1, scores.target[:, None])
     assert sum(each) == pytest.approx(-float(log.sum()), rel=1e-5)
 
 

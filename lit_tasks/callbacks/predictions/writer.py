@@ -74,7 +74,7 @@ class PredictionWriter(Callback):
         # Nobody may add rows before all have read them: they must agree on what is missing.
         trainer.strategy.barrier("parts read")
         if self._loader is not None:
-            self._loader.shares.done = frozenset(done)
+            self._loader.shards.done = frozenset(done)
         if trainer.is_global_zero:
             parts.mkdir(parents=True, exist_ok=True)
             (parts / "identity.json").write_text(json.dumps(mine))

@@ -151,7 +151,7 @@ class _Chosen:
 
 
 class Sentences:
-    """Captions as word numbers, one after the other, and the sample each belongs to.
+    """Captions as token ids, one after the other, and the sample each belongs to.
 
     Args:
         captioned: Images and sentences.

@@ -1,4 +1,4 @@
-"""Word numbers in memory-mapped Arrow columns, served a whole batch at a time."""
+"""Token ids in memory-mapped Arrow columns, served a whole batch at a time."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from lit_tasks.batch import TextBatch
 
 
 class EncodedTexts(Dataset[TextBatch]):
-    """Texts as word numbers.
+    """Texts as token ids.
 
     The loader asks for all samples of a batch at once (``__getitems__``) and gets the batch: no
     Python object is made per sample or per word, and nothing is copied before it is used.
 
     Args:
-        numbers: A list of word numbers (int32) for every text of a file.
+        numbers: A list of token ids (int32) for every text of a file.
         rows: Which texts of the file belong to this set, in its order.
         label: Class of each text of this set, or ``None``.
     """

@@ -20,7 +20,7 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
         images: Where they come from.
         numbers: Class number of each, if known.
         preprocessing: The network's own.
-        crop: Smallest share of the area that a random crop keeps; the middle is cut out if none.
+        crop: Smallest fraction of the area that a random crop keeps; the middle is cut out if none.
         augment: Transforms of torchvision, applied after the crop.
     """
 

@@ -36,14 +36,14 @@ def stratified_splits(
 ) -> list[np.ndarray]:
     """Return the rows of each split, in the order of the set; together they are all rows.
 
-    Every class keeps its share. Rows of one group (repeats of one text or image) go to one split,
-    so a split may be a few rows larger or smaller than its fraction. A group counts as a member of
-    its first row's class.
+    Every class keeps its fraction. Rows of one group (repeats of one text or image) go to one
+    split, so a split may be a few rows larger or smaller than its fraction. A group counts as a
+    member of its first row's class.
 
     Args:
         labels: Class of each row, whole numbers.
         groups: Group of each row, whole numbers.
-        fractions: Share of each split; they add up to 1.
+        fractions: Fraction of each split; they add up to 1.
         seed: Decides which group goes where.
     """
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:

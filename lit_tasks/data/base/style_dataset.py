@@ -29,7 +29,7 @@ class Pair:
 
     Attributes:
         content: File of the photograph, or ``photograph`` for one that a package carries.
-        style: File of the painting, or ``strokes`` for a drawn one; several with their shares.
+        style: File of the painting, or ``strokes`` for a drawn one; several with their weights.
         name: What files about the pair are called; made of the two names when left out.
     """
 
@@ -39,7 +39,7 @@ class Pair:
 
     @property
     def styles(self) -> dict[str, float]:
-        """Every painting with its share."""
+        """Every painting with its weight."""
         return {self.style: 1.0} if isinstance(self.style, str) else dict(self.style)
 
 
@@ -80,7 +80,7 @@ class StylePairs(Dataset[Any]):
         return {
             "content": self._read(pair.content, self.image_size),
             "styles": [self._read(name, self.style_size) for name in pair.styles],
-            "shares": list(pair.styles.values()),
+            "style_weights": list(pair.styles.values()),
             "name": self.names[index],
             "place": index % self.batch_size,
             "index": index,
@@ -147,7 +147,7 @@ def collate(samples: list[dict[str, Any]]) -> StyleBatch:
     return StyleBatch(
         content=[sample["content"] for sample in samples] if whole else None,
         styles=[sample["styles"] for sample in samples] if whole else None,
-        shares=[sample["shares"] for sample in samples] if whole else [],
+        style_weights=[sample["style_weights"] for sample in samples] if whole else [],
         names=[sample["name"] for sample in samples],
         place=[sample["place"] for sample in samples],
         index=torch.tensor([sample["index"] for sample in samples]),

@@ -51,7 +51,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
     options on as ``**kwargs``; all values stand in ``hparams``.
 
     Args:
-        text: How texts become word numbers.
+        text: How texts become token ids.
         batch_size: Texts in a batch, over all processes.
         length_buckets: Whether training batches hold texts of about the same length, which
             recurrent encoders compute faster.
@@ -245,7 +245,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         )
 
     def _set(self, split: Split) -> EncodedTexts:
-        """Return a split as word numbers."""
+        """Return a split as token ids."""
         if split in self._sets:
             return self._sets[split]
         vocabulary, source = self._known(), self.source(split)

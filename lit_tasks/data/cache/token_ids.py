@@ -1,4 +1,4 @@
-"""Words and word numbers of texts as Arrow files, found again like the rows they come from."""
+"""Words and token ids of texts as Arrow files, found again like the rows they come from."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
 
 
 def numbers_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":
-    """Return the column ``numbers``, the word numbers of each text, truncated (int32)."""
+    """Return the column ``numbers``, the token ids of each text, truncated (int32)."""
     cut = (options.max_length, options.truncate)
     key = fingerprint(content_key(words), "numbers", vocabulary.words, cut)
     return _mapped(words, partial(_number, vocabulary=vocabulary, options=options), key)

@@ -110,7 +110,7 @@ class StreamedRows(IterableDataset[Any]):
 
     Shards come in random order and their rows go through a buffer from which they are drawn at
     random. Processes and the workers of a loader have shards of their own; only where there are
-    fewer shards than processes, each reads all and takes its share of the rows.
+    fewer shards than processes, each reads all and takes its part of the rows.
 
     Args:
         shards: Files or addresses.

@@ -29,7 +29,7 @@ GROUND_COLORS = {
     "pink": (240, 185, 195),
     "turquoise": (95, 190, 185),
 }
-SIZES = {"small": (0.16, 0.21), "large": (0.32, 0.42)}  # radius, as a share of the image
+SIZES = {"small": (0.16, 0.21), "large": (0.32, 0.42)}  # radius, as a fraction of the image
 _FINE = 2  # drawn larger and reduced, so that edges are smooth
 
 
@@ -43,7 +43,7 @@ class Thing:
         size: One of :data:`SIZES`.
         x: Center, from 0 (left) to 1.
         y: Center, from 0 (top) to 1.
-        radius: Distance of the outline from the center, as a share of the image's side.
+        radius: Distance of the outline from the center, as a fraction of the image's side.
         angle: Turn in radians.
     """
 

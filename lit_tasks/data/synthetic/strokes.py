@@ -10,7 +10,7 @@ _COLORS = np.array([
     (242, 200, 70), (226, 150, 40), (180, 70, 40), (40, 90, 80),
 ], dtype=float)  # fmt: skip
 _LAYERS = ((900, 0.10, 0.028), (2600, 0.07, 0.016), (3200, 0.045, 0.009))
-"""Number, length and width of the strokes of each layer of paint, as shares of the side."""
+"""Number, length and width of the strokes of each layer of paint, as fractions of the side."""
 _FINE = 2  # drawn larger and reduced, so that edges are smooth
 
 

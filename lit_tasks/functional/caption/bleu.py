@@ -33,7 +33,7 @@ class BleuCounts(NamedTuple):
 
 
 def ngrams(words: Sequence[str], longest: int = ORDERS) -> Counter[tuple[str, ...]]:
-    """Return how often each run of 1 to ``longest`` words occurs."""
+    """Return how often each n-gram of 1 to ``longest`` words occurs."""
     return Counter(
         tuple(words[at : at + size])
         for size in range(1, longest + 1)
@@ -47,8 +47,8 @@ def bleu_counts(prediction: Sequence[str], references: Sequence[Sequence[str]]) 
     for reference in references:
         most |= ngrams(reference)
     correct = [0] * ORDERS
-    for run, count in ngrams(prediction).items():
-        correct[len(run) - 1] += min(count, most[run])
+    for ngram, count in ngrams(prediction).items():
+        correct[len(ngram) - 1] += min(count, most[ngram])
     length = len(prediction)
     guessed = tuple(max(0, length - size) for size in range(ORDERS))
     closest = min((abs(len(r) - length), len(r)) for r in references)[1]

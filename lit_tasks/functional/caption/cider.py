@@ -13,56 +13,56 @@ from lit_tasks.functional.caption.bleu import ORDERS, ngrams
 
 _SIGMA = 6.0
 _SCALE = 10.0
-Run = tuple[str, ...]
+NGram = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Frequencies:
-    """In how many images' references each run of words occurs.
+    """In how many images' references each n-gram occurs.
 
     Attributes:
-        images: By run of words.
+        images: By n-gram.
         total: Number of images.
     """
 
-    images: Mapping[Run, int]
+    images: Mapping[NGram, int]
     total: int
 
     @classmethod
     def count(cls, references: Iterable[Sequence[Sequence[str]]]) -> "Frequencies":
         """Return the frequencies of a corpus: the words of all references of every image."""
-        images: Counter[Run] = Counter()
+        images: Counter[NGram] = Counter()
         total = 0
         for several in references:
-            images.update({run for reference in several for run in ngrams(reference)})
+            images.update({ngram for reference in several for ngram in ngrams(reference)})
             total += 1
         return cls(images, total)
 
-    def weight(self, run: Run) -> float:
-        """Return the logarithm of the inverse frequency; a run that is nowhere counts as in one."""
-        return log(self.total / max(1, self.images.get(run, 0)))
+    def weight(self, ngram: NGram) -> float:
+        """Return the log of the inverse frequency; an unseen n-gram counts as in one image."""
+        return log(self.total / max(1, self.images.get(ngram, 0)))
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """A sentence as weighted counts of its runs of words.
+    """A sentence as weighted counts of its n-grams.
 
     Attributes:
-        counts: By number of words, 1 to 4, the weighted count of each run.
+        counts: By number of words, 1 to 4, the weighted count of each n-gram.
         norms: Of each of them.
         pairs: Number of pairs of words.
     """
 
-    counts: tuple[dict[Run, float], ...]
+    counts: tuple[dict[NGram, float], ...]
     norms: tuple[float, ...]
     pairs: int
 
 
 def weighted(words: Sequence[str], frequencies: Frequencies) -> Weighted:
     """Return a sentence as weighted counts."""
-    counts: tuple[dict[Run, float], ...] = tuple({} for _ in range(ORDERS))
-    for run, count in ngrams(words).items():
-        counts[len(run) - 1][run] = count * frequencies.weight(run)
+    counts: tuple[dict[NGram, float], ...] = tuple({} for _ in range(ORDERS))
+    for ngram, count in ngrams(words).items():
+        counts[len(ngram) - 1][ngram] = count * frequencies.weight(ngram)
     norms = tuple(sqrt(fsum([v * v for v in of_size.values()])) for of_size in counts)
     return Weighted(counts, norms, max(0, len(words) - 1))
 
@@ -78,7 +78,7 @@ def _similarity(prediction: Weighted, reference: Weighted) -> float:
     for size in range(ORDERS):
         theirs, norm = reference.counts[size], prediction.norms[size] * reference.norms[size]
         ours = prediction.counts[size]
-        shared = [(ours[run], theirs[run]) for run in ours.keys() & theirs.keys()]
+        shared = [(ours[ngram], theirs[ngram]) for ngram in ours.keys() & theirs.keys()]
         product = fsum([min(our, their) * their for our, their in shared])
         cosines.append(product / norm if norm else product)
     apart = prediction.pairs - reference.pairs

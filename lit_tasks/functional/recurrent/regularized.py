@@ -36,8 +36,8 @@ class Options(NamedTuple):
         gain_c: Scale of the normalized cell state (LSTM only).
         shift_c: Shift of the normalized cell state (LSTM only).
         mask: Factor of each sequence's previous hidden state, ``(B, H)``, the same at all steps.
-        update_h: Share of the new hidden state in each packed row, ``(N, H)`` or ``(1, 1)``.
-        update_c: Share of the new cell state likewise (LSTM only).
+        update_h: Fraction of the new hidden state in each packed row, ``(N, H)`` or ``(1, 1)``.
+        update_c: Fraction of the new cell state likewise (LSTM only).
     """
 
     gain_x: Tensor | None = None
@@ -83,17 +83,17 @@ def _rows(tensor: Tensor | None, rows: slice) -> Tensor | None:
     return tensor if tensor is None or tensor.shape[0] == 1 else tensor[rows]
 
 
-def _mixed(old: Tensor, new: Tensor, share: Tensor | None) -> Tensor:
-    return new if share is None else old + share * (new - old)  # eq. (53)
+def _mixed(old: Tensor, new: Tensor, weight: Tensor | None) -> Tensor:
+    return new if weight is None else old + weight * (new - old)  # eq. (53)
 
 
 def _masked(h: Tensor, mask: Tensor | None) -> Tensor:
     return h if mask is None else h * mask[: h.shape[0]]  # eq. (52)
 
 
-def _parted(bar: Tensor, share: Tensor | None) -> tuple[Tensor, Tensor | float]:
+def _parted(bar: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor | float]:
     """Return the gradient of the new state and of the old one past the step."""
-    return (bar, 0.0) if share is None else (share * bar, (1 - share) * bar)  # eq. (54)
+    return (bar, 0.0) if weight is None else (weight * bar, (1 - weight) * bar)  # eq. (54)
 
 
 def _before(

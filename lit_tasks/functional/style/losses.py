@@ -54,14 +54,14 @@ class _Squared(torch.autograd.Function):
         return product
 
 
-def blend(parts: Sequence[Moments], shares: Sequence[float]) -> Moments:
-    """Return the moments of a mixture: of all positions of several images, by their shares.
+def blend(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """Return the moments of a mixture: of all positions of several images, by their weights.
 
     For Gram matrices this has the same gradient as the weighted mean of the losses of each style.
     """
-    pairs = [(share / sum(shares), part) for share, part in zip(shares, parts, strict=True)]
-    mean = torch.stack([share * part.mean for share, part in pairs]).sum(dim=0)
-    second = torch.stack([share * part.second for share, part in pairs]).sum(dim=0)
+    pairs = [(weight / sum(weights), part) for weight, part in zip(weights, parts, strict=True)]
+    mean = torch.stack([weight * part.mean for weight, part in pairs]).sum(dim=0)
+    second = torch.stack([weight * part.second for weight, part in pairs]).sum(dim=0)
     return Moments(mean, second)
 
 

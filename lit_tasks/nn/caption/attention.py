@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lit_tasks.nn.caption.captioner import (
+    DecoderOutput,
     State,
     WordInput,
-    WordScores,
     norm,
     teacher_forcing_inputs,
 )
@@ -37,10 +37,10 @@ class AttentionCaptioner(nn.Module):
         attention_size: Features in which state and positions are compared.
         context_size: Features of each position that the decoder reads, by a linear layer that
             the paper does not have; all of them when left out.
-        image_dropout: Share of the map's features (the same at all positions) set to zero while
+        image_dropout: Fraction of the map's features (the same at all positions) set to zero while
             training.
-        word_dropout: Share of the numbers of word vectors set to zero while training.
-        dropout: Share of the state's features left out in front of the scores while training.
+        word_dropout: Fraction of the numbers of word vectors set to zero while training.
+        dropout: Fraction of the state's features left out in front of the scores while training.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class AttentionCaptioner(nn.Module):
         features: Float[Tensor, "B P F"],
         tokens: Int[Tensor, " N"],
         lengths: Int[Tensor, " B"],
-    ) -> WordScores:
-        """Return the scores of the words after each given word, and where the decoder looked."""
+    ) -> DecoderOutput:
+        """Return the logits of the words after each given word, and where the decoder looked."""
         words, target, sequence, place = teacher_forcing_inputs(tokens, lengths)
         state = self.begin(features)
         order = words.sorted_indices
@@ -103,7 +103,7 @@ class AttentionCaptioner(nn.Module):
             h, c = self.cell(torch.cat((rows, context), dim=1), (h[:n], c[:n]))
             seen.append((h, context, weights))
         hidden, contexts, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
-        return WordScores(
+        return DecoderOutput(
             self._scores(vectors, hidden, contexts), target, sequence, place, attention
         )
 

@@ -37,18 +37,18 @@ class State(NamedTuple):
         return State(self.fixed, tuple(tensor[places] for tensor in self.moving))
 
 
-class WordScores(NamedTuple):
-    """Scores of all words after each word of given captions, in packed order.
+class DecoderOutput(NamedTuple):
+    """Logits of all words after each word of given captions, in packed order.
 
     Attributes:
-        scores: Before softmax, ``(N, V)``. An ensemble has one block of rows for each member.
+        logits: ``(N, V)``. An ensemble has one block of rows for each member.
         target: The word that comes next, ``(N,)``.
         sequence: Which caption each row belongs to, ``(N,)``.
         place: Where the next word stands in the given captions, ``(N,)``.
         attention: Where the decoder looked, ``(N, P)``; ``None`` without attention.
     """
 
-    scores: Float[Tensor, "N V"]
+    logits: Float[Tensor, "N V"]
     target: Int[Tensor, " N"]
     sequence: Int[Tensor, " N"]
     place: Int[Tensor, " N"]
@@ -56,7 +56,7 @@ class WordScores(NamedTuple):
 
 
 class Captioner(Protocol):
-    """A decoder: features of images in, scores of words out."""
+    """A decoder: features of images in, logits of words out."""
 
     def begin(self, features: Tensor) -> State:
         """Return the state in front of the start word."""
@@ -66,8 +66,8 @@ class Captioner(Protocol):
 
     def __call__(
         self, features: Tensor, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
-    ) -> WordScores:
-        """Return the scores of the words after each given word but the last of each caption."""
+    ) -> DecoderOutput:
+        """Return the logits of the words after each given word but the last of each caption."""
 
 
 class TeacherForcingInputs(NamedTuple):
@@ -119,7 +119,7 @@ class WordInput(nn.Module):
         embedding_dim: Numbers of each word's vector.
         vectors: Pretrained word vectors (``glove-6b-50d``, a GloVe file) to begin with, as the
             first numbers of each vector.
-        dropout: Share of the numbers set to zero while training.
+        dropout: Fraction of the numbers set to zero while training.
     """
 
     def __init__(

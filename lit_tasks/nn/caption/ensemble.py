@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lit_tasks.nn.caption.captioner import Captioner, State, WordScores
+from lit_tasks.nn.caption.captioner import Captioner, DecoderOutput, State
 from lit_tasks.protocols import InitializesFromWords
 
 
@@ -46,12 +46,12 @@ class CaptionerEnsemble(nn.Module):
         features: Float[Tensor, "B ..."],
         tokens: Int[Tensor, " N"],
         lengths: Int[Tensor, " B"],
-    ) -> WordScores:
-        """Return the members' scores, one block of rows after the other."""
-        found: list[WordScores] = [member(features, tokens, lengths) for member in self.members]
+    ) -> DecoderOutput:
+        """Return the members' logits, one block of rows after the other."""
+        found: list[DecoderOutput] = [member(features, tokens, lengths) for member in self.members]
         maps = [each.attention for each in found if each.attention is not None]
-        return WordScores(
-            torch.cat([each.scores for each in found]),
+        return DecoderOutput(
+            torch.cat([each.logits for each in found]),
             torch.cat([each.target for each in found]),
             torch.cat([each.sequence for each in found]),
             torch.cat([each.place for each in found]),

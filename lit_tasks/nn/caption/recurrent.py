@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.nn.caption.captioner import (
+    DecoderOutput,
     Pooled,
     State,
     WordInput,
-    WordScores,
     norm,
     teacher_forcing_inputs,
 )
@@ -23,7 +23,7 @@ Image = Literal["state", "first", "always"]
 
 
 class RecurrentCaptioner(nn.Module):
-    """An image becomes a state, then words go in and scores of the next word come out.
+    """An image becomes a state, then words go in and logits of the next word come out.
 
     With ``image: state`` this is the assignment's model (features, a linear layer, h_0; an LSTM
     starts from a zero cell), with ``first`` that of Vinyals et al. (2015, *Show and Tell*).
@@ -42,9 +42,9 @@ class RecurrentCaptioner(nn.Module):
         vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
         hidden_size: Features of the state.
         num_layers: Layers on top of each other.
-        image_dropout: Share of the image's features set to zero while training.
-        word_dropout: Share of the numbers of word vectors set to zero while training.
-        dropout: Share of the state's features left out in front of the scores while training.
+        image_dropout: Fraction of the image's features set to zero while training.
+        word_dropout: Fraction of the numbers of word vectors set to zero while training.
+        dropout: Fraction of the state's features left out in front of the scores while training.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class RecurrentCaptioner(nn.Module):
         features: Float[Tensor, "B ..."],
         tokens: Int[Tensor, " N"],
         lengths: Int[Tensor, " B"],
-    ) -> WordScores:
-        """Return the scores of the words after each given word but the last of each caption."""
+    ) -> DecoderOutput:
+        """Return the logits of the words after each given word but the last of each caption."""
         words, target, sequence, place = teacher_forcing_inputs(tokens, lengths)
         state = self.begin(features)
         vectors = self.words(words.data)
@@ -101,7 +101,7 @@ class RecurrentCaptioner(nn.Module):
             vectors = torch.cat((vectors, state.fixed[0][sequence]), dim=1)
         output, _ = self.recurrent(words._replace(data=vectors), self._hx(state))
         assert isinstance(output, PackedSequence)
-        return WordScores(self.scores(output.data), target, sequence, place)
+        return DecoderOutput(self.scores(output.data), target, sequence, place)
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word."""

@@ -4,26 +4,28 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lit_tasks.nn.caption.captioner import END, START, WordScores
+from lit_tasks.nn.caption.captioner import END, START, DecoderOutput
 
 
 @torch.no_grad()
-def with_own_words(found: WordScores, tokens: Int[Tensor, " N"], share: float) -> Int[Tensor, " N"]:
-    """Return captions in which a share of the words is drawn from the model's probabilities.
+def with_own_words(
+    found: DecoderOutput, tokens: Int[Tensor, " N"], rate: float
+) -> Int[Tensor, " N"]:
+    """Return captions in which a fraction of the words is drawn from the model's probabilities.
 
     Each word is drawn after the true beginning of its caption, for all words at once, in place of
     one word after the other: scheduled sampling (Bengio et al., 2015) in its parallel form
     (Duckworth et al., 2019). Start and end words stay.
 
     Args:
-        found: Scores of the true captions; of an ensemble the first member's count.
+        found: Output for the true captions; of an ensemble the first member's count.
         tokens: The true captions.
-        share: Probability that a word is replaced.
+        rate: Probability that a word is replaced.
     """
     rows = len(tokens) - int((tokens == START).sum())
     target, place = found.target[:rows], found.place[:rows]
-    scores = found.scores[:rows].detach().clone()
+    scores = found.logits[:rows].detach().clone()
     scores[:, [START, END]] = -torch.inf
     drawn = torch.multinomial(scores.float().softmax(dim=1), 1).squeeze(1)
-    replaced = (torch.rand(rows, device=tokens.device) < share) & (target != END)
+    replaced = (torch.rand(rows, device=tokens.device) < rate) & (target != END)
     return tokens.index_put((place[replaced],), drawn[replaced].to(tokens.dtype))

@@ -68,7 +68,7 @@ def self_critical_loss(
         baseline = (others / (samples - 1)).flatten()
     tokens, lengths = ragged(sentences, device)
     found = captioner(features.repeat_interleave(samples, dim=0), tokens, lengths)
-    scores = found.scores.clone()
+    scores = found.logits.clone()
     scores[:, [START] if constraints.allow_unk else [START, UNKNOWN]] = NEVER
     chosen = scores.log_softmax(dim=1).gather(1, found.target.unsqueeze(1)).squeeze(1)
     # A sentence of the longest length was not asked whether it wants to end.

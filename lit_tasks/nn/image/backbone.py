@@ -30,7 +30,7 @@ class Backbone(nn.Module):
             ``hub``, ``random``, or a file.
         library: Whose name it is.
         size: Height and width of the input; the weights' own when left out.
-        crop: Share of the shorter side that the middle crop keeps; the weights' own when left out.
+        crop: Fraction of the shorter side that the center crop keeps; by default the weights' own.
         mean: Of the color channels between 0 and 1; the weights' own when left out.
         std: Of the color channels; the weights' own when left out.
         output: ``pooled`` features of the whole image, or a ``map``: features of each position
@@ -71,10 +71,10 @@ class Backbone(nn.Module):
         if level is not None:
             cut(self.network, name, library, level)
         size = size or known.size
-        share = crop or known.size / known.resize
-        if not 0 < share <= 1:
+        fraction = crop or known.size / known.resize
+        if not 0 < fraction <= 1:
             raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
-        resize = int(size / share)
+        resize = int(size / fraction)
         self.use(
             Preprocessing(size, resize, known.interpolation, mean or known.mean, std or known.std)
         )

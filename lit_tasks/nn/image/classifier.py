@@ -1,4 +1,4 @@
-"""The layers behind a backbone: features to scores of classes."""
+"""The layers behind a backbone: features to logits of classes."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ class LinearHead(nn.Module):
     Args:
         in_features: Number of features.
         out_features: Number of classes.
-        dropout: Share of the features left out while training.
+        dropout: Fraction of the features left out while training.
 
     Attributes:
         pretrained: Weight and bias of the classifier that :meth:`observe` begins with, if any.
@@ -66,19 +66,19 @@ class LinearHead(nn.Module):
         """Begin with what a pretrained classifier of ``K`` classes says about the features.
 
         Each class becomes a mean of the old classes: an old class counts as much as it is probable
-        on images of the class, times the share of its probability that falls on this class.
+        on images of the class, times the fraction of its probability that falls on this class.
         """
         old = (features @ weight.T + bias).double().softmax(dim=1)
         classes = self.linear.out_features
         of_class = torch.stack([old[target == c].mean(dim=0) for c in range(classes)])
         exclusive = of_class / of_class.sum(dim=0).clamp(min=1e-12)
-        share = of_class * exclusive
-        share = (share / share.sum(dim=1, keepdim=True)).to(weight.dtype)
+        fraction = of_class * exclusive
+        fraction = (fraction / fraction.sum(dim=1, keepdim=True)).to(weight.dtype)
         mean = self.mean.to(weight.dtype)
-        self.linear.bias.copy_(share @ (bias + weight @ mean))
-        self.linear.weight.copy_(share @ weight / self.scale)
+        self.linear.bias.copy_(fraction @ (bias + weight @ mean))
+        self.linear.weight.copy_(fraction @ weight / self.scale)
 
     def forward(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B C"]:
-        """Return the scores of the classes before softmax."""
+        """Return the logits of the classes."""
         scores: Tensor = self.linear(self.dropout((features - self.mean) * self.scale))
         return scores

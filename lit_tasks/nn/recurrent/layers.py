@@ -65,10 +65,10 @@ def weights_of(module: nn.RNNBase, place: int) -> tuple[Tensor, Tensor, Tensor |
     return w_ih, w_hh, biases[0] + biases[1] if biases else None
 
 
-def check_share(name: str, share: float) -> None:
-    """Refuse what is no share of 1."""
-    if not 0 <= share < 1:
-        raise ValueError(f"{name} must be at least 0 and below 1, got {share}")
+def check_rate(name: str, rate: float) -> None:
+    """Refuse a rate that is not in [0, 1)."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {rate}")
 
 
 def suffixes(module: nn.RNNBase) -> list[str]:
@@ -94,20 +94,20 @@ def reset_gains(module: nn.RNNBase) -> None:
             nn.init.constant_(parameter, float(name.startswith("gain_")))
 
 
-def zoned(module: nn.Module, like: Tensor, share: float, size: int) -> Tensor | None:
+def zoned(module: nn.Module, like: Tensor, rate: float, size: int) -> Tensor | None:
     """Return what part of the new state each row takes: drawn in training, expected otherwise."""
-    if not share:
+    if not rate:
         return None
     if module.training:
-        return torch.bernoulli(like.new_full((like.shape[0], size), 1 - share))
-    return like.new_full((1, 1), 1 - share)
+        return torch.bernoulli(like.new_full((like.shape[0], size), 1 - rate))
+    return like.new_full((1, 1), 1 - rate)
 
 
-def dropped(module: nn.Module, state: Tensor, share: float) -> Tensor | None:
+def dropped(module: nn.Module, state: Tensor, rate: float) -> Tensor | None:
     """Return the factors of each sequence's hidden state, the same at all steps."""
-    if not share or not module.training:
+    if not rate or not module.training:
         return None
-    return nn.functional.dropout(torch.ones_like(state), share)
+    return nn.functional.dropout(torch.ones_like(state), rate)
 
 
 def gain(module: nn.Module, name: str) -> Tensor | None:
@@ -126,8 +126,8 @@ class RNN(nn.RNN):
             torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
             elsewhere.
         layer_norm: Normalize the input's and the state's part of the sum, each with a scale.
-        recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
-        zoneout: Share of the hidden features that keep their last value, drawn at each step.
+        recurrent_dropout: Fraction of the hidden features that a sequence lacks, at all steps.
+        zoneout: Fraction of the hidden features that keep their last value, drawn at each step.
     """
 
     def __init__(
@@ -140,8 +140,8 @@ class RNN(nn.RNN):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        check_share("recurrent_dropout", recurrent_dropout)
-        check_share("zoneout", zoneout)
+        check_rate("recurrent_dropout", recurrent_dropout)
+        check_rate("zoneout", zoneout)
         self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
         self.regularized = bool(layer_norm or recurrent_dropout or zoneout)
         self.implementation = checked(implementation, self.regularized)
@@ -214,9 +214,9 @@ class LSTM(nn.LSTM):
             compiled where there is a compiler.
         layer_norm: Normalize the input's and the state's part of the gates, each with a scale, and
             the cell state before its tanh, with a scale and a shift.
-        recurrent_dropout: Share of the hidden features that a sequence does without, at all steps.
-        zoneout: Share of the hidden features that keep their last value, drawn at each step.
-        zoneout_cell: Share of the cell states that do.
+        recurrent_dropout: Fraction of the hidden features that a sequence lacks, at all steps.
+        zoneout: Fraction of the hidden features that keep their last value, drawn at each step.
+        zoneout_cell: Fraction of the cell states that do.
 
     Raises:
         ValueError: When an argument is not supported or contradicts another.
@@ -235,9 +235,9 @@ class LSTM(nn.LSTM):
         super().__init__(*args, **kwargs)
         if self.proj_size:
             raise ValueError(f"proj_size must be 0, got {self.proj_size}")
-        check_share("recurrent_dropout", recurrent_dropout)
-        check_share("zoneout", zoneout)
-        check_share("zoneout_cell", zoneout_cell)
+        check_rate("recurrent_dropout", recurrent_dropout)
+        check_rate("zoneout", zoneout)
+        check_rate("zoneout_cell", zoneout_cell)
         self.recurrent_dropout = recurrent_dropout
         self.zoneout, self.zoneout_cell = zoneout, zoneout_cell
         self.regularized = bool(layer_norm or recurrent_dropout or zoneout or zoneout_cell)

@@ -68,7 +68,7 @@ class StyleObjective(nn.Module):
         self,
         content: Float[Tensor, "1 3 H W"],
         styles: Sequence[Float[Tensor, "1 3 _ _"]],
-        shares: Sequence[float],
+        style_weights: Sequence[float],
     ) -> Targets:
         """Return what an image of this photograph in these styles should be like."""
         seen = self.features(content)
@@ -76,7 +76,9 @@ class StyleObjective(nn.Module):
         return Targets(
             {layer: seen[layer].clone() for layer in self.content},
             {
-                layer: blend([moments(features[layer]) for features in painted], list(shares))
+                layer: blend(
+                    [moments(features[layer]) for features in painted], list(style_weights)
+                )
                 for layer in self.style
             },
         )

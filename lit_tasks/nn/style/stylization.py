@@ -25,7 +25,7 @@ class Phase:
         steps: How many.
         optimizer: Builds the optimizer; when left out, the one before goes on, and what it
             remembers of every pixel grows with the image.
-        scale: Size of the image, as a share of its final size.
+        scale: Size of the image, as a fraction of its final size.
         clamp: Before each step, the normalized image is cut to between minus this and this;
             not at all when left out.
     """
@@ -67,7 +67,7 @@ class Stylization:
         objective: What the image should be like.
         content: The photograph, whole numbers up to 255.
         styles: The paintings, whole numbers up to 255.
-        shares: How much each painting counts.
+        style_weights: How much each painting counts.
         phases: What is done.
         init: ``content``; ``matched``, the photograph with mean and covariance of the first
             painting's colors, which has less of the way to go; ``noise``, every color equally
@@ -89,14 +89,18 @@ class Stylization:
         objective: StyleObjective,
         content: UInt8[Tensor, "3 H W"],
         styles: Sequence[UInt8[Tensor, "3 _ _"]],
-        shares: Sequence[float],
+        style_weights: Sequence[float],
         phases: Sequence[Phase],
         init: Init = "content",
         ema_decay: float = 0.0,
         color_mode: ColorMode = "style",
         seed: int = 0,
     ) -> None:
-        self.objective, self.shares, self.phases = objective, list(shares), list(phases)
+        self.objective, self.style_weights, self.phases = (
+            objective,
+            list(style_weights),
+            list(phases),
+        )
         self.content = content[None] / 255
         self.styles = [style[None] / 255 for style in styles]
         if color_mode == "match":
@@ -188,9 +192,9 @@ class Stylization:
         else:
             noise = torch.randn(shape, generator=draw).to(device)
             parts = [color_statistics(style) for style in self.styles]
-            share = [part / sum(self.shares) for part in self.shares]
-            mean = sum((s * m for s, (m, _) in zip(share, parts, strict=True)), 0 * parts[0][0])
-            spread = sum((s * c for s, (_, c) in zip(share, parts, strict=True)), 0 * parts[0][1])
+            weights = [weight / sum(self.style_weights) for weight in self.style_weights]
+            mean = sum((s * m for s, (m, _) in zip(weights, parts, strict=True)), 0 * parts[0][0])
+            spread = sum((s * c for s, (_, c) in zip(weights, parts, strict=True)), 0 * parts[0][1])
             root = torch.linalg.cholesky(spread + 1e-6 * torch.eye(3, device=device))
             colors = torch.einsum("dc,bchw->bdhw", root, noise) + mean.view(1, 3, 1, 1)
         return self.objective.features.normalize(colors.clamp(0, 1)).contiguous()
@@ -234,7 +238,7 @@ class Stylization:
         content, *styles = (
             normalize(_scaled(colors, scale)) for colors in (self.content, *self.styles)
         )
-        return self.objective.targets(content, styles, self.shares)
+        return self.objective.targets(content, styles, self.style_weights)
 
     def _losses(self) -> tuple[Tensor, Tensor]:
         """Return losses and gradient; L-BFGS asks for those of its last point again."""

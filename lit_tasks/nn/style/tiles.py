@@ -71,7 +71,7 @@ class TiledStyleObjective(StyleObjective):
         self,
         content: Float[Tensor, "1 3 H W"],
         styles: Sequence[Float[Tensor, "1 3 _ _"]],
-        shares: Sequence[float],
+        style_weights: Sequence[float],
     ) -> Targets:
         """Return what an image of this photograph in these styles should be like."""
         wanted: dict[str, list[list[Tensor]]] = {layer: [] for layer in self.content}
@@ -90,7 +90,7 @@ class TiledStyleObjective(StyleObjective):
         return Targets(
             whole,
             {
-                layer: blend([parts[layer] for parts in painted], list(shares))
+                layer: blend([parts[layer] for parts in painted], list(style_weights))
                 for layer in self.style
             },
         )
@@ -152,10 +152,10 @@ class TiledStyleObjective(StyleObjective):
             for layer in self.style:
                 if not own[layer].numel():
                     continue
-                share = own[layer][0, 0].numel() / sizes[layer]
+                fraction = own[layer][0, 0].numel() / sizes[layer]
                 found = moments(own[layer])
                 for value, pull in zip(found, pulls[layer], strict=True):
-                    total = total + share * (value * pull).sum()
+                    total = total + fraction * (value * pull).sum()
             [part] = torch.autograd.grad(total, crop)
         gradient[:, :, rows, columns] += part
 

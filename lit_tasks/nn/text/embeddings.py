@@ -58,10 +58,10 @@ class WordVectors(nn.Module):
         rows, found = load_vectors(self.vectors, words, self.embedding_dim)
         with torch.no_grad():
             self.pretrained.copy_(torch.from_numpy(rows))
-        share = found.mean() if len(found) else 0.0
+        fraction = found.mean() if len(found) else 0.0
         return (
             f"word vectors {self.vectors}: {int(found.sum()):,} of {len(words):,} words "
-            f"({share:.1%}) have one, the others start at zero"
+            f"({fraction:.1%}) have one, the others start at zero"
         )
 
     @property

@@ -33,15 +33,15 @@ class Bag(NamedTuple):
 
 
 class BagOfWords(nn.Module):
-    """The set of words (and runs of words) of a text: a row of zeros and ones, kept sparse.
+    """The set of words (and n-grams) of a text: a row of zeros and ones, kept sparse.
 
     Args:
         num_embeddings: Words in the vocabulary.
-        ngrams: Longest run of words that is a feature; 1 is words alone.
-        buckets: Numbers that the runs share by hashing; needed for ``ngrams`` above 1.
+        ngrams: Longest n-gram that is a feature; 1 is words alone.
+        buckets: Numbers that the n-grams share by hashing; needed for ``ngrams`` above 1.
         naive_bayes: Scale every feature by its log-count ratio in the training texts, as NB-SVM
             does (Wang and Manning, 2012); the value is their smoothing count, 0 does not scale.
-        dropout: Share of the features left out of each text while training.
+        dropout: Fraction of the features left out of each text while training.
         normalize: Divide each row by the square root of its number of features, so that long
             texts are not more certain than short ones.
     """
@@ -147,15 +147,15 @@ class SparseLinear(nn.Module):
 
 
 class MeanOfEmbeddings(nn.Module):
-    """The mean of a trained vector for every word (and run of words): fastText's features.
+    """The mean of a trained vector for every word (and n-gram): fastText's features.
 
     Args:
         num_embeddings: Words in the vocabulary.
         embedding_dim: Numbers of each vector.
-        ngrams: Longest run of words with a vector of its own; 1 is words alone.
-        buckets: Vectors that the runs share by hashing; needed for ``ngrams`` above 1.
+        ngrams: Longest n-gram with a vector of its own; 1 is words alone.
+        buckets: Vectors that the n-grams share by hashing; needed for ``ngrams`` above 1.
         distinct: Whether a word counts once in a text, however often it stands there.
-        word_dropout: Share of the words and runs left out of each text while training.
+        word_dropout: Fraction of the words and n-grams left out of each text while training.
         init_std: Standard deviation of the vectors before training.
         sparse: Whether gradients hold the rows of a batch alone: much faster for large tables, with
             an optimizer that knows them (``torch.optim.Adagrad``, ``torch.optim.SGD``).
@@ -204,7 +204,7 @@ class MeanOfWordVectors(nn.Module):
         embedding_dim: Numbers of each pretrained vector.
         tune: Whether the pretrained vectors are trained further.
         trained_dim: Numbers of a second vector, trained from scratch, beside the pretrained one.
-        word_dropout: Share of the words left out of each text while training.
+        word_dropout: Fraction of the words left out of each text while training.
     """
 
     def __init__(
@@ -251,7 +251,7 @@ def _check_ngrams(ngrams: int, buckets: int) -> None:
     if ngrams < 1:
         raise ValueError(f"ngrams must be at least 1, got {ngrams}")
     if ngrams > 1 and buckets < 1:
-        raise ValueError(f"ngrams {ngrams} needs buckets to hash runs of words into, got {buckets}")
+        raise ValueError(f"ngrams {ngrams} needs buckets to hash n-grams into, got {buckets}")
 
 
 def _distinct(
@@ -265,8 +265,8 @@ def _distinct(
 
 
 def _drop(
-    tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"], share: float, training: bool
+    tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"], rate: float, training: bool
 ) -> tuple[Int[Tensor, " M"], Int[Tensor, " B"]]:
-    if not training or share == 0:
+    if not training or rate == 0:
         return tokens, lengths
-    return keep_tokens(tokens, lengths, torch.rand(len(tokens), device=tokens.device) >= share)
+    return keep_tokens(tokens, lengths, torch.rand(len(tokens), device=tokens.device) >= rate)

@@ -37,10 +37,10 @@ class RecurrentEncoder(nn.Module):
         bidirectional: Whether a second layer reads each text from its end.
         pooling: ``last`` state, ``mean`` or ``max`` over the words, all three (``concat``), or a
             mean weighted by learned ``attention``.
-        word_dropout: Share of the words left out of each text while training.
-        embedding_dropout: Share of the numbers of the word vectors set to zero while training.
+        word_dropout: Fraction of the words left out of each text while training.
+        embedding_dropout: Fraction of the numbers of the word vectors set to zero while training.
         dropout: The same between layers.
-        recurrent_dropout: Share of the hidden features that a text does without, at all words.
+        recurrent_dropout: Fraction of the hidden features that a text does without, at all words.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ def expected_reward(model: RecurrentCaptioner) -> Tensor:
         for words in product(range(3, WORDS), repeat=count):
             tokens, lengths = ragged([list(words)], torch.device("cpu"))
             found = model(image(), tokens, lengths)
-            scores = found.scores.clone()
+            scores = found.logits.clone()
             scores[:, [0, 2]] = -1e9  # never drawn
             logarithm = scores.log_softmax(1).gather(1, found.target[:, None])[:, 0]
             if count == CONSTRAINTS.max_words:
@@ -113,7 +113,7 @@ def test_own_words_take_the_place_of_words_only(members: int) -> None:
     assert (drawn[:, special] == tokens[special]).all()
     assert not ((drawn[:, ~special] == 0) | (drawn[:, ~special] == 1)).any()
     alone = captioner()(image(3), tokens, lengths)
-    scores = alone.scores.clone()
+    scores = alone.logits.clone()
     scores[:, :2] = -torch.inf
     for row in range(len(alone.target)):
         if alone.target[row] == 1:
@@ -122,12 +122,12 @@ def test_own_words_take_the_place_of_words_only(members: int) -> None:
         torch.testing.assert_close(shares.double(), scores[row].softmax(0), atol=0.05, rtol=0)
 
 
-def test_half_of_the_words_are_replaced_at_a_share_of_a_half() -> None:
+def test_half_of_the_words_are_replaced_at_a_rate_of_a_half() -> None:
     tokens, lengths = ragged([[2] * 4000], torch.device("cpu"))
     found = captioner()(image(), tokens, lengths)
-    scores = torch.zeros_like(found.scores)
+    scores = torch.zeros_like(found.logits)
     scores[:, 5] = 50.0
-    changed = with_own_words(found._replace(scores=scores), tokens, 0.5)
+    changed = with_own_words(found._replace(logits=scores), tokens, 0.5)
     assert float((changed == 5).double().mean()) == pytest.approx(0.5, abs=0.05)
 
 

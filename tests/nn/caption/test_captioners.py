@@ -62,7 +62,7 @@ def test_a_step_at_a_time_gives_what_the_whole_sequence_gives(kind: str) -> None
             scores.append(score[0])
         mine = found.sequence == number
         assert found.target[mine].tolist() == caption[1:].tolist()
-        torch.testing.assert_close(found.scores[mine].log_softmax(1), torch.stack(scores))
+        torch.testing.assert_close(found.logits[mine].log_softmax(1), torch.stack(scores))
 
 
 @pytest.mark.parametrize("kind", MAKE)
@@ -101,12 +101,12 @@ def test_attention_weights_are_shares_and_find_the_position_that_was_moved() -> 
     torch.testing.assert_close(found.attention.sum(1), torch.ones(8, dtype=torch.float64))
     turned = model(maps(2)[:, [1, 2, 3, 0]], tokens, lengths)
     torch.testing.assert_close(turned.attention, found.attention[:, [1, 2, 3, 0]])
-    torch.testing.assert_close(turned.scores, found.scores)
+    torch.testing.assert_close(turned.logits, found.logits)
 
 
 def test_a_pooled_model_takes_a_map_for_its_mean() -> None:
     model, tokens, lengths = captioner("lstm-always-1"), captions([4, 3]), torch.tensor([4, 3])
-    by_map, by_mean = (model(x, tokens, lengths).scores for x in (maps(2), maps(2).mean(1)))
+    by_map, by_mean = (model(x, tokens, lengths).logits for x in (maps(2), maps(2).mean(1)))
     torch.testing.assert_close(by_map, by_mean)
 
 
@@ -116,7 +116,7 @@ def test_a_grid_tells_where_things_are_and_the_mean_does_not() -> None:
     for options, same in (({}, True), ({"grid": 2, "cell_features": 3}, False)):
         torch.manual_seed(0)
         model = RecurrentCaptioner(WORDS, FEATURES, **SMALL, **options).double()
-        here, there = (model(x, tokens, lengths).scores for x in (maps(2), moved))
+        here, there = (model(x, tokens, lengths).logits for x in (maps(2), moved))
         assert torch.allclose(here, there) == same
 
 
@@ -145,8 +145,8 @@ def test_an_ensemble_averages_probabilities_and_trains_each_member() -> None:
     each = [member.step(word, member.begin(maps(2)))[0].exp() for member in model.members]
     torch.testing.assert_close(scores.exp(), sum(each) / 2)
     found = model(maps(2), tokens, lengths)
-    blocks = [member(maps(2), tokens, lengths).scores for member in model.members]
-    torch.testing.assert_close(found.scores, torch.cat(blocks))
+    blocks = [member(maps(2), tokens, lengths).logits for member in model.members]
+    torch.testing.assert_close(found.logits, torch.cat(blocks))
 
 
 @pytest.mark.parametrize("lengths", [[3, 1], [4, 1, 4]])
@@ -174,7 +174,7 @@ def test_positions_tell_a_map_from_the_same_map_upside_down() -> None:
     upside_down = maps(1)[:, [2, 3, 0, 1]]
     for kind, same in (("attention", True), ("attention-positions", False)):
         model = captioner(kind)
-        found, turned = (model(m, tokens, lengths).scores for m in (maps(1), upside_down))
+        found, turned = (model(m, tokens, lengths).logits for m in (maps(1), upside_down))
         assert torch.allclose(found, turned) == same
 
 
