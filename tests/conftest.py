@@ -3,10 +3,13 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import settings
+from small_runs import TOY
 
 from lit_tasks.__main__ import main
 
@@ -34,6 +37,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("WANDB_MODE", "offline")
         patch.setattr("logging.raiseExceptions", False)  # handlers keep streams pytest closed
         yield
+
+
+@pytest.fixture
+def toy_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder that holds ``toy.yaml``."""
+    monkeypatch.chdir(tmp_path)
+    Path("toy.yaml").write_text(yaml.safe_dump(TOY))
+    return tmp_path
 
 
 @pytest.fixture
