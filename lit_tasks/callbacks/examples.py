@@ -1,4 +1,4 @@
-"""What the task says of the same few samples after every epoch, for people instead of metrics."""
+"""Log predictions for a fixed set of validation samples each epoch."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""The user's words, put into the order in which they should win."""
+"""Command-line arguments in order of precedence."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

@@ -22,17 +22,17 @@ def load(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content without running code from it.
 
     Raises:
-        ValueError: If the file is missing, cut short or no checkpoint of Lightning.
+        ValueError: If the file is missing, truncated or not a Lightning checkpoint.
     """
     if not path.is_file():
         near = ", ".join(sorted(str(p) for p in path.parent.glob("*.ckpt"))[:3])
         raise ValueError(f"there is no checkpoint {path}{f'; there is {near}' if near else ''}")
     if not zipfile.is_zipfile(path):
         size = f"{path.stat().st_size} bytes"
-        raise ValueError(f"{path} ({size}) is no complete checkpoint: was it cut short?")
+        raise ValueError(f"{path} looks truncated ({size}): get or save the checkpoint again")
     content = load_plain(path, mmap=True)
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise ValueError(f"{path} is no checkpoint of Lightning: it has no 'state_dict'")
+        raise ValueError(f"{path} is not a Lightning checkpoint: it has no 'state_dict'")
     _check_types(content, path)
     return content
 

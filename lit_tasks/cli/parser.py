@@ -1,4 +1,4 @@
-"""A parser whose refusals are one sentence: what is wrong, where it stands, the nearest right name.
+"""Argument parser with one-line errors: what is wrong, where, and the closest valid name.
 
 jsonargparse explains a wrong value by every type that it tried, in up to sixty lines. The facts
 are in there; this file picks them out.

@@ -1,4 +1,4 @@
-"""What a run was: its configuration, in the run folder and in every logger."""
+"""Save the resolved configuration in the run folder and pass it to the loggers."""
 
 import shlex
 import sys

@@ -64,10 +64,12 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         if not self._found:
             self._found = self._split(self.table)
         if split == "test" and not self._found[split]:
-            rank_zero_info("There are no test captions: the figures are of the validation images.")
+            rank_zero_info(
+                "There are no test captions: metrics are computed on the validation images."
+            )
             return self.captioned("val")
         if not self._found[split]:
-            raise ValueError(f"{self.table}: column {self.columns[2]} says {split} nowhere")
+            raise ValueError(f"{self.table}: column {self.columns[2]} has no {split!r} rows")
         return self.usable(self._found[split])
 
     def _split(self, table: Path) -> dict[str, list[CaptionedFile]]:

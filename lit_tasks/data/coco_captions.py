@@ -53,7 +53,9 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
             return self.usable(self._of_split(self.root, self.split, split))
         path = self._annotations(self.root, split)
         if path is None:
-            rank_zero_info("There are no test captions: the figures are of the validation images.")
+            rank_zero_info(
+                "There are no test captions: metrics are computed on the validation images."
+            )
             return self.captioned("val")
         folder = self.root / path.stem.removeprefix("captions_")
         return self.usable(read_coco(path, folder))

@@ -288,11 +288,11 @@ class CaptioningTask(CheckedLoading, LightningModule):
         return {"loss": False, **dict.fromkeys(CAPTION_METRICS, True)}
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
+        """Reset the metrics."""
         self._reset_metrics()
 
     def on_test_epoch_start(self) -> None:
-        """Begin to count."""
+        """Reset the metrics."""
         self._reset_metrics()
 
     def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:

@@ -92,7 +92,7 @@ def usable(
         max_pixels: How large an image may be.
 
     Raises:
-        ValueError: Something is bad, or nothing is good.
+        ValueError: A row is invalid, or none is valid.
     """
     problems = [_problem(image, skip, need_images, max_pixels) for image in images]
     bad = [problem for problem in problems if problem]
@@ -103,7 +103,9 @@ def usable(
         )
     kept = [image for image, problem in zip(images, problems, strict=True) if not problem]
     if not kept:
-        raise ValueError(f"there is no usable image among {len(images):,}{others}: {bad[:1]}")
+        raise ValueError(
+            f"there is no usable image among {len(images):,}{others}: {''.join(bad[:1])}"
+        )
     if bad:
         rank_zero_info(f"{len(bad):,} of {len(images):,} images left out, first {bad[0]}")
     files = ImageFiles([image.path for image in kept], max_pixels=max_pixels)

@@ -81,8 +81,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = parse_json(path.read_bytes())
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{path}, line {error.lineno}, column {error.colno}: this is no JSON ({error.msg});"
-            " perhaps the download broke off, get the file again"
+            f"{path}, line {error.lineno}, column {error.colno}: invalid JSON ({error.msg});"
+            " the download may be incomplete, get the file again"
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no JSON, byte {error.start} is no UTF-8") from error

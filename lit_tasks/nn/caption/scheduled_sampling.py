@@ -1,4 +1,4 @@
-"""Captions to learn from in which some words are the model's own."""
+"""Parallel scheduled sampling."""
 
 import torch
 from jaxtyping import Int

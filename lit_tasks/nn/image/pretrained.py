@@ -244,4 +244,4 @@ def _unknown(name: str, library: Library, known: list[str]) -> ValueError:
 
     near = get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"it has {len(known)} others"
-    return ValueError(f"{library} has no network {name}; {hint}")
+    return ValueError(f"{library} has no model named {name}; {hint}")
