@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captions import CaptionDataModule
 from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.scenes import SyntheticScenes
@@ -52,7 +52,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         self.counts = {"train": train, "val": val, "test": test}
         self.held_out, self.size = held_out, size
 
-    def read(self, split: LabeledSplit) -> Captioned:
+    def read(self, split: LabeledSplit) -> CaptionedImages:
         """Return scenes and sentences of a split, no scene in two splits."""
         known, unseen = kinds(self.seed, self.held_out)
         seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
@@ -61,7 +61,7 @@ class CaptionScenesDataModule(CaptionDataModule):
             new = split != "train" and bool(unseen) and number % 2 == 1
             scenes.append(told_scene(seed, number, first=unseen if new else known, others=known))
         images = SyntheticScenes(scenes, self.size, f"{split}_")
-        return Captioned(images, list(range(len(scenes))), [sentences(s) for s in scenes])
+        return CaptionedImages(images, list(range(len(scenes))), [sentences(s) for s in scenes])
 
     def setup(self, stage: str) -> None:
         """Draw what a stage needs, and say what its metrics are worth."""
