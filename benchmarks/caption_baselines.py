@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.feature_cache import FeatureCache
 from lit_tasks.data.base.image_dataset import ImageDataset
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
@@ -42,7 +42,7 @@ METRICS = (
 NEIGHBORS = 15
 
 
-def constant(train: Captioned) -> str:
+def constant(train: CaptionedImages) -> str:
     """Return the training caption that is the best description of all other training images."""
     texts = [[caption_words(text) for text in several] for several in train.sentences]
     number = {word: i for i, word in enumerate({w for s in texts for t in s for w in t})}

@@ -62,7 +62,7 @@ def seconds_per_epoch(data: LightningDataModule, epochs: int, size: int) -> list
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--root", type=Path, help="ants and bees; drawn scenes when left out")
+    parser.add_argument("--root", type=Path, help="ants and bees; synthetic scenes when left out")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()

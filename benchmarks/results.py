@@ -131,7 +131,7 @@ PARTS = (
     Part(
         "Text classification: sentences",
         "Accuracy on the assignment's dev set, best epoch on that set (its test set is not public; "
-        "the write-ups' figures are of it, so they are beside ours and not below them).",
+        "the write-ups' results are of it, so they are not directly comparable).",
         tuple(
             Experiment(f"text_sentences_{name}", DEV, SENTENCES, seeds, cited)
             for name, seeds, cited in (
@@ -170,7 +170,7 @@ PARTS = (
     Part(
         "Captioning: the small part of COCO",
         "80 validation images, free decoding; `assignment_bleu` is the mean over references. "
-        "The write-ups' figures are of 1000 captions and images of COCO that are not here; the "
+        "The write-ups' results are of 1000 captions and images of COCO that are not here; the "
         "baselines, computed by `benchmarks/caption_baselines.py` on the same images, say what a "
         "score is worth: one sentence for all images passes the write-ups.",
         tuple(
@@ -198,7 +198,7 @@ PARTS = (
         ),
     ),
     Part(
-        "Captioning: drawn scenes",
+        "Captioning: synthetic scenes",
         "Combinations of shape, color and place that were never in training; for trying out.",
         (
             Experiment(
@@ -206,7 +206,9 @@ PARTS = (
             ),
         ),
         figure=RunFigure(
-            "caption_scenes_lstm", "test_captions.png", "Generated captions of unseen drawn scenes"
+            "caption_scenes_lstm",
+            "test_captions.png",
+            "Generated captions of unseen synthetic scenes",
         ),
     ),
 )
@@ -294,7 +296,7 @@ def table(part: Part) -> list[str]:
 
 
 def summary() -> list[str]:
-    """Return the README's table: the first figure of what was run, beside the write-ups'."""
+    """Return the README's table: the first metric of what was run, with the write-ups'."""
     rows = []
     for part in PARTS:
         for experiment in part.experiments:
@@ -302,7 +304,7 @@ def summary() -> list[str]:
                 metric = experiment.metrics[-1 if experiment.metrics == TEST else 0]
                 command = f"`lit-tasks fit --config configs/{experiment.config}.yaml`"
                 rows.append([command, metric, cell(done, metric), experiment.cited])
-    return markdown(["command", "figure", "ours", "write-ups"], rows)
+    return markdown(["command", "metric", "ours", "write-ups"], rows)
 
 
 def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:

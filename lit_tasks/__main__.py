@@ -1,4 +1,4 @@
-"""The front of the command line: what needs no framework is answered before one is imported."""
+"""Entry point: ``--help``, ``--version``, ``compare`` and ``sweep`` do not import torch."""
 
 import sys
 from collections.abc import Sequence

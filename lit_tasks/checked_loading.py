@@ -6,7 +6,7 @@ from typing import Any
 from lit_tasks.distributed.lightning_internals import (
     CLASS_PATH,
     INSTANTIATOR,
-    load_plain_checkpoint,
+    safe_load_checkpoint,
 )
 from lit_tasks.trust import CheckedParser, Trust, plain
 
@@ -43,7 +43,7 @@ class CheckedLoading:
         above: Any = super()
         if weights_only is False:
             return above.load_from_checkpoint(checkpoint_path, *arguments, **options)
-        content = load_plain_checkpoint(checkpoint_path)
+        content = safe_load_checkpoint(checkpoint_path)
         if hasattr(checkpoint_path, "seek"):
             checkpoint_path.seek(0)
         name = f"{cls.__module__}.{cls.__qualname__}"
@@ -61,7 +61,7 @@ class CheckedLoading:
         for key in (*_FORMER_KEYS, cls.CHECKPOINT_HYPER_PARAMS_KEY):
             section = content.get(key, {}) if isinstance(content, dict) else None
             if not isinstance(section, dict):
-                raise ValueError(f"{trust.source} is spoilt: its {key} must be a mapping")
+                raise ValueError(f"{trust.source} is damaged: its {key} must be a mapping")
             settings.update(section)
         if settings.pop(INSTANTIATOR, None) is None:
             return  # built without a command line: values go to the constructor as they are

@@ -178,7 +178,7 @@ def _small_text(path: Path) -> str:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path to write to, and put what was written in its place at the end of the block.
 
     Where the block fails, what it wrote is removed and what was there before stays.

@@ -93,11 +93,11 @@ def attention_maps(
         axes.axis("off")
     for line, image, sentence, seen in zip(grid, images, words, weights, strict=False):
         line[0].imshow(image)
-        grey = np.asarray(image).mean(axis=2)
-        height, width = grey.shape
+        gray = np.asarray(image).mean(axis=2)
+        height, width = gray.shape
         side = isqrt(seen.shape[1])
         for axes, word, fraction in zip(line[1:], sentence, seen, strict=False):
-            axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
+            axes.imshow(gray, cmap="gray", vmin=0, vmax=255)
             axes.imshow(
                 fraction.reshape(side, side),
                 cmap="inferno",
@@ -126,12 +126,12 @@ def reliability(
     fractions = [
         np.bincount(of_bin, values, bins)[there] / count[there] for values in (confidence, correct)
     ]
-    upper.plot((0, 1), (0, 1), color="grey", linewidth=1, label="as stated")
+    upper.plot((0, 1), (0, 1), color="gray", linewidth=1, label="as stated")
     upper.plot(*fractions, marker="o", label=name)
     upper.set_ylabel("fraction that is right")
     upper.set_ylim(0, 1.03)
     upper.legend()
-    lower.bar((np.arange(bins) + 0.5) / bins, count, width=0.9 / bins, color="grey")
+    lower.bar((np.arange(bins) + 0.5) / bins, count, width=0.9 / bins, color="gray")
     lower.set_xlabel("confidence")
     lower.set_ylabel("predictions")
     return figure

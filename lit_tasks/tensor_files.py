@@ -11,7 +11,7 @@ import torch
 from lit_tasks.zip_files import UnpackedSizeError, check_sizes
 
 
-def load_plain(path: Path, mmap: bool = False) -> Any:
+def safe_torch_load(path: Path, mmap: bool = False) -> Any:
     """Return what ``torch.save`` wrote: tensors, containers, strings and numbers.
 
     Args:
@@ -31,11 +31,8 @@ def load_plain(path: Path, mmap: bool = False) -> Any:
         raise
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, KeyError) as error:
         size = f"{path.stat().st_size:,} bytes"
-        raise ValueError(
-            f"{path} ({size}) is no complete file of tensors: was it cut short? Copy or download "
-            "it again"
-        ) from error
-    except Exception as error:  # UnpicklingError, and whatever a spoilt pickle may raise
+        raise ValueError(f"{path} ({size}) looks truncated: copy or download it again") from error
+    except Exception as error:  # UnpicklingError, and whatever a damaged pickle may raise
         raise ValueError(f"{path} {_reason(error)}") from error
     if damaged is not None:
         raise ValueError(f"{path} is damaged (in {damaged}); copy or download it again")

@@ -283,7 +283,7 @@ def plain(value: Any, source: Path | str) -> Any:
         nonlocal left
         left -= 1
         if left < 0 or depth > _DEEPEST:
-            raise ValueError(f"{source} holds more settings than a model can have: it is spoilt")
+            raise ValueError(f"{source} holds more settings than a model can have: it is damaged")
         if hasattr(value, "as_dict"):
             value = value.as_dict()
         if isinstance(value, Mapping):
@@ -295,7 +295,7 @@ def plain(value: Any, source: Path | str) -> Any:
         if isinstance(value, Path):
             return str(value)
         raise ValueError(
-            f"{source} holds a {type(value).__name__} among its settings: it is spoilt"
+            f"{source} holds a {type(value).__name__} among its settings: it is damaged"
         )
 
     return made(value, 0)

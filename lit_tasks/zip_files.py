@@ -9,7 +9,7 @@ MAX_RATIO = 100
 _SMALL = 64 << 20  # bytes that may be unpacked from anything
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
-"""What reading a spoilt zip file may raise; ``RuntimeError`` asks for a password."""
+"""What reading a damaged zip file may raise; ``RuntimeError`` asks for a password."""
 
 
 class UnpackedSizeError(ValueError):

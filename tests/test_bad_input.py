@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from lit_tasks.__main__ import main
 from lit_tasks.data.readers.archives import unpack
 from lit_tasks.data.readers.text_files import Columns, read_rows
-from lit_tasks.tensor_files import load_plain
+from lit_tasks.tensor_files import safe_torch_load
 
 ROOT = Path(__file__).parents[1]
 GOOD = "text,label\n" + "".join(f"a good thing {i},pos\na bad thing {i},neg\n" for i in range(9))
@@ -142,7 +142,7 @@ def cut(name: str) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content"),
     [("x.jpg", b""), ("x.jpg", b"hello"), ("imageNotFound.gif", b"GIF89a"), ("0.jpg", None)],
-    ids=["no bytes", "a text", "a spoilt gif", "cut short"],
+    ids=["no bytes", "a text", "a damaged gif", "cut short"],
 )
 def test_an_image_that_is_none_is_named_or_left_out(
     tmp_path: Path, refusal: Refusal, name: str, content: bytes | None, caplog: Any
@@ -201,16 +201,16 @@ def test_a_checkpoint_of_another_task_is_refused(
     assert "was trained with lit_tasks.data.hymenoptera.HymenopteraDataModule" in sentence
 
 
-def test_a_checkpoint_that_was_spoilt_is_refused(
+def test_a_checkpoint_that_was_damaged_is_refused(
     tmp_path: Path, trained: dict[str, Path], refusal: Refusal
 ) -> None:
     content = trained["text"].read_bytes()
-    short, spoilt = tmp_path / "short.ckpt", tmp_path / "spoilt.ckpt"
+    short, damaged = tmp_path / "short.ckpt", tmp_path / "damaged.ckpt"
     short.write_bytes(content[: len(content) // 2])
     middle = len(content) // 2
-    spoilt.write_bytes(content[:middle] + bytes(2000) + content[middle + 2000 :])
-    assert "is no complete checkpoint: was it cut short?" in refusal("test", f"--ckpt_path={short}")
-    assert "spoilt.ckpt is damaged" in refusal("test", f"--ckpt_path={spoilt}")
+    damaged.write_bytes(content[:middle] + bytes(2000) + content[middle + 2000 :])
+    assert "looks truncated" in refusal("test", f"--ckpt_path={short}")
+    assert "damaged.ckpt is damaged" in refusal("test", f"--ckpt_path={damaged}")
 
 
 @given(content=st.binary(max_size=300))
@@ -220,7 +220,7 @@ def test_any_bytes_are_a_file_of_tensors_or_are_refused(tmp_path: Path, content:
     path = tmp_path / "any.pt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"any\.pt"):
-        load_plain(path)
+        safe_torch_load(path)
 
 
 @pytest.mark.parametrize("format", ["lines", "csv", "tsv", "jsonl", "parquet"])
@@ -291,7 +291,7 @@ def test_a_full_disk_leaves_no_half_file(small_disk: Path, refusal: Refusal) -> 
     assert sentence.startswith("the disk is full at ")
     assert not list(small_disk.rglob(".*.tmp"))
     for checkpoint in small_disk.rglob("*.ckpt"):
-        assert load_plain(checkpoint)["state_dict"]
+        assert safe_torch_load(checkpoint)["state_dict"]
 
 
 def test_a_folder_that_only_can_be_read_is_named(tmp_path: Path, refusal: Refusal) -> None:

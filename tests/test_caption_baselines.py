@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.readers.images import ImageFiles
 from lit_tasks.functional.caption.bleu import unigram_bleu
 from lit_tasks.functional.caption.cider import Frequencies
@@ -39,7 +39,7 @@ def test_the_constant_caption_is_the_best_for_the_other_training_images(baseline
         return float(np.mean([unigram_bleu(caption.split(), o.split()) for o in others]))
 
     scores = {t: worth(i, t) for i, several in enumerate(SENTENCES) for t in several}
-    train = Captioned(ImageFiles([]), range(4), SENTENCES)
+    train = CaptionedImages(ImageFiles([]), range(4), SENTENCES)
     assert baselines.constant(train) == max(scores, key=lambda text: scores[text])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from documents import PAGES, ROOT, Command, anchors, commands, flags, links, programs
 
-from lit_tasks import bundled_configs as shipped_configs
+from lit_tasks import bundled_configs
 from lit_tasks.__main__ import main
 from lit_tasks.runs import compare
 
@@ -34,7 +34,7 @@ def value(words: tuple[str, ...], option: str) -> str | None:
 def trained_with(command: Command) -> str:
     """Return the config of a checkpoint: its experiment's, or that of the page's first fit."""
     experiment = Path(value(command.words, "--ckpt_path") or "").parts[1:2]
-    if experiment and experiment[0] in shipped_configs.names(""):
+    if experiment and experiment[0] in bundled_configs.names(""):
         return experiment[0]
     fits = [c for c in DOCUMENTED if c.page == command.page and c.words[0] == "fit"]
     return str(value(fits[0].words, "--config"))

@@ -1,4 +1,4 @@
-"""Files that want to do harm, or were spoilt: a sentence or a counted skip, and bounded memory."""
+"""Files that want to do harm, or were damaged: a sentence or a counted skip, and bounded memory."""
 
 import json
 import random
@@ -29,7 +29,7 @@ from lit_tasks.printable import printable
 from lit_tasks.runs import formats
 from lit_tasks.runs.analysis import compare
 from lit_tasks.runs.folder import read
-from lit_tasks.tensor_files import load_plain
+from lit_tasks.tensor_files import safe_torch_load
 from lit_tasks.text.vectors import load_vectors
 
 ROOT = Path(__file__).parents[1]
@@ -198,7 +198,7 @@ RESULTS = "results__json"
         ("samples_val__csv", "id,loss\n" + "a" * 200_000, "samples_val.csv, line 1, is not CSV"),
     ],
 )
-def test_compare_names_the_file_that_is_spoilt(
+def test_compare_names_the_file_that_is_damaged(
     tmp_path: Path, refusal: Refusal, name: str, content: str, sentence: str
 ) -> None:
     run_folder(tmp_path / "good")
@@ -486,7 +486,7 @@ def test_vectors_whose_line_never_ends_are_refused(tmp_path: Path) -> None:
         load_vectors(str(path), ["word"], 3)
 
 
-@pytest.mark.parametrize("read", [lambda p: load_vectors(str(p), ["a"], 3), None, load_plain])
+@pytest.mark.parametrize("read", [lambda p: load_vectors(str(p), ["a"], 3), None, safe_torch_load])
 def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(
     tmp_path: Path, read: Callable[[Path], object] | None
 ) -> None:
@@ -498,7 +498,7 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(
 
 
 @pytest.mark.parametrize("at", [40, 200, -60, -10])
-def test_an_archive_with_spoilt_bytes_is_refused(tmp_path: Path, at: int) -> None:
+def test_an_archive_with_damaged_bytes_is_refused(tmp_path: Path, at: int) -> None:
     path = zipped(tmp_path / "a.zip", a__txt=random.Random(0).randbytes(500).hex().encode())
     content = bytearray(path.read_bytes())
     content[at : at + 8] = b"\xff" * 8

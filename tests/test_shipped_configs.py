@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_tasks import bundled_configs as shipped_configs
+from lit_tasks import bundled_configs
 from lit_tasks.__main__ import main
 
 
@@ -16,28 +16,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("word", ["quickstart", "quickstart.yaml", "configs/quickstart.yaml"])
 def test_a_name_finds_the_shipped_config_where_there_is_no_such_file(word: str) -> None:
-    assert shipped_configs.found(Path(word)) == shipped_configs.FOLDER / "quickstart.yaml"
-    assert shipped_configs.found(Path(word)).is_file()
+    assert bundled_configs.found(Path(word)) == bundled_configs.FOLDER / "quickstart.yaml"
+    assert bundled_configs.found(Path(word)).is_file()
 
 
 @pytest.mark.parametrize("word", ["quickstart.yaml", "configs/quickstart.yaml", "quickstart"])
 def test_a_file_of_ones_own_comes_before_a_shipped_one(word: str) -> None:
     Path("configs").mkdir()
     Path(word).touch()
-    assert shipped_configs.found(Path(word)) == Path(word)
+    assert bundled_configs.found(Path(word)) == Path(word)
 
 
 @pytest.mark.parametrize(
     "word", ["elsewhere/quickstart.yaml", "quickstart.yml", "sweeps/quickstart.yaml", "no", ""]
 )
 def test_any_other_path_stays_what_it_is(word: str) -> None:
-    assert shipped_configs.found(Path(word)) == Path(word)
+    assert bundled_configs.found(Path(word)) == Path(word)
 
 
 def test_sweeps_are_found_among_sweeps() -> None:
-    sweep = shipped_configs.FOLDER / "sweeps" / "quickstart.yaml"
+    sweep = bundled_configs.FOLDER / "sweeps" / "quickstart.yaml"
     for word in ("quickstart", "configs/sweeps/quickstart.yaml"):
-        assert shipped_configs.found(Path(word), "sweeps") == sweep
+        assert bundled_configs.found(Path(word), "sweeps") == sweep
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the task says of the same few samples after every epoch, for people instead of metrics."""
+"""Log predictions for a fixed set of validation samples each epoch."""
 
 import csv
 import math
@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from lit_tasks.callbacks.logger_media import show_image, show_table
 from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.plots import example_sheet
 from lit_tasks.protocols import (
     Command,
@@ -70,7 +70,7 @@ class Examples(Callback):
         with path.open(newline="", encoding="utf-8") as file:
             head, *rows = list(csv.reader(file)) or [[]]
         kept = [row for row in rows if _step(row) <= trainer.global_step]
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             _append(beside, [head, *kept])
 
     def on_validation_batch_start(
@@ -162,7 +162,7 @@ def _named(number: Any, names: Sequence[str] | None) -> str | None:
 
 
 def _step(row: Sequence[str]) -> float:
-    """Return the step of a row; a spoilt row has one that never comes."""
+    """Return the step of a row; a damaged row has one that never comes."""
     return int(row[1]) if len(row) > 1 and row[1].isdecimal() else math.inf
 
 

@@ -8,7 +8,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.protocols import Command, HasFigures
 
 if TYPE_CHECKING:
@@ -56,6 +56,6 @@ class FigureWriter(Callback):
             self._write(trainer, folder / f"{stage}_{name}.png", figure)
 
     def _write(self, trainer: Trainer, path: Path, figure: "Figure") -> None:
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             figure.savefig(beside, format="png", dpi=self.dpi, bbox_inches="tight")
         show_image(trainer, path.stem.replace("_", "/", 1), path, trainer.global_step)

@@ -11,7 +11,7 @@ from PIL import Image
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.protocols import Command, MakesImages
 
 _SECONDS = 4.0  # that an animation takes
@@ -99,10 +99,10 @@ class ImageWriter(Callback):
 
         name, losses = row["name"], row["losses"]
         total = [sum(parts) for parts in zip(*losses.values(), strict=True)]
-        with written_whole(self._folder / f"{name}.json") as beside:
+        with atomic_write(self._folder / f"{name}.json") as beside:
             content = {"name": name, "steps": row["steps"], "loss": total, **losses}
             beside.write_text(json.dumps(content))
-        with written_whole(self._folder / f"{name}_loss.png") as beside:
+        with atomic_write(self._folder / f"{name}_loss.png") as beside:
             loss_curves({"loss": total, **losses}).savefig(beside, format="png", dpi=120)
         frames = sorted((self._folder / name).glob("*.png"))
         if self.animation and len(frames) > 1:
@@ -117,7 +117,7 @@ class ImageWriter(Callback):
         each = max(20, round(1000 * _SECONDS / len(frames)))
         durations = [each] * (len(frames) - 1) + [1500]
         how: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "loop": 0}
-        with written_whole(to) as beside:
+        with atomic_write(to) as beside:
             frames[0].save(beside, "GIF", duration=durations, **how)
 
     def _show(self, trainer: Trainer, written: list[tuple[str, str]]) -> None:
@@ -131,5 +131,5 @@ class ImageWriter(Callback):
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         Image.fromarray(pixels).save(beside, "PNG")

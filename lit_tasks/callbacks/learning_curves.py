@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.callbacks.results import add_results
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.metrics.directions import directions
 from lit_tasks.protocols import Command, attributes
 from lit_tasks.runs.curves import best_and_last, of_training, read_rows
@@ -69,7 +69,7 @@ class LearningCurves(Callback):
 
         path = self._folder / "figures" / "learning_curves.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             learning_curves(rows, self.axes).savefig(beside, format="png", dpi=self.dpi)
         show_image(trainer, "learning_curves", path, trainer.global_step)
 

@@ -58,7 +58,7 @@ class Monitor(Callback):
         self._folder = run_dir(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count."""
+        """Reset the metrics."""
         self._begin()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

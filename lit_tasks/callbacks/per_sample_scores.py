@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.protocols import Command, HasLabel, HasLabels, HasSampleIds, attributes, batch_index
 
 
@@ -96,7 +96,7 @@ class PerSampleScores(Callback):
         rows.sort(key=lambda row: row[0])
         data = attributes(trainer).datamodule
         named = data.sample_ids(stage) if isinstance(data, HasSampleIds) else None
-        whole = written_whole(folder / f"samples_{stage}.csv")
+        whole = atomic_write(folder / f"samples_{stage}.csv")
         with whole as beside, beside.open("w", newline="", encoding="utf-8") as file:
             targets = ["target"] if any(row[1] is not None for row in rows) else []
             writer = csv.writer(file, lineterminator="\n")

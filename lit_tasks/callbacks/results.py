@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.metrics.directions import directions
 from lit_tasks.metrics.names import without_stage
 from lit_tasks.printable import printable
@@ -105,5 +105,5 @@ def add_results(folder: Path, entries: Entries) -> None:
     known = read_results(path)
     for name, entry in entries.items():
         known[name] = {**known.get(name, {}), **entry}
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(json.dumps(known, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The user's words, put into the order in which they should win."""
+"""Command-line arguments in order of precedence."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lit_tasks import bundled_configs as shipped_configs
+from lit_tasks import bundled_configs
 from lit_tasks.cli import checkpoint
 from lit_tasks.cli.agent_words import understood
 from lit_tasks.files import parse_yaml, read_yaml
@@ -131,7 +131,7 @@ def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
         if name in ("--config", "-c"):
             if not equals and (value := next(rest, "")) == "":
                 raise ValueError("--config needs the path of a YAML file")
-            configs.append(shipped_configs.found(Path(value)))
+            configs.append(bundled_configs.found(Path(value)))
         else:
             flags.append(word)
     return configs, flags

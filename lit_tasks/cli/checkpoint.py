@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from lit_tasks.distributed.lightning_internals import CLASS_PATH, INSTANTIATOR
-from lit_tasks.tensor_files import load_plain
+from lit_tasks.tensor_files import safe_torch_load
 from lit_tasks.trust import plain
 
 MODEL, DATA = "hyper_parameters", "datamodule_hyper_parameters"
@@ -22,17 +22,17 @@ def load(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content without running code from it.
 
     Raises:
-        ValueError: If the file is missing, cut short or no checkpoint of Lightning.
+        ValueError: If the file is missing, truncated or not a Lightning checkpoint.
     """
     if not path.is_file():
         near = ", ".join(sorted(str(p) for p in path.parent.glob("*.ckpt"))[:3])
         raise ValueError(f"there is no checkpoint {path}{f'; there is {near}' if near else ''}")
     if not zipfile.is_zipfile(path):
         size = f"{path.stat().st_size} bytes"
-        raise ValueError(f"{path} ({size}) is no complete checkpoint: was it cut short?")
-    content = load_plain(path, mmap=True)
+        raise ValueError(f"{path} looks truncated ({size})")
+    content = safe_torch_load(path, mmap=True)
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise ValueError(f"{path} is no checkpoint of Lightning: it has no 'state_dict'")
+        raise ValueError(f"{path} is not a Lightning checkpoint: it has no 'state_dict'")
     _check_types(content, path)
     return content
 
@@ -42,15 +42,15 @@ def _check_types(content: dict[str, Any], path: Path) -> None:
         value = content.get(key)
         if not isinstance(value, dict) and (value is not None or key == "state_dict"):
             kind = type(value).__name__
-            raise ValueError(f"{path} is spoilt: its {key} must be a mapping, got a {kind}")
+            raise ValueError(f"{path} is damaged: its {key} must be a mapping, got a {kind}")
         for name in value or ():
             if not isinstance(name, str):
-                raise ValueError(f"{path} is spoilt: its {key} has {name!r} for a name")
+                raise ValueError(f"{path} is damaged: its {key} has {name!r} for a name")
     for section in (content.get(MODEL) or {}, content.get(DATA) or {}):
         class_path = section.get(CLASS_PATH, "")
         if not isinstance(class_path, str):
             raise ValueError(
-                f"{path} is spoilt: _class_path must be the name of a class, got a "
+                f"{path} is damaged: _class_path must be the name of a class, got a "
                 f"{type(class_path).__name__}"
             )
 

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from lit_tasks.distributed.lightning_internals import is_local
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 
 _LITTLE = 1 << 20  # bytes free: the disk counts as full
 
@@ -34,7 +34,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             return
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(place) as beside:
+        with atomic_write(place) as beside:
             try:
                 torch.save(checkpoint, beside)
             except RuntimeError as error:  # all that torch says of a write that failed

@@ -1,4 +1,4 @@
-"""LightningCLI for runs that have a folder, callbacks that have names, and flags that win."""
+"""LightningCLI with a run folder, named callbacks, and flags that override configs."""
 
 import sys
 import tempfile

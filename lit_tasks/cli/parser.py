@@ -1,4 +1,4 @@
-"""A parser whose refusals are one sentence: what is wrong, where it stands, the nearest right name.
+"""Argument parser with one-line errors: what is wrong, where, and the closest valid name.
 
 jsonargparse explains a wrong value by every type that it tried, in up to sixty lines. The facts
 are in there; this file picks them out.
@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
-from lit_tasks import bundled_configs as shipped_configs
+from lit_tasks import bundled_configs
 from lit_tasks.files import check_yaml, read_yaml
 from lit_tasks.jsonargparse_internals import option_names, replace_yaml_loader, yaml_loader
 from lit_tasks.printable import printable
@@ -122,7 +122,7 @@ def check_config_files(paths: Iterable[Path]) -> None:
     for path in paths:
         if not path.is_file():
             beside = [p.name for p in path.parent.glob("*.y*ml")]
-            near = _did_you_mean(path.name, [*beside, *shipped_configs.names(path.suffix)])
+            near = _did_you_mean(path.name, [*beside, *bundled_configs.names(path.suffix)])
             raise ValueError(f"there is no config file {path}{near}")
         read_yaml(path)
 

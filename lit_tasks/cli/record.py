@@ -1,4 +1,4 @@
-"""What a run was: its configuration, in the run folder and in every logger."""
+"""Save the resolved configuration in the run folder and pass it to the loggers."""
 
 import shlex
 import sys
@@ -12,7 +12,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 
 from lit_tasks.cli import run_folder
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.loggers.csv import RunCSVLogger
 from lit_tasks.loggers.wandb import RunWandbLogger
 from lit_tasks.printable import printable
@@ -66,7 +66,7 @@ class RecordConfig(SaveConfigCallback):
     def _write(self, trainer: Trainer, name: str) -> dict[str, Any]:
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / name) as beside:
+        with atomic_write(folder / name) as beside:
             beside.write_text(self.text)
         settings = flat(yaml.safe_load(self.text))
         said = {key: value for key, value in settings.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Lightning's trainer with the run folder as its place, and without idle work in every step."""
+"""Lightning's trainer, whose ``log_dir`` is the run folder; skips no-op hooks and profiling."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

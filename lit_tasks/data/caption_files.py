@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile
+from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
 from lit_tasks.data.base.splits import (
     LABELED_SPLITS,
@@ -52,9 +52,9 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         self.root = None if root is None else Path(root)
         self.columns = (file_column, caption_column, split_column)
         self.fractions = held_out_fractions(val_fraction, test_fraction)
-        self._found: dict[str, list[CaptionedFile]] = {}
+        self._found: dict[str, list[CaptionRecord]] = {}
 
-    def read(self, split: LabeledSplit) -> Captioned:
+    def read(self, split: LabeledSplit) -> CaptionedImages:
         """Return images and sentences of a split; without a test, those for validation."""
         if self.table is None:
             raise ValueError(
@@ -64,13 +64,15 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         if not self._found:
             self._found = self._split(self.table)
         if split == "test" and not self._found[split]:
-            rank_zero_info("There are no test captions: the figures are of the validation images.")
+            rank_zero_info(
+                "There are no test captions: metrics are computed on the validation images."
+            )
             return self.captioned("val")
         if not self._found[split]:
-            raise ValueError(f"{self.table}: column {self.columns[2]} says {split} nowhere")
+            raise ValueError(f"{self.table}: column {self.columns[2]} has no {split!r} rows")
         return self.usable(self._found[split])
 
-    def _split(self, table: Path) -> dict[str, list[CaptionedFile]]:
+    def _split(self, table: Path) -> dict[str, list[CaptionRecord]]:
         images, splits = read_captions(table, self.root, *self.columns)
         if self.columns[2] is None:
             fractions = [fraction for fraction in self.fractions if fraction > 0]
@@ -93,14 +95,14 @@ def read_captions(
     file_column: str,
     caption_column: str,
     split_column: str | None,
-) -> tuple[list[CaptionedFile], list[str]]:
+) -> tuple[list[CaptionRecord], list[str]]:
     """Return images with their sentences, and the split of each, in the order of the file.
 
     Raises:
         FileNotFoundError: There is no such table.
         ValueError: A column is missing, a row is empty or names another split than before.
     """
-    found: dict[str, CaptionedFile] = {}
+    found: dict[str, CaptionRecord] = {}
     splits: dict[str, str] = {}
     for where, row in table_rows(table, (file_column, caption_column, split_column)):
         name, split = row[file_column].strip(), row[split_column] if split_column else ""
@@ -109,7 +111,7 @@ def read_captions(
         if splits.setdefault(name, split) != split:
             raise ValueError(f"{where}: {name} is for {split} here and {splits[name]} before")
         place = (root or table.parent) / name
-        described = found.setdefault(name, CaptionedFile(name, place, []))
+        described = found.setdefault(name, CaptionRecord(name, place, []))
         described.sentences.append(" ".join(row[caption_column].split()))
     if not found:
         raise ValueError(f"{table} has no rows; give a table with captions")

@@ -1,14 +1,14 @@
-"""Drawn scenes with sentences, for a machine that cannot download any."""
+"""Synthetic scenes with sentences, for a machine that cannot download any."""
 
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captions import CaptionDataModule
 from lit_tasks.data.base.splits import LabeledSplit
-from lit_tasks.data.scenes import DrawnScenes
+from lit_tasks.data.scenes import SyntheticScenes
 from lit_tasks.data.synthetic.sentences import kinds, sentences, told_scene
 
 _SPLIT_INDEX: dict[str, int] = {"train": 0, "val": 1, "test": 2}
@@ -18,7 +18,7 @@ class CaptionScenesDataModule(CaptionDataModule):
     """Colored shapes on textured grounds with five sentences each.
 
     The sentences tell shape, color, size, place and number. The scenes are drawn from a seed, in
-    any number: for trying out and for tests. Figures on them say that the machinery works, and
+    any number: for trying out and for tests. Metrics on them say that the machinery works, and
     nothing about photographs. Some pairs of color and shape are never seen in training; every
     second scene for validation and test begins with one of them.
 
@@ -52,7 +52,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         self.counts = {"train": train, "val": val, "test": test}
         self.held_out, self.size = held_out, size
 
-    def read(self, split: LabeledSplit) -> Captioned:
+    def read(self, split: LabeledSplit) -> CaptionedImages:
         """Return scenes and sentences of a split, no scene in two splits."""
         known, unseen = kinds(self.seed, self.held_out)
         seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
@@ -60,11 +60,11 @@ class CaptionScenesDataModule(CaptionDataModule):
         for number in range(self.counts[split]):
             new = split != "train" and bool(unseen) and number % 2 == 1
             scenes.append(told_scene(seed, number, first=unseen if new else known, others=known))
-        images = DrawnScenes(scenes, self.size, f"{split}_")
-        return Captioned(images, list(range(len(scenes))), [sentences(s) for s in scenes])
+        images = SyntheticScenes(scenes, self.size, f"{split}_")
+        return CaptionedImages(images, list(range(len(scenes))), [sentences(s) for s in scenes])
 
     def setup(self, stage: str) -> None:
-        """Draw what a stage needs, and say what its figures are worth."""
+        """Draw what a stage needs, and say what its metrics are worth."""
         super().setup(stage)
         if stage != "predict":
-            rank_zero_info("These are drawn scenes: their figures say nothing about photographs.")
+            rank_zero_info("Synthetic scenes: these metrics do not carry over to photographs.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile
+from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
 from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.readers.coco import read_coco, read_karpathy
@@ -38,9 +38,9 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
         self.root = None if root is None else Path(root)
         self.split = None if split is None else Path(split)
         self.year = year
-        self._karpathy: dict[str, list[CaptionedFile]] = {}
+        self._karpathy: dict[str, list[CaptionRecord]] = {}
 
-    def read(self, split: LabeledSplit) -> Captioned:
+    def read(self, split: LabeledSplit) -> CaptionedImages:
         """Return images and sentences of a split; without a test, those for validation."""
         if self.root is None:
             raise ValueError(
@@ -53,12 +53,14 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
             return self.usable(self._of_split(self.root, self.split, split))
         path = self._annotations(self.root, split)
         if path is None:
-            rank_zero_info("There are no test captions: the figures are of the validation images.")
+            rank_zero_info(
+                "There are no test captions: metrics are computed on the validation images."
+            )
             return self.captioned("val")
         folder = self.root / path.stem.removeprefix("captions_")
         return self.usable(read_coco(path, folder))
 
-    def _of_split(self, root: Path, file: Path, split: LabeledSplit) -> list[CaptionedFile]:
+    def _of_split(self, root: Path, file: Path, split: LabeledSplit) -> list[CaptionRecord]:
         if not self._karpathy:
             inside = root / file
             self._karpathy = read_karpathy(inside if inside.is_file() else file, root)

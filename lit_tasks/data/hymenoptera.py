@@ -65,7 +65,9 @@ class HymenopteraDataModule(ImageFilesDataModule):
         if split == "predict":
             return self.to_predict(file_column="file")
         if split == "test" and not (self.root / split).is_dir():
-            rank_zero_info("There are no test images: the figures are of the validation images.")
+            rank_zero_info(
+                "There are no test images: metrics are computed on the validation images."
+            )
             split = "val"
         folder = self.root / split
         if not folder.is_dir():
@@ -77,7 +79,7 @@ class HymenopteraDataModule(ImageFilesDataModule):
         if number is not None and self.counts and len(found.paths) != self.counts[number]:
             raise ValueError(
                 f"{self.root}/{split} should hold {self.counts[number]} images, it holds "
-                f"{len(found.paths)}: figures would not be comparable; get the tutorial's archive "
+                f"{len(found.paths)}: metrics would not be comparable; get the tutorial's archive "
                 "again, or set data.counts to null"
             )
         return found

@@ -56,7 +56,9 @@ class ImageFolderDataModule(ImageFilesDataModule):
         if not self._found:
             self._found = self._splits()
         if split == "test" and "test" not in self._found:
-            rank_zero_info("There are no test images: the figures are of the validation images.")
+            rank_zero_info(
+                "There are no test images: metrics are computed on the validation images."
+            )
             return self._found["val"]
         return self._found[split]
 
@@ -91,7 +93,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
                 named[name] = self.files(*pairs)
         for name in ("train", "val"):
             if name not in named:
-                raise ValueError(f"{self.table}: column {self.columns[2]} says {name} nowhere")
+                raise ValueError(f"{self.table}: column {self.columns[2]} has no {name!r} rows")
         return named
 
     def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, ImageFiles]:

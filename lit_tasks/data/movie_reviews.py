@@ -20,7 +20,7 @@ from lit_tasks.text.encoding import TextOptions
 
 
 class MovieReviewsDataModule(TextDataModule):
-    """IMDB reviews without a download: for a first try, not for figures to publish.
+    """IMDB reviews without a download: for a first try, not for results to publish.
 
     All three splits are seeded and stratified, out of the official *training* split, which is all
     the package has; repeats of a review stay in one split. ``<br />`` is a line break here.
@@ -73,13 +73,13 @@ class MovieReviewsDataModule(TextDataModule):
         return Source(data, str(path), splits[split])
 
     def setup(self, stage: str) -> None:
-        """Read what a stage needs, and say what its figures may be compared with."""
+        """Read what a stage needs, and say what its metrics may be compared with."""
         super().setup(stage)
         if stage != "predict" and not self._said:
             self._said = True
             rank_zero_info(
                 "All these reviews, the held-out ones too, are from IMDB's official training "
-                "split: do not compare the figures with results on its official test split."
+                "split: do not compare the metrics with results on its official test split."
             )
 
 

@@ -1,4 +1,4 @@
-"""Drawn scenes as images with labels, for a machine that cannot download any."""
+"""Synthetic scenes as images with labels, for a machine that cannot download any."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _SPLIT_INDEX: dict[Split, int] = {"train": 0, "val": 1, "test": 2, "predict": 3}
 
 
 @dataclass(frozen=True)
-class DrawnScenes:
+class SyntheticScenes:
     """Images of scenes, drawn when they are read.
 
     Attributes:
@@ -57,7 +57,7 @@ class DrawnScenes:
 class SceneDataModule(ImageDataModule):
     """Colored shapes on textured grounds; the class is the shape.
 
-    The scenes are drawn from a seed, in any number: for trying out and for tests. Figures on them
+    The scenes are drawn from a seed, in any number: for trying out and for tests. Metrics on them
     say that the machinery works, and nothing about photographs.
 
     Args:
@@ -99,10 +99,10 @@ class SceneDataModule(ImageDataModule):
             return ImageFiles(files_below(Path(count)), max_pixels=self.max_pixels)
         seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = [random_scene(seed, number, self.shapes) for number in range(count)]
-        return DrawnScenes(scenes, self.size, f"{split}_")
+        return SyntheticScenes(scenes, self.size, f"{split}_")
 
     def setup(self, stage: str) -> None:
-        """Draw what a stage needs, and say what its figures are worth."""
+        """Draw what a stage needs, and say what its metrics are worth."""
         super().setup(stage)
         if stage != "predict":
-            rank_zero_info("These are drawn scenes: their figures say nothing about photographs.")
+            rank_zero_info("Synthetic scenes: these metrics do not carry over to photographs.")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import CaptionBatch
-from lit_tasks.data.base.caption_dataset import Captioned
+from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captions import CaptionDataModule
 from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
@@ -68,7 +68,7 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         self.columns = "image", caption_column, id_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
-    def read(self, split: LabeledSplit) -> Captioned:
+    def read(self, split: LabeledSplit) -> CaptionedImages:
         """Return images and sentences of a split; of those to train on the first ones."""
         shards, read = self._shards(split), partial(read_shard, columns=self.columns)
         most = self.first_rows if split == "train" else None
@@ -84,7 +84,7 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         )
         told = [json.loads(label) for label in images.labels]
         ids = range(len(told)) if self.columns[2] is None else [name for name, _ in told]
-        return Captioned(images, ids, [several for _, several in told])
+        return CaptionedImages(images, ids, [several for _, several in told])
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the training images with a sentence each, in another order each epoch."""

@@ -74,8 +74,8 @@ class StreamedTextsDataModule(TextDataModule):
         """Return the rows of a split; of the training texts only those that teach words."""
         if split == "val" and "val" not in self.paths:
             raise ValueError(
-                "a stream holds nothing out: set data.val to a file of texts to validate on, for "
-                "example --data.val=val.parquet"
+                "a stream has no automatic validation split: set data.val to a file of texts to"
+                " validate on, for example --data.val=val.parquet"
             )
         if split != "train":
             path = path_of(self.paths, split)

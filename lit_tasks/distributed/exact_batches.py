@@ -52,7 +52,7 @@ class ExactBatches(Callback):
         self._some_empty = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Put ourselves where Lightning prepares loaders, whoever returned them."""
+        """Replace Lightning's data-loader preparation with sharded loaders."""
         lightning_internals.replace_loader_preparation(trainer, partial(self._preparation, trainer))
 
     def _preparation(self, trainer: Trainer, prepare: Prepare) -> Prepare:
@@ -70,8 +70,8 @@ class ExactBatches(Callback):
             if not _is_plain(dataloader):
                 if world > 1:
                     rank_zero_warn(
-                        f"{type(dataloader).__name__} is read as it is on each of {world}"
-                        " processes: only a plain DataLoader that makes batches is shared exactly"
+                        f"{type(dataloader).__name__} is not sharded and will be read in full by"
+                        f" each of {world} processes: use a plain DataLoader that makes batches"
                     )
                 return prepare(dataloader, shuffle, mode)
             assert isinstance(dataloader, DataLoader)
@@ -110,7 +110,7 @@ class ExactBatches(Callback):
             loss.register_hook(lambda gradient: gradient * weight)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Do now, on all processes, what those without a sample would never come to."""
+        """Sync buffers here, since processes without a batch skip ``forward``."""
         self._allow_empty_processes(pl_module, trainer.val_dataloaders)
         model = trainer.strategy.model
         if isinstance(model, DistributedDataParallel):

@@ -1,4 +1,4 @@
-"""One checkpoint to go on from, also after SIGTERM."""
+"""Keep a resumable ``last.ckpt``, also on SIGTERM."""
 
 import signal
 import threading
@@ -86,13 +86,13 @@ class LastCheckpoint(Checkpoint):
             self._decide(trainer, ends_epoch)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the loop."""
+        """Remove the loop hooks."""
         self._release(trainer)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Give SIGTERM back."""
+        """Restore the SIGTERM handler."""
         self._release(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -164,7 +164,7 @@ def learning_rate_name(callback: LearningRateFinder) -> str:
 # Files
 
 
-def load_plain_checkpoint(source: Any) -> Any:
+def safe_load_checkpoint(source: Any) -> Any:
     """Return what a path, an address or an open file holds, without running code from it."""
     return _load(source, map_location="cpu", weights_only=True)
 

@@ -1,4 +1,4 @@
-"""A loss that is not a number ends the run, with the samples that made it so."""
+"""Stop on a NaN or infinite loss and name the batch."""
 
 import math
 from typing import Any, ClassVar
@@ -68,7 +68,7 @@ class TerminateOnNaN(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save no weights that such a loss has spoilt."""
+        """Do not save a checkpoint after a non-finite loss."""
         self._look()
         self._stop_together(trainer)
 

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes stated probabilities come true more often."""
+"""Temperature scaling of logits."""
 
 from jaxtyping import Float, Int
 from torch import Tensor

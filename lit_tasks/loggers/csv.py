@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_tasks.distributed.lightning_internals import CSVWriter, CSVWriterBase, csv_writer
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.loggers.run_dir import announced
 
 
@@ -40,7 +40,7 @@ class _KeptRows(CSVWriter):
             return list(csv.DictReader(file))
 
     def _replace(self, rows: list[dict[str, str]], fieldnames: list[str]) -> None:
-        whole = written_whole(Path(self.metrics_file_path))
+        whole = atomic_write(Path(self.metrics_file_path))
         with whole as beside, beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=fieldnames)
             writer.writeheader()

@@ -1,4 +1,4 @@
-"""Whether a stated probability is the fraction of times it turns out right."""
+"""Expected calibration error."""
 
 import torch
 from jaxtyping import Float, Int

@@ -1,4 +1,4 @@
-"""How good sentences about images are, in the figures of COCO's evaluation and one more."""
+"""How good sentences about images are, in the metrics of COCO's evaluation and one more."""
 
 import json
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class CaptionScores(Metric):
 
     Sentences are cut into words here, predictions like references. CIDEr-D takes its document
     frequencies from the references that it evaluates. All sentences are kept and put in order of
-    their images, each image once: the figures are the same to the last bit on any number of
+    their images, each image once: the metrics are the same to the last bit on any number of
     processes, also where one had no batch.
 
     Args:
@@ -104,7 +104,7 @@ class CaptionScores(Metric):
         return [rows[at] for at in sorted(rows)]
 
     def compute(self) -> dict[str, float]:
-        """Return the figures of :func:`caption_scores`."""
+        """Return the metrics of :func:`caption_scores`."""
         rows = self.described()
         texts = [row.prediction for row in rows], [row.references for row in rows]
         return caption_scores(*texts, intervals=self.intervals)
@@ -159,7 +159,7 @@ def _of_each_image(ours: list[list[str]], theirs: list[list[list[str]]]) -> dict
 
 
 def _intervals(counts: list[BleuCounts], each: dict[str, list[float]]) -> dict[str, float]:
-    """Return the 2.5th and 97.5th percentile of every figure over resampled images.
+    """Return the 2.5th and 97.5th percentile of every metric over resampled images.
 
     CIDEr-D keeps its document frequencies.
     """

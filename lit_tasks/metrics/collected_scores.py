@@ -1,4 +1,4 @@
-"""Everything that was scored, for figures that need more than sums."""
+"""Everything that was scored, for metrics that need more than sums."""
 
 import torch
 from jaxtyping import Float, Int

@@ -110,10 +110,10 @@ def _rich(title: str, columns: list[str], rows: list[list[str]], width: int) -> 
         for i, c in enumerate(columns)
         if c not in ("run", "settings")
     )
-    room = max(12, width - others - 6)
+    space = max(12, width - others - 6)
     if "settings" in columns:
-        room = max(
-            12, min(room // 2, max(len(row[1]) for row in rows) if len(columns) > 2 else room)
+        space = max(
+            12, min(space // 2, max(len(row[1]) for row in rows) if len(columns) > 2 else space)
         )
     for column in columns:
         words = column in ("run", "settings")
@@ -125,14 +125,14 @@ def _rich(title: str, columns: list[str], rows: list[list[str]], width: int) -> 
             overflow="fold",
         )
     for row in rows:
-        cells = [_middle(c, room) if columns[i] == "run" else c for i, c in enumerate(row)]
+        cells = [_middle(c, space) if columns[i] == "run" else c for i, c in enumerate(row)]
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def _middle(text: str, room: int) -> str:
+def _middle(text: str, space: int) -> str:
     """Return the text with its middle left out where it is too long: both ends tell."""
-    if len(text) <= room:
+    if len(text) <= space:
         return text
-    end = (room - 1) * 2 // 3
-    return f"{text[: room - 1 - end]}…{text[-end:]}"
+    end = (space - 1) * 2 // 3
+    return f"{text[: space - 1 - end]}…{text[-end:]}"

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lit_tasks import bundled_configs as shipped_configs
-from lit_tasks.files import read_json, read_yaml, written_whole
+from lit_tasks import bundled_configs
+from lit_tasks.files import atomic_write, read_json, read_yaml
 from lit_tasks.printable import printable
 from lit_tasks.runs import compare
 from lit_tasks.runs.command_line import OptionParser, answered
@@ -94,7 +94,7 @@ def read(path: Path) -> Sweep:
         ValueError: The file cannot be used; the sentence says why.
     """
     if not path.is_file():
-        known = ", ".join(shipped_configs.names("", "sweeps"))
+        known = ", ".join(bundled_configs.names("", "sweeps"))
         raise ValueError(f"there is no sweep file {path}; give one of yours, or {known}")
     said = read_yaml(path)
     if not isinstance(said.get("parameters"), Mapping):
@@ -136,7 +136,7 @@ def command_of(sweep: Sweep, trial: Trial) -> list[str]:
 
 
 def _run(options: argparse.Namespace, more: list[str]) -> int:
-    sweep = read(shipped_configs.found(options.file, "sweeps"))
+    sweep = read(bundled_configs.found(options.file, "sweeps"))
     folder = options.runs / sweep.name
     trials = sweep.trials(options.trials, options.seed)
     if options.dry_run:
@@ -258,5 +258,5 @@ def _passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _note(place: Path, trial: Trial, code: int | None) -> None:
-    with written_whole(place / _RECORD) as beside:
+    with atomic_write(place / _RECORD) as beside:
         beside.write_text(json.dumps({"values": trial, "exit_code": code}, indent=2) + "\n")

@@ -19,7 +19,7 @@ from lit_tasks.metrics.caption_reward import CiderReward
 from lit_tasks.metrics.caption_scores import CAPTION_METRICS, CaptionScores, Described
 from lit_tasks.nn.caption.captioner import DecoderOutput
 from lit_tasks.nn.caption.generation import GenerationConfig
-from lit_tasks.nn.caption.scheduled_sampling import with_own_words
+from lit_tasks.nn.caption.scheduled_sampling import scheduled_sampling_tokens
 from lit_tasks.nn.caption.self_critical import SelfCritical, self_critical_loss
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.preprocessing import Preprocessing
@@ -256,7 +256,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         assert batch.tokens is not None
         with torch.no_grad():
             found = self(batch)
-        return batch._replace(tokens=with_own_words(found, batch.tokens, rate))
+        return batch._replace(tokens=scheduled_sampling_tokens(found, batch.tokens, rate))
 
     def _learn_from_reward(self, batch: CaptionBatch, samples: int) -> Tensor:
         reward, references = self._make_reward(), batch.references
@@ -288,11 +288,11 @@ class CaptioningTask(CheckedLoading, LightningModule):
         return {"loss": False, **dict.fromkeys(CAPTION_METRICS, True)}
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
+        """Reset the metrics."""
         self._reset_metrics()
 
     def on_test_epoch_start(self) -> None:
-        """Begin to count."""
+        """Reset the metrics."""
         self._reset_metrics()
 
     def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:

@@ -586,7 +586,7 @@ def spoil(content: dict[str, Any], *keys: Any, value: object) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_spoilt_checkpoint_ends_in_a_sentence(
+def test_a_damaged_checkpoint_ends_in_a_sentence(
     keys: list[str], value: object, content: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = main(predict(spoil(content, *keys, value=value)))

@@ -73,9 +73,7 @@ def test_commands_that_need_a_trained_model_say_so(refusal: Refusal) -> None:
 def test_a_checkpoint_that_is_none_is_refused(refusal: Refusal) -> None:
     assert "there is no checkpoint none.ckpt" in refusal("test", "--ckpt_path", "none.ckpt")
     Path("cut.ckpt").write_bytes(b"PK\x03\x04 the rest is missing")
-    assert "cut.ckpt (24 bytes) is no complete checkpoint" in refusal(
-        "test", "--ckpt_path=cut.ckpt"
-    )
+    assert "cut.ckpt looks truncated (24 bytes)" in refusal("test", "--ckpt_path=cut.ckpt")
 
 
 def test_a_run_folder_in_use_is_refused(refusal: Refusal) -> None:

@@ -82,7 +82,7 @@ def test_what_is_wrong_in_cocos_file_is_named(
 def test_broken_json_is_named_with_its_place(root: Path) -> None:
     path = root / "annotations/captions_train2017.json"
     path.write_text(path.read_text()[:40])
-    with pytest.raises(ValueError, match=r"train2017\.json, line 1, column \d+: this is no JSON"):
+    with pytest.raises(ValueError, match=r"train2017\.json, line 1, column \d+: invalid JSON"):
         CocoCaptionsDataModule(root).setup("fit")
     path.write_text("[]")
     with pytest.raises(ValueError, match="should be a JSON object, it is a list"):
@@ -170,7 +170,7 @@ def test_what_is_wrong_in_karpathys_file_is_named(
             "file,caption,split\n7.jpg,a,val\n7.jpg,b,train\n",
             r"line 3: 7\.jpg is for train here and val before",
         ),
-        ("file,caption,split\n7.jpg,a,train\n", r"captions\.csv: column split says val nowhere"),
+        ("file,caption,split\n7.jpg,a,train\n", r"captions\.csv: column split has no 'val' rows"),
         ("file,caption\n9.jpg,a\n7.jpg,b\n8.jpg,b\n", r"image 9\.jpg is not there, no file"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Captions in COCO's layout, Karpathy's split, tables and drawn scenes, as batches."""
+"""Captions in COCO's layout, Karpathy's split, tables and synthetic scenes, as batches."""
 
 import csv
 import json

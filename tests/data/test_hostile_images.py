@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from lit_tasks.data.base.caption_dataset import CaptionedFile, usable
+from lit_tasks.data.base.caption_dataset import CaptionRecord, usable
 from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.data.readers.images import in_color, read_image, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
@@ -73,7 +73,7 @@ def test_every_data_module_refuses_it_or_leaves_it_out(
     large = ImageFolderDataModule(tmp_path / "root", max_pixels=169_000_000)
     assert bad in [*large.images("train").paths, *large.images("val").paths]
     with pytest.raises(ValueError, match=r"image 7 has 13,000 x 13,000 pixels.*others|image 7 has"):
-        usable([CaptionedFile(7, bad, ["a b"])], skip=False)
+        usable([CaptionRecord(7, bad, ["a b"])], skip=False)
     style = StylePairsDataModule(tmp_path / "root" / "a", contents=["bomb.png"], styles=["0.png"])
     style.setup("fit")
     with pytest.raises(ValueError, match=SENTENCE):

@@ -1,4 +1,4 @@
-"""Folders, tables and drawn scenes as batches; features of a frozen network from the cache."""
+"""Folders, tables and synthetic scenes as batches; features of a frozen network from the cache."""
 
 import csv
 import shutil

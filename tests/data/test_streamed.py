@@ -166,7 +166,7 @@ def test_shards_that_cannot_be_read_are_named(tmp_path: Path, make: Any, message
 
 
 def test_a_stream_wants_a_file_to_validate_on(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds nothing out.*data\.val"):
+    with pytest.raises(ValueError, match=r"no automatic validation split.*data\.val"):
         texts(tmp_path, val=None)
     with pytest.raises(ValueError, match=r"set data\.val to a pattern"):
         images(tmp_path, val=None).setup("fit")

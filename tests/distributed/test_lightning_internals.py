@@ -246,12 +246,12 @@ def test_learning_rate_name_is_lr_unless_said() -> None:
 def test_load_plain_checkpoint_takes_paths_and_files_and_runs_no_code(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     torch.save({"a": 1}, path)
-    assert internals.load_plain_checkpoint(path) == {"a": 1}
-    assert internals.load_plain_checkpoint(str(path)) == {"a": 1}
-    assert internals.load_plain_checkpoint(io.BytesIO(path.read_bytes())) == {"a": 1}
+    assert internals.safe_load_checkpoint(path) == {"a": 1}
+    assert internals.safe_load_checkpoint(str(path)) == {"a": 1}
+    assert internals.safe_load_checkpoint(io.BytesIO(path.read_bytes())) == {"a": 1}
     torch.save({"a": nn.Linear(1, 1)}, path)
     with pytest.raises(Exception, match="weights_only"):
-        internals.load_plain_checkpoint(path)
+        internals.safe_load_checkpoint(path)
 
 
 def test_is_local_is_no_address() -> None:

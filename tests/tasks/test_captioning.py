@@ -1,4 +1,4 @@
-"""The captioning task in whole runs on drawn scenes, and the laws of its steps."""
+"""The captioning task in whole runs on synthetic scenes, and the laws of its steps."""
 
 from functools import partial
 from pathlib import Path

@@ -34,8 +34,8 @@ def identity(
     }
 
 
-def is_told_by(path: Path, mine: Mapping[str, Any]) -> bool:
-    """Return whether a file tells this identity; one that cannot be read tells none."""
+def matches_fingerprint(path: Path, mine: Mapping[str, Any]) -> bool:
+    """Return whether a file holds this fingerprint; one that cannot be read does not."""
     try:
         return bool(read_json(path) == mine)
     except (OSError, ValueError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy
 
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 
 
 class PartFile:
@@ -62,7 +62,7 @@ def write_merged(
         column: See ``path``.
         digits: Significant digits of floats; none keeps all.
     """
-    with written_whole(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".csv":
             writer = csv.DictWriter(file, _columns(folder), lineterminator="\n")
             writer.writeheader()
@@ -78,7 +78,7 @@ def write_merged(
 
 def write_json(folder: Path, path: Path, columns: Sequence[str]) -> None:
     """Write some columns of all rows as one JSON array, in order of position, each row once."""
-    with written_whole(path) as beside, beside.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as beside, beside.open("w", encoding="utf-8") as file:
         start = "["
         for row in _ordered(folder, None, None):
             file.write(start + json.dumps({name: row[name] for name in columns}))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_tasks.callbacks.predictions.fingerprint import identity, is_told_by
+from lit_tasks.callbacks.predictions.fingerprint import identity, matches_fingerprint
 from lit_tasks.callbacks.predictions.parts import (
     PartFile,
     finished,
@@ -67,7 +67,7 @@ class PredictionWriter(Callback):
         parts = self._folder(trainer) / "parts"
         if trainer.is_global_zero:
             mine = identity(trainer, pl_module, self._loader)
-            if not is_told_by(parts / "identity.json", mine):
+            if not matches_fingerprint(parts / "identity.json", mine):
                 shutil.rmtree(parts, ignore_errors=True)
         trainer.strategy.barrier("parts chosen")
         done = finished(parts)

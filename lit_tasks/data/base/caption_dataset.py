@@ -20,7 +20,7 @@ from lit_tasks.text.captions import CaptionVocabulary
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedImages:
     """The images of one split, each once, with all that people wrote about it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Captioned:
     ids: Sequence[int | str]
     sentences: Sequence[Sequence[str]]
 
-    def limited(self, captions: int, seed: int) -> "Captioned":
+    def limited(self, captions: int, seed: int) -> "CaptionedImages":
         """Return ``captions`` of the sentences, spread over as many images as possible.
 
         All images in a seeded order give their first sentence, then their second, until there
@@ -63,7 +63,7 @@ class Captioned:
         )
 
 
-class CaptionedFile(NamedTuple):
+class CaptionRecord(NamedTuple):
     """One image of an input, as a reader found it.
 
     Attributes:
@@ -78,11 +78,11 @@ class CaptionedFile(NamedTuple):
 
 
 def usable(
-    images: Sequence[CaptionedFile],
+    images: Sequence[CaptionRecord],
     skip: bool,
     need_images: bool = True,
     max_pixels: int = MAX_PIXELS,
-) -> Captioned:
+) -> CaptionedImages:
     """Return what has an image and a caption; the rest stops the run or is counted.
 
     Args:
@@ -92,7 +92,7 @@ def usable(
         max_pixels: How large an image may be.
 
     Raises:
-        ValueError: Something is bad, or nothing is good.
+        ValueError: A row is invalid, or none is valid.
     """
     problems = [_problem(image, skip, need_images, max_pixels) for image in images]
     bad = [problem for problem in problems if problem]
@@ -103,14 +103,16 @@ def usable(
         )
     kept = [image for image, problem in zip(images, problems, strict=True) if not problem]
     if not kept:
-        raise ValueError(f"there is no usable image among {len(images):,}{others}: {bad[:1]}")
+        raise ValueError(
+            f"there is no usable image among {len(images):,}{others}: {''.join(bad[:1])}"
+        )
     if bad:
         rank_zero_info(f"{len(bad):,} of {len(images):,} images left out, first {bad[0]}")
     files = ImageFiles([image.path for image in kept], max_pixels=max_pixels)
-    return Captioned(files, [image.id for image in kept], [image.sentences for image in kept])
+    return CaptionedImages(files, [image.id for image in kept], [image.sentences for image in kept])
 
 
-def _problem(image: CaptionedFile, skip: bool, need_images: bool, max_pixels: int) -> str:
+def _problem(image: CaptionRecord, skip: bool, need_images: bool, max_pixels: int) -> str:
     if not image.sentences:
         return f"image {image.id} ({image.path.name}) has no caption"
     if not need_images:
@@ -164,7 +166,7 @@ class Sentences:
 
     def __init__(
         self,
-        captioned: Captioned,
+        captioned: CaptionedImages,
         vocabulary: CaptionVocabulary | None,
         each: bool,
         max_tokens: int | None = None,

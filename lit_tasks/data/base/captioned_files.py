@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lit_tasks.data.base.caption_dataset import Captioned, CaptionedFile, usable
+from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord, usable
 from lit_tasks.data.base.captions import CaptionDataModule
 from lit_tasks.data.readers.tables import BadRows
 
@@ -25,7 +25,7 @@ class CaptionedFilesDataModule(CaptionDataModule):
         super().__init__(**kwargs)
         self.bad_images, self.feature_file = bad_images, features
 
-    def usable(self, images: Sequence[CaptionedFile]) -> Captioned:
+    def usable(self, images: Sequence[CaptionRecord]) -> CaptionedImages:
         """Return what has an image, where one is needed, and a caption."""
         return usable(
             images,

@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.data.base.caption_dataset import (
     CaptionDataset,
-    Captioned,
     CaptionedFeatures,
+    CaptionedImages,
     Sentences,
 )
-from lit_tasks.data.base.image_dataset import ImageDataset, as_it_is
+from lit_tasks.data.base.image_dataset import ImageDataset, identity_collate
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF, LabeledSplit, Split
 from lit_tasks.data.readers.features import read_features
@@ -77,11 +77,11 @@ class CaptionDataModule(ImageLoadingDataModule):
         self.validate_on: LabeledSplit = validate_on
         self.train_references = train_references
         self._vocabulary: CaptionVocabulary | None = None
-        self._splits: dict[Split, Captioned] = {}
+        self._splits: dict[Split, CaptionedImages] = {}
         self._given: dict[Split, np.ndarray] = {}
 
     @abstractmethod
-    def read(self, split: LabeledSplit) -> Captioned:
+    def read(self, split: LabeledSplit) -> CaptionedImages:
         """Return images and sentences of a split.
 
         Raises:
@@ -134,7 +134,7 @@ class CaptionDataModule(ImageLoadingDataModule):
         sentences = self.captioned(self._looked_at(split)).sentences
         return [{"reference": next(iter(sentences[index]), "")} for index in indices]
 
-    def captioned(self, split: Split) -> Captioned:
+    def captioned(self, split: Split) -> CaptionedImages:
         """Return images and sentences of a split; of those to train on, as many as asked for."""
         if split not in self._splits:
             if split == "predict":
@@ -196,7 +196,7 @@ class CaptionDataModule(ImageLoadingDataModule):
             )
         return self._vocabulary
 
-    def _to_predict(self) -> Captioned:
+    def _to_predict(self) -> CaptionedImages:
         if self.predict is None:
             raise ValueError(
                 "this needs images to describe: set data.predict to an image, a folder, or train,"
@@ -204,10 +204,10 @@ class CaptionDataModule(ImageLoadingDataModule):
             )
         if self.predict in ("train", "val", "test"):
             found = self.captioned(self.predict)
-            return Captioned(found.images, found.ids, [])
+            return CaptionedImages(found.images, found.ids, [])
         paths = files_below(Path(self.predict))
         images = ImageFiles(paths, max_pixels=self.max_pixels)
-        return Captioned(images, _names(paths), [])
+        return CaptionedImages(images, _names(paths), [])
 
     def _loader(self, split: Split, train: bool = False) -> Loader:
         captioned, vocabulary = self.captioned(split), self._vocabulary
@@ -222,7 +222,7 @@ class CaptionDataModule(ImageLoadingDataModule):
                 dataset=CaptionedFeatures(values, sentences),
                 batch_size=self.batch_size,
                 shuffle=train,
-                collate_fn=as_it_is,
+                collate_fn=identity_collate,
             )
         dataset = CaptionDataset(self._transformed(split, augmented=train), sentences)
         return DataLoader(

@@ -63,7 +63,7 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
         return ImageBatch(torch.stack(images), label, torch.tensor(indices))
 
 
-class Features(Dataset[FeatureBatch]):
+class FeatureDataset(Dataset[FeatureBatch]):
     """What a frozen network made of images.
 
     Args:
@@ -84,6 +84,6 @@ class Features(Dataset[FeatureBatch]):
         return FeatureBatch(features, None if self.numbers is None else self.numbers[index], index)
 
 
-def as_it_is(batch: Any) -> Any:
+def identity_collate(batch: Any) -> Any:
     """Return what the dataset has collated already."""
     return batch

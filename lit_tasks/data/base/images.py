@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_tasks.data.base.image_dataset import Features, ImageDataset, as_it_is
+from lit_tasks.data.base.image_dataset import FeatureDataset, ImageDataset, identity_collate
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF, Split
 from lit_tasks.data.readers.images import ImageSource
@@ -175,10 +175,10 @@ class ImageDataModule(ImageLoadingDataModule):
         if network is not None:
             values = self._cache().features(network, images)
             return DataLoader(
-                dataset=Features(values, images.numbers),
+                dataset=FeatureDataset(values, images.numbers),
                 batch_size=self.batch_size,
                 shuffle=shuffle,
-                collate_fn=as_it_is,
+                collate_fn=identity_collate,
             )
         return DataLoader(
             dataset=images,

@@ -296,9 +296,10 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         chunks = words.data["words"].chunks
         lengths = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks])[rows]
         cut = int((lengths > self.text.max_length).sum())
+        kept = "head and tail" if self.text.truncate == "both" else self.text.truncate or "head"
         rank_zero_info(
             f"{split}: {cut:,} of {len(rows):,} texts are longer than max_length "
-            f"{self.text.max_length} and keep their {self.text.truncate or 'head'}"
+            f"{self.text.max_length} and are truncated to their {kept}"
         )
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[TextBatch]:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.base.caption_dataset import CaptionedFile
+from lit_tasks.data.base.caption_dataset import CaptionRecord
 from lit_tasks.files import parse_json
 
 
-def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
+def read_coco(path: Path, folder: Path) -> list[CaptionRecord]:
     """Return the images of an official ``captions_*.json``, in its order.
 
     Args:
@@ -20,11 +20,11 @@ def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
     """
     content = read_json(path)
     images = _entries(path, content, "images", {"id": int, "file_name": str})
-    found: dict[int, CaptionedFile] = {}
+    found: dict[int, CaptionRecord] = {}
     for image in images:
         if image["id"] in found:
             raise ValueError(f"{path}: image {image['id']} is there twice; remove one")
-        found[image["id"]] = CaptionedFile(image["id"], folder / image["file_name"], [])
+        found[image["id"]] = CaptionRecord(image["id"], folder / image["file_name"], [])
     wanted = {"image_id": int, "caption": str}
     for number, annotation in enumerate(_entries(path, content, "annotations", wanted)):
         where = f"{path}: annotations[{number}] (id {annotation.get('id')})"
@@ -38,7 +38,7 @@ def read_coco(path: Path, folder: Path) -> list[CaptionedFile]:
     return list(found.values())
 
 
-def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
+def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionRecord]]:
     """Return the images of train, val and test of ``dataset_coco.json`` and its kin.
 
     What Karpathy calls restval is for training, as everybody takes it. Where the folders of 2014
@@ -47,7 +47,7 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
     Raises:
         ValueError: The file is broken.
     """
-    splits: dict[str, list[CaptionedFile]] = {"train": [], "val": [], "test": []}
+    splits: dict[str, list[CaptionRecord]] = {"train": [], "val": [], "test": []}
     wanted: dict[str, type] = {"filename": str, "split": str, "sentences": list}
     there: dict[str, bool] = {}
     for number, image in enumerate(_entries(path, read_json(path), "images", wanted)):
@@ -64,7 +64,7 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionedFile]]:
             sentences.append(_one_line(where, sentence["raw"]))
         place = _place(root, image, there)
         name = image.get("cocoid", image.get("imgid", image["filename"]))
-        splits[split].append(CaptionedFile(name, place, sentences))
+        splits[split].append(CaptionRecord(name, place, sentences))
     return splits
 
 
@@ -81,8 +81,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = parse_json(path.read_bytes())
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{path}, line {error.lineno}, column {error.colno}: this is no JSON ({error.msg});"
-            " perhaps the download broke off, get the file again"
+            f"{path}, line {error.lineno}, column {error.colno}: invalid JSON ({error.msg});"
+            " the download may be incomplete, get the file again"
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no JSON, byte {error.start} is no UTF-8") from error

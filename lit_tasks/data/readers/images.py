@@ -1,4 +1,4 @@
-"""Images by number: files in any format that Pillow reads, or whatever else has a look."""
+"""Images by index: files in any format that Pillow reads, or any other image source."""
 
 import hashlib
 from collections.abc import Sequence

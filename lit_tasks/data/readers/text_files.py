@@ -55,7 +55,7 @@ def format_of(path: Path, given: Format | None) -> Format:
         raise ValueError(f"{path} is a folder; give a file of texts")
     if path.suffix.lower() not in _SUFFIXES:
         raise ValueError(
-            f"the format of {path} cannot be told from '{path.suffix}': rename the file to one of "
+            f"cannot infer the format of {path} from '{path.suffix}': rename the file to one of "
             f"{', '.join(_SUFFIXES)} or set format to lines, csv, tsv, jsonl or parquet"
         )
     return _SUFFIXES[path.suffix.lower()]

@@ -1,4 +1,4 @@
-"""Drawn scenes: colored shapes on textured grounds, any number of them from a seed.
+"""Synthetic scenes: colored shapes on textured grounds, any number of them from a seed.
 
 They stand in for photographs where none can be had, and are easy on purpose: for trying out and for
 tests. What is in a scene is known exactly, so that it can be named (classes) and told (captions).

@@ -1,4 +1,4 @@
-"""Scenes that are worth a sentence, and the sentences: what, how large, how many and where."""
+"""Scenes with captions: what, how large, how many and where."""
 
 from collections.abc import Sequence
 from itertools import product

@@ -1,4 +1,4 @@
-"""A drawn pattern of brush strokes: a painting for a machine that has none."""
+"""A synthetic painting of brush strokes, so that the quickstart needs no download."""
 
 from math import cos, pi, sin
 

@@ -1,6 +1,6 @@
 """BLEU as coco-caption computes it: words in, numbers out, no tensor and no tokenizer.
 
-Departures of others, which make figures incomparable: a tie for the closest reference is broken by
+Departures of others, which make scores incomparable: a tie for the closest reference is broken by
 the shorter one here, as in coco-caption (torchmetrics 1.9: by the first listed); without any match
 the tiny constants below keep the product above zero (torchmetrics: exactly 0).
 

@@ -1,4 +1,4 @@
-"""Sentences from a map of features: at every word the decoder looks somewhere else."""
+"""Soft-attention captioner over a feature map."""
 
 from collections.abc import Sequence
 from math import isqrt

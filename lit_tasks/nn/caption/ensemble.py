@@ -1,4 +1,4 @@
-"""Several captioners that speak with one voice."""
+"""Ensemble of captioners: the mean of their probabilities."""
 
 from collections.abc import Callable, Sequence
 from typing import cast

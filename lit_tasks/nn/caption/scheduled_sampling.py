@@ -1,4 +1,4 @@
-"""Captions to learn from in which some words are the model's own."""
+"""Parallel scheduled sampling."""
 
 import torch
 from jaxtyping import Int
@@ -8,7 +8,7 @@ from lit_tasks.nn.caption.captioner import END, START, DecoderOutput
 
 
 @torch.no_grad()
-def with_own_words(
+def scheduled_sampling_tokens(
     found: DecoderOutput, tokens: Int[Tensor, " N"], rate: float
 ) -> Int[Tensor, " N"]:
     """Return captions in which a fraction of the words is drawn from the model's probabilities.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from lit_tasks.files import written_whole
+from lit_tasks.files import atomic_write
 from lit_tasks.nn.image.preprocessing import Preprocessing
 
 
@@ -67,5 +67,5 @@ def export_classifier(
     told = {"labels": list(labels), "preprocessing": preprocessing.plain()}
     onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in told.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         onnx.save(proto, beside)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_tasks.nn.image.preprocessing import Preprocessing
-from lit_tasks.tensor_files import load_plain
+from lit_tasks.tensor_files import safe_torch_load
 
 Library = Literal["timm", "torchvision"]
 Weights = Literal["package", "hub", "random"]
@@ -91,7 +91,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(path)
-    content = load_plain(path)
+    content = safe_torch_load(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -244,4 +244,4 @@ def _unknown(name: str, library: Library, known: list[str]) -> ValueError:
 
     near = get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"it has {len(known)} others"
-    return ValueError(f"{library} has no network {name}; {hint}")
+    return ValueError(f"{library} has no model named {name}; {hint}")

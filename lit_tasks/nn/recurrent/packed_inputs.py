@@ -1,4 +1,4 @@
-"""The forms in which a recurrent layer takes a batch, and the way into packed rows and back."""
+"""Convert padded, packed and single-sequence inputs to packed rows and back."""
 
 from typing import NamedTuple
 

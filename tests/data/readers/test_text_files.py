@@ -89,7 +89,7 @@ def test_a_missing_column_names_those_that_are_there(tmp_path: Path, name: str) 
 
 
 def test_an_unknown_ending_needs_a_format(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"cannot be told from '\.dat'"):
+    with pytest.raises(ValueError, match=r"cannot infer the format of .* from '\.dat'"):
         format_of(Path("a.dat"), None)
     assert format_of(Path("a.dat"), "lines") == "lines"
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lit_tasks.nn.caption.decoding import DecodingConstraints
 from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
-from lit_tasks.nn.caption.scheduled_sampling import with_own_words
+from lit_tasks.nn.caption.scheduled_sampling import scheduled_sampling_tokens
 from lit_tasks.nn.caption.self_critical import SelfCritical, ragged, self_critical_loss
 
 FEATURES, WORDS = 4, 6
@@ -106,9 +106,9 @@ def test_own_words_take_the_place_of_words_only(members: int) -> None:
         model = CaptionerEnsemble(WORDS, FEATURES, lambda *_: captioner(), members)
     tokens, lengths = captions()
     found = model(image(3), tokens, lengths)
-    assert with_own_words(found, tokens, 0.0).tolist() == tokens.tolist()
+    assert scheduled_sampling_tokens(found, tokens, 0.0).tolist() == tokens.tolist()
     torch.manual_seed(0)
-    drawn = torch.stack([with_own_words(found, tokens, 1.0) for _ in range(2000)])
+    drawn = torch.stack([scheduled_sampling_tokens(found, tokens, 1.0) for _ in range(2000)])
     special = (tokens == 0) | (tokens == 1)
     assert (drawn[:, special] == tokens[special]).all()
     assert not ((drawn[:, ~special] == 0) | (drawn[:, ~special] == 1)).any()
@@ -127,7 +127,7 @@ def test_half_of_the_words_are_replaced_at_a_rate_of_a_half() -> None:
     found = captioner()(image(), tokens, lengths)
     scores = torch.zeros_like(found.logits)
     scores[:, 5] = 50.0
-    changed = with_own_words(found._replace(logits=scores), tokens, 0.5)
+    changed = scheduled_sampling_tokens(found._replace(logits=scores), tokens, 0.5)
     assert float((changed == 5).double().mean()) == pytest.approx(0.5, abs=0.05)
 
 

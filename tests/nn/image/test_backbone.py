@@ -141,7 +141,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no file of weights .*nothing\.pth"):
         Backbone(True, "test_resnet", tmp_path / "nothing.pth")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.pth .* is no complete file"):
+    with pytest.raises(ValueError, match=r"text\.pth .* looks truncated"):
         Backbone(True, "test_resnet", tmp_path / "text.pth")
     torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"lacks \d+ of \d+ tensors, first conv1"):
@@ -154,7 +154,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_a_misspelt_network_is_answered_with_names_that_are_near(
     library: Library, near: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"no network resnt18; did you mean .*{near}"):
+    with pytest.raises(ValueError, match=f"no model named resnt18; did you mean .*{near}"):
         Backbone(True, "resnt18", "random", library)
 
 

@@ -78,8 +78,8 @@ def test_normalizing_and_back_is_nothing_at_all() -> None:
     ours = StyleFeatures(["1"], "squeezenet1_1", "random")
     colors = torch.rand(1, 3, 4, 4)
     torch.testing.assert_close(ours.denormalize(ours.normalize(colors)), colors)
-    grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-    assert ours.normalize(grey).abs().max() < 1e-6
+    gray = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    assert ours.normalize(gray).abs().max() < 1e-6
 
 
 def test_replicated_borders_draw_no_frame_around_a_plain_image() -> None:
