@@ -23,11 +23,7 @@ ADAPTERS = {
     "data/cache/datasets_internals.py",
 }
 #: Name by file, each with the reason why it stands outside of an adapter.
-EXCEPTIONS = {
-    # wandb_workspaces, an extra, has no other way to print a workspace without a server; runs/ is
-    # below loggers/ and must not import the adapter of W&B.
-    ("runs/wandb_workspace.py", "_to_model"),
-}
+EXCEPTIONS: set[tuple[str, str]] = set()
 #: Underscored names that are public: documented for named tuples.
 PUBLIC = {"_asdict", "_replace", "_fields", "_make"}
 
