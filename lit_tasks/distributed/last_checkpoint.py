@@ -61,6 +61,7 @@ class LastCheckpoint(Checkpoint):
         Lightning's own answer to it broadcasts within the signal handler.
         """
         self._catch_sigterm(_leave)
+        lightning_internals.after_signal_handlers(trainer, lambda: self._catch_sigterm(_leave))
         folder = self.dirpath or run_dir(trainer) / "checkpoints"
         self.path = Path(folder) / "last.ckpt"
 

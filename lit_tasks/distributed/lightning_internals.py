@@ -117,6 +117,22 @@ def remove_loop_hooks(trainer: Trainer) -> None:
     trainer.fit_loop.__dict__.pop("on_advance_end", None)
 
 
+def after_signal_handlers(trainer: Trainer, catch: Callable[[], None]) -> None:
+    """Call ``catch`` whenever Lightning has put its own signal handlers in place.
+
+    Its answer to SIGTERM broadcasts from within the handler, which never ends while another process
+    takes part in another collective, as in a sanity check.
+    """
+    connector = trainer._signal_connector
+    register = type(connector).register_signal_handlers
+
+    def and_ours() -> None:
+        register(connector)
+        catch()
+
+    connector.register_signal_handlers = and_ours  # type: ignore[method-assign]
+
+
 def replace_sigterm_broadcast(trainer: Trainer) -> None:
     """Keep Lightning's loop from broadcasting within the handler of SIGTERM.
 

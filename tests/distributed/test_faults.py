@@ -113,6 +113,26 @@ def test_sigterm_ends_an_evaluation_at_once(tmp_path: Path) -> None:
     assert "SystemExit: 143" in failures[0]
 
 
+def check(folder: Path, rank: int) -> None:
+    class Checked(TextClassifier):
+        def validation_step(self, batch: Batch, batch_idx: int) -> None:
+            if self.trainer.sanity_checking and self.global_rank == rank:
+                os.kill(os.getpid(), signal.SIGTERM)
+            super().validation_step(batch, batch_idx)
+
+    runner = trainer(
+        callbacks=[LastCheckpoint(folder)], enable_checkpointing=True, num_sanity_val_steps=2
+    )
+    runner.fit(Checked(), datamodule=TextData(37))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_sigterm_in_a_sanity_check_ends_all_processes(tmp_path: Path, rank: int) -> None:
+    _, failures = outcomes(2, check, tmp_path, rank, seconds=60)
+    assert "SystemExit: 143" in failures[rank]
+    assert "no end in time" not in failures[1 - rank]
+
+
 SCRIPT = """
 import os, sys
 from pathlib import Path

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,19 @@ def trained(path: Path, *callbacks: Callback, task: Any = None, **options: Any) 
     )
     trainer.fit(task or ToyTask(), ToyData())
     return trainer
+
+
+def test_our_signal_handlers_come_after_those_of_lightning(tmp_path: Path) -> None:
+    handlers: list[Any] = []
+
+    def note(trainer: Trainer) -> None:
+        internals.after_signal_handlers(
+            trainer, lambda: handlers.append(signal.getsignal(signal.SIGTERM))
+        )
+
+    trained(tmp_path, Calls("setup", note))
+    assert len(handlers) == 1
+    assert "HandlersCompose" in type(handlers[0]).__name__
 
 
 def seen(path: Path, hook: str, function: Callable[[Trainer], Any], **options: Any) -> list[Any]:
