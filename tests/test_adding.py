@@ -85,6 +85,7 @@ def test_metrics_of_the_page_are_reported_with_the_way_they_are_better() -> None
         assert f"test/{name}" in results
 
 
+@pytest.mark.slow  # starts Python anew and imports everything
 def test_a_package_in_the_current_folder_is_found_by_python_dash_m(tmp_path: Path) -> None:
     words = ["fit", "--config", "mine/completion.yaml", "--print_config"]
     found = subprocess.run(

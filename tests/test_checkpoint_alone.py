@@ -40,6 +40,7 @@ def rows(run: str) -> list[dict[str, str]]:
     return table(Path(run, "predictions/predictions.csv"))
 
 
+@pytest.mark.slow  # starts Python anew and imports everything
 def test_a_checkpoint_predicts_in_an_empty_folder(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_every_setting_reaches_wandb_offline() -> None:
     assert summary["config"]["model.init_args.features"] == 4  # what only the data knew
 
 
+@pytest.mark.slow  # starts Python anew and imports everything
 def test_a_fit_repeats_nothing_about_defaults_that_nobody_can_act_on() -> None:
     path = os.pathsep.join(str(Path(__file__).parents[n]) for n in (2, 1))
     done = subprocess.run(

@@ -43,7 +43,8 @@ def test_a_task_gives_the_same_on_any_number_of_processes(
 ) -> None:
     overlay = ROOT / "tests" / "configs" / config.name
     words = ["--config", str(config), "--config", str(overlay)]
-    fit = ("fit", *words, f"--run_dir={tmp_path}/fit")
+    words += ["--figures=null"]  # nothing of what is compared
+    fit = ("fit", *words, "--curves=null", f"--run_dir={tmp_path}/fit")
     assert run(2, commands, fit, seconds=400) == [[0], [0]]
     words.append(f"--ckpt_path={tmp_path}/fit/checkpoints/best.ckpt")
     for world in worlds:
@@ -88,7 +89,7 @@ def test_a_task_killed_and_resumed_has_the_same_rows_and_weights(
     overlay = ROOT / "tests" / "configs" / config.name
     words = ["fit", "--config", str(config), "--config", str(overlay)]
     words += ["--trainer.max_epochs=3", "--trainer.log_every_n_steps=1", "--test=false"]
-    words += ["--last_checkpoint.every_n_train_steps=2"]
+    words += ["--last_checkpoint.every_n_train_steps=2", "--figures=null", "--curves=null"]
     killed = ["--trainer.callbacks+=test_every_task.Kill"]
     again = f"--run_dir={tmp_path}/again"
     codes = run(world, commands, (*words, f"--run_dir={tmp_path}/whole"), seconds=400)
