@@ -59,8 +59,8 @@ class WholeCheckpoints(TorchCheckpointIO):
             super().remove_checkpoint(path)
         elif not is_local(path) or Path(path).exists():
             rank_zero_warn(
-                f"{printable(str(path))} is not removed: only files beside this run's checkpoints are; "
-                "remove it yourself if it is one of them"
+                f"{printable(str(path))} is not removed, for it lies beside no checkpoint of this run; "
+                "remove it yourself if it is one"
             )
 
 
