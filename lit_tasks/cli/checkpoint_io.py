@@ -59,7 +59,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             super().remove_checkpoint(path)
         elif not is_local(path) or Path(path).exists():
             rank_zero_warn(
-                f"{printable(str(path))} is not removed, for it lies beside no checkpoint of this run; "
+                f"{printable(str(path))} is not removed, being beside no checkpoint of the run; "
                 "remove it yourself if it is one"
             )
 
