@@ -14,6 +14,7 @@ from lit_tasks.data.base.splits import (
     held_out_fractions,
     stratified_splits,
 )
+from lit_tasks.data.readers.split_names import split_of_row
 from lit_tasks.data.readers.tables import table_rows
 
 
@@ -29,7 +30,7 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         root: Folder of the images; that of the table when left out.
         file_column: Column of the files.
         caption_column: Column of the sentences.
-        split_column: Column that says ``train``, ``val`` or ``test``.
+        split_column: Column of the splits: ``train``, ``val``, ``test`` or another usual name.
         val_fraction: Fraction of the images held out for validation, without a split column.
         test_fraction: Fraction held out for the test, likewise; 0 takes those for validation.
         kwargs: Options of
@@ -105,9 +106,8 @@ def read_captions(
     found: dict[str, CaptionRecord] = {}
     splits: dict[str, str] = {}
     for where, row in table_rows(table, (file_column, caption_column, split_column)):
-        name, split = row[file_column].strip(), row[split_column] if split_column else ""
-        if split_column and split not in LABELED_SPLITS:
-            raise ValueError(f"{where}: {split_column} must be train, val or test, got {split!r}")
+        name = row[file_column].strip()
+        split = split_of_row(row[split_column], split_column, where) if split_column else ""
         if splits.setdefault(name, split) != split:
             raise ValueError(f"{where}: {name} is for {split} here and {splits[name]} before")
         place = (root or table.parent) / name

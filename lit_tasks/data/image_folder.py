@@ -25,7 +25,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
         table: CSV file with a header line.
         file_column: Column of the files.
         label_column: Column of the labels.
-        split_column: Column that says ``train``, ``val`` or ``test``.
+        split_column: Column of the splits: ``train``, ``val``, ``test`` or another usual name.
         val_fraction: Fraction held out for validation, where ``root`` or ``table`` names none.
         test_fraction: Fraction held out for the test, likewise; 0 takes those for validation.
         kwargs: Options of :class:`~lit_tasks.data.base.image_files.ImageFilesDataModule`.

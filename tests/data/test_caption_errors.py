@@ -165,7 +165,10 @@ def test_what_is_wrong_in_karpathys_file_is_named(
         ("file,caption\n7.jpg,\n", r"captions\.csv, line 2: column caption is empty; fill it"),
         ("file,caption\n7.jpg\n", r"captions\.csv, line 2: column caption is empty"),
         ("file,caption\n", r"captions\.csv has no rows"),
-        ("file,caption,split\n7.jpg,a,dev\n", r"line 2: split must be train, val or test, got"),
+        (
+            "file,caption,split\n7.jpg,a,later\n",
+            r"line 2: column split is 'later', the name of no split",
+        ),
         (
             "file,caption,split\n7.jpg,a,val\n7.jpg,b,train\n",
             r"line 3: 7\.jpg is for train here and val before",

@@ -204,3 +204,15 @@ def test_a_missing_folder_is_named() -> None:
         ImageFolderDataModule().setup("fit")
     with pytest.raises(ValueError, match=r"set data\.predict to an image, a folder or a CSV"):
         ImageFolderDataModule().setup("predict")
+
+
+def test_a_tables_splits_have_their_usual_names_and_no_row_is_dropped(flat: Path) -> None:
+    parts = ["Train", "valid ", "TESTING", "training"]
+    rows = [f"dark/{i}.png,night,{part}\nlight/{i}.png,day,{part}" for i, part in enumerate(parts)]
+    table = flat / "table.csv"
+    table.write_text("\n".join(["file,label,split", *rows]))
+    module = ImageFolderDataModule(table=table, split_column="split")
+    assert [len(module.images(part).names) for part in ("train", "val", "test")] == [4, 2, 2]
+    table.write_text("file,label,split\ndark/0.png,night,train\ndark/1.png,night,hold\n")
+    with pytest.raises(ValueError, match=r"table\.csv, line 3: column split is 'hold', the name"):
+        ImageFolderDataModule(table=table, split_column="split").images("train")

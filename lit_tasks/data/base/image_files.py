@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.readers.images import ImageFiles, files_below, reasons
+from lit_tasks.data.readers.split_names import split_of_row
 from lit_tasks.data.readers.tables import BadRows, table_rows
 
 
@@ -88,11 +89,13 @@ def read_table(
 
     Raises:
         FileNotFoundError: There is no such table.
-        ValueError: A column is missing, or a row names no file or label.
+        ValueError: A column is missing, or a row names no file, label or split.
     """
-    files, labels, splits = [], [], []
-    for _, row in table_rows(table, (file_column, label_column, split_column)):
+    files: list[Path] = []
+    labels: list[str] = []
+    splits: list[str] = []
+    for where, row in table_rows(table, (file_column, label_column, split_column)):
         files.append((root or table.parent) / row[file_column])
         labels.append(row[label_column] if label_column else "")
-        splits.append(row[split_column] if split_column else "")
+        splits.append(split_of_row(row[split_column], split_column, where) if split_column else "")
     return files, labels, splits
