@@ -35,7 +35,7 @@ def reviews(path: Path | None) -> list[str]:
 def arrow(texts: list[str]) -> int:
     """Ours: Arrow's compiled kernels, then one look-up of all words."""
     words = Tokenizer(markup=True)(pa.array(texts)).values
-    return len(Vocabulary.count(words).numbers(words))
+    return len(Vocabulary.count(words).token_ids(words))
 
 
 def regular_expression(texts: list[str]) -> int:

@@ -83,7 +83,7 @@ class StyleBatch(NamedTuple):
         styles: Each pair's paintings, one or several.
         style_weights: How much each of them counts.
         names: What each pair is called.
-        place: Position of each pair among those that are worked on at the same time, over all
+        slot: Position of each pair among those that are worked on at the same time, over all
             processes.
         index: Position of each pair in its dataset.
     """
@@ -92,5 +92,5 @@ class StyleBatch(NamedTuple):
     styles: list[list[Num[Tensor, "3 H W"]]] | None
     style_weights: list[list[float]]
     names: list[str]
-    place: list[int]
+    slot: list[int]
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes

@@ -163,7 +163,7 @@ def class_bars(
     return figure
 
 
-def learning_curves(rows: Sequence[Mapping[str, float]], most: int = 6) -> "Figure":
+def learning_curves(rows: Sequence[Mapping[str, float]], max_panels: int = 6) -> "Figure":
     """Return a figure of losses and metrics against step, with the epochs above.
 
     Metrics of the same name share axes (``train/loss`` and ``val/loss``); where ``..._low`` and
@@ -171,9 +171,9 @@ def learning_curves(rows: Sequence[Mapping[str, float]], most: int = 6) -> "Figu
 
     Args:
         rows: ``step`` and ``epoch`` and numbers named ``train/...`` or ``val/...``, in their order.
-        most: Axes at most: the loss, then metrics with an interval, then others.
+        max_panels: Axes at most: the loss, then metrics with an interval, then others.
     """
-    kinds = _kinds(rows, most)
+    kinds = _kinds(rows, max_panels)
     figure, all_axes = _axes(len(kinds))
     for axes, (kind, names) in zip(all_axes, kinds.items(), strict=False):
         for name in names:
@@ -236,7 +236,7 @@ def loss_curves(traces: Mapping[str, Sequence[float]]) -> "Figure":
     return figure
 
 
-def _kinds(rows: Sequence[Mapping[str, float]], most: int) -> dict[str, list[str]]:
+def _kinds(rows: Sequence[Mapping[str, float]], max_panels: int) -> dict[str, list[str]]:
     """Return names of curves by what follows the stage, the most telling first."""
     names = [
         name
@@ -248,7 +248,7 @@ def _kinds(rows: Sequence[Mapping[str, float]], most: int) -> dict[str, list[str
         kinds.setdefault(name.partition("/")[2], []).append(name)
     bounded = {kind for kind in kinds if any(f"val/{kind}_low" in row for row in rows)}
     order = sorted(kinds, key=lambda kind: (kind != "loss", kind not in bounded))
-    return {kind: kinds[kind] for kind in order[:most]}
+    return {kind: kinds[kind] for kind in order[:max_panels]}
 
 
 def _axes(count: int, below: float = 0.0) -> "tuple[Figure, list[Any]]":

@@ -24,10 +24,10 @@ def derived_seed(*parts: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
-def evenly_spread(count: int, most: int) -> list[int]:
-    """Return at most so many of the places from 0 to ``count - 1``, evenly spread."""
-    places = numpy.linspace(0, count - 1, min(most, count)).round()
-    return [int(place) for place in numpy.unique(places)]
+def evenly_spread(size: int, count: int) -> list[int]:
+    """Return at most ``count`` of the indices from 0 to ``size - 1``, evenly spread."""
+    indices = numpy.linspace(0, size - 1, min(count, size)).round()
+    return [int(index) for index in numpy.unique(indices)]
 
 
 @contextmanager

@@ -117,22 +117,22 @@ class Examples(Callback):
     def _show(self, trainer: Trainer, found: list[tuple[int, int | None, Row]]) -> None:
         data = attributes(trainer).datamodule
         split = data.validate_on if isinstance(data, HasValidateOn) else "val"
-        positions = [position for position, _, _ in found]
+        indices = [index for index, _, _ in found]
         names = data.labels if isinstance(data, HasLabels) else None
-        targets = [_named(number, names) for _, number, _ in found]
+        targets = [_named(label, names) for _, label, _ in found]
         rows = [row for _, _, row in found]
         extra: Sequence[Mapping[str, Any]] = [{} for _ in rows]
         if isinstance(data, DescribesSamples):
-            extra = data.describe(split, positions)
+            extra = data.describe(split, indices)
         table = [
-            {"sample": at, **more, **({} if target is None else {"target": target}), **row}
-            for at, more, target, row in zip(positions, extra, targets, rows, strict=True)
+            {"sample": index, **more, **({} if target is None else {"target": target}), **row}
+            for index, more, target, row in zip(indices, extra, targets, rows, strict=True)
         ]
         columns = list(dict.fromkeys(name for line in table for name in line))
         cells = [[_plain(line.get(name, "")) for name in columns] for line in table]
         self._keep(trainer, columns, cells)
         if isinstance(data, ShowsSamples):
-            self._show_images(trainer, data.shown(split, positions), rows, targets)
+            self._show_images(trainer, data.shown(split, indices), rows, targets)
 
     def _keep(self, trainer: Trainer, columns: list[str], cells: list[list[Any]]) -> None:
         path = self._folder / "examples.csv"
@@ -155,10 +155,10 @@ class Examples(Callback):
         show_image(trainer, "val/images", path, trainer.global_step)
 
 
-def _named(number: Any, names: Sequence[str] | None) -> str | None:
-    if not isinstance(number, int):
+def _named(label: Any, names: Sequence[str] | None) -> str | None:
+    if not isinstance(label, int):
         return None
-    return str(names[number]) if names is not None and 0 <= number < len(names) else str(number)
+    return str(names[label]) if names is not None and 0 <= label < len(names) else str(label)
 
 
 def _step(row: Sequence[str]) -> float:

@@ -71,21 +71,21 @@ class PerSampleScores(Callback):
         index = batch_index(batch)
         if index is None or not isinstance(outputs, Mapping):
             return
-        positions = index.tolist()
+        indices = index.tolist()
         columns = {
             name: values.double().tolist()
             for name, values in outputs.items()
-            if isinstance(values, torch.Tensor) and values.shape == (len(positions),)
+            if isinstance(values, torch.Tensor) and values.shape == (len(indices),)
         }
         data = attributes(trainer).datamodule
         labels = batch.label if isinstance(batch, HasLabel) else None
         names = data.labels if isinstance(data, HasLabels) else None
-        for at, position in enumerate(positions):
+        for row, sample in enumerate(indices):
             target = None
             if labels is not None:
-                number = int(labels[at])
-                target = str(names[number]) if names is not None else str(number)
-            self._rows.append((position, target, {k: v[at] for k, v in columns.items()}))
+                label = int(labels[row])
+                target = str(names[label]) if names is not None else str(label)
+            self._rows.append((sample, target, {k: v[row] for k, v in columns.items()}))
 
     def _write(self, trainer: Trainer, stage: Literal["val", "test"]) -> None:
         rows, self._rows = gather_objects(trainer, self._rows), []
@@ -96,12 +96,12 @@ class PerSampleScores(Callback):
         rows.sort(key=lambda row: row[0])
         data = attributes(trainer).datamodule
         named = data.sample_ids(stage) if isinstance(data, HasSampleIds) else None
-        whole = atomic_write(folder / f"samples_{stage}.csv")
-        with whole as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        written = atomic_write(folder / f"samples_{stage}.csv")
+        with written as beside, beside.open("w", newline="", encoding="utf-8") as file:
             targets = ["target"] if any(row[1] is not None for row in rows) else []
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["id", *targets, *rows[0][2]])
-            for position, target, values in rows:
-                name = position if named is None else named[position]
+            for index, target, values in rows:
+                name = index if named is None else named[index]
                 shown = [f"{value:.6g}" for value in values.values()]
                 writer.writerow([name, *([target] if targets else []), *shown])

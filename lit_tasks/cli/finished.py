@@ -41,13 +41,13 @@ def is_evaluated(run_dir: Path, split: str) -> bool:
 
 def _limit_reached(content: Mapping[str, Any], trainer: Mapping[str, Any]) -> tuple[str, str]:
     """Return what ended training and how to go on, or nothing if it goes on by itself."""
-    steps, most_steps = content["global_step"], trainer["max_steps"]
-    if 0 <= most_steps <= steps:
-        return f"step {steps} of {most_steps}", "raise --trainer.max_steps"
+    steps, max_steps = content["global_step"], trainer["max_steps"]
+    if 0 <= max_steps <= steps:
+        return f"step {steps} of {max_steps}", "raise --trainer.max_steps"
     epochs = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    most_epochs = trainer["max_epochs"]
-    if most_epochs is not None and 0 <= most_epochs <= epochs:
-        return f"epoch {epochs} of {most_epochs}", "raise --trainer.max_epochs"
+    max_epochs = trainer["max_epochs"]
+    if max_epochs is not None and 0 <= max_epochs <= epochs:
+        return f"epoch {epochs} of {max_epochs}", "raise --trainer.max_epochs"
     stopped = any(
         state.get("stopping_reason") or state.get("stopped_epoch")
         for name, state in content["callbacks"].items()

@@ -57,9 +57,9 @@ class CaptionScenesDataModule(CaptionDataModule):
         known, unseen = kinds(self.seed, self.held_out)
         seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = []
-        for number in range(self.counts[split]):
-            new = split != "train" and bool(unseen) and number % 2 == 1
-            scenes.append(told_scene(seed, number, first=unseen if new else known, others=known))
+        for index in range(self.counts[split]):
+            new = split != "train" and bool(unseen) and index % 2 == 1
+            scenes.append(told_scene(seed, index, first=unseen if new else known, others=known))
         images = SyntheticScenes(scenes, self.size, f"{split}_")
         return CaptionedImages(images, list(range(len(scenes))), [sentences(s) for s in scenes])
 

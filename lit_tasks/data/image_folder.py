@@ -98,10 +98,10 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, ImageFiles]:
         """Return seeded splits that share no image and keep the fraction of every class."""
-        _, numbers = np.unique(np.array(labels), return_inverse=True)
+        _, class_indices = np.unique(np.array(labels), return_inverse=True)
         _, repeats = np.unique(np.array(file_digests(files)), return_inverse=True)
         fractions = [fraction for fraction in self.fractions if fraction > 0]
-        rows = stratified_splits(numbers, repeats, fractions=fractions, seed=self.seed)
+        rows = stratified_splits(class_indices, repeats, fractions=fractions, seed=self.seed)
         return {
             name: self.files([files[i] for i in split], [labels[i] for i in split])
             for name, split in zip(LABELED_SPLITS, rows, strict=False)

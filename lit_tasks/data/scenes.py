@@ -41,13 +41,13 @@ class SyntheticScenes:
     def names(self) -> Sequence[str]:
         """A name made of number and content."""
         return [
-            f"{self.name}{number:05}_{thing.size}_{thing.color}_{thing.shape}"
-            for number, thing in enumerate(scene.things[0] for scene in self.scenes)
+            f"{self.name}{index:05}_{thing.size}_{thing.color}_{thing.shape}"
+            for index, thing in enumerate(scene.things[0] for scene in self.scenes)
         ]
 
-    def read(self, number: int, least: int | None = None) -> Image.Image:
+    def read(self, index: int, min_side: int | None = None) -> Image.Image:
         """Return an image; it has the same size whatever would do."""
-        return draw_scene(self.scenes[number], self.size)
+        return draw_scene(self.scenes[index], self.size)
 
     def digest(self) -> str:
         """Return a fingerprint of the scenes."""
@@ -98,7 +98,7 @@ class SceneDataModule(ImageDataModule):
         if not isinstance(count, int):
             return ImageFiles(files_below(Path(count)), max_pixels=self.max_pixels)
         seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
-        scenes = [random_scene(seed, number, self.shapes) for number in range(count)]
+        scenes = [random_scene(seed, index, self.shapes) for index in range(count)]
         return SyntheticScenes(scenes, self.size, f"{split}_")
 
     def setup(self, stage: str) -> None:

@@ -71,13 +71,13 @@ class StreamedCaptionsDataModule(CaptionDataModule):
     def read(self, split: LabeledSplit) -> CaptionedImages:
         """Return images and sentences of a split; of those to train on the first ones."""
         shards, read = self._shards(split), partial(read_shard, columns=self.columns)
-        most = self.first_rows if split == "train" else None
+        limit = self.first_rows if split == "train" else None
         images = kept_images(
             shards,
             read,
             columns=self.columns,
             label=_told,
-            most=most,
+            limit=limit,
             bad_rows=self.bad_rows,
             cache_dir=self.cache_dir,
             max_pixels=self.max_pixels,
@@ -95,7 +95,7 @@ class StreamedCaptionsDataModule(CaptionDataModule):
             images.transform,
             images.preprocessing.resize,
             vocabulary=vocabulary,
-            most=self.max_tokens,
+            max_tokens=self.max_tokens,
             max_pixels=self.max_pixels,
         )
         shards = self._shards("train")
@@ -137,20 +137,20 @@ class _Sample:
     def __init__(
         self,
         transform: Any,
-        least: int,
+        min_side: int,
         vocabulary: CaptionVocabulary,
-        most: int,
+        max_tokens: int,
         max_pixels: int,
     ) -> None:
-        self.transform, self.least = transform, least
-        self.vocabulary, self.most, self.max_pixels = vocabulary, most, max_pixels
+        self.transform, self.min_side = transform, min_side
+        self.vocabulary, self.max_tokens, self.max_pixels = vocabulary, max_tokens, max_pixels
 
     def __call__(self, row: Record) -> tuple[Tensor, list[int], list[str], int]:
         content = BytesIO(row["image"])
-        image = read_image(content, self.least, name="the image", max_pixels=self.max_pixels)
+        image = read_image(content, self.min_side, name="the image", max_pixels=self.max_pixels)
         several: list[str] = row["captions"]
         said = several[int(torch.randint(len(several), ()))]
-        numbers = self.vocabulary.encode(said, self.most)
+        numbers = self.vocabulary.encode(said, self.max_tokens)
         return self.transform(image), numbers, several, row["line"] - 1
 
 

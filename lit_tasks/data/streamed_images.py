@@ -75,13 +75,13 @@ class StreamedImagesDataModule(ImageDataModule):
                 )
             return ImageFiles(files_below(self.predict), max_pixels=self.max_pixels)
         shards, read = self._shards(split), partial(read_shard, columns=self.columns)
-        most = self.first_rows if split == "train" else None
+        limit = self.first_rows if split == "train" else None
         return kept_images(
             shards,
             read,
             columns=self.columns,
             label=_label,
-            most=most,
+            limit=limit,
             bad_rows=self.bad_rows,
             cache_dir=self.cache_dir,
             max_pixels=self.max_pixels,
@@ -90,10 +90,12 @@ class StreamedImagesDataModule(ImageDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the training images, in another order each epoch."""
         images = self._transformed("train", augmented=True)
-        numbers = {label: number for number, label in enumerate(self.labels)}
+        class_indices = {label: index for index, label in enumerate(self.labels)}
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
-        least = images.preprocessing.resize
-        sample = _Sample(images.transform, least, numbers=numbers, max_pixels=self.max_pixels)
+        min_side = images.preprocessing.resize
+        sample = _Sample(
+            images.transform, min_side, class_indices=class_indices, max_pixels=self.max_pixels
+        )
         rows = StreamedRows(
             self._shards("train"),
             read,
@@ -139,20 +141,20 @@ class _Sample:
     """Makes a tensor of a row's image."""
 
     def __init__(
-        self, transform: Any, least: int, numbers: dict[str, int], max_pixels: int
+        self, transform: Any, min_side: int, class_indices: dict[str, int], max_pixels: int
     ) -> None:
-        self.transform, self.least, self.numbers = transform, least, numbers
+        self.transform, self.min_side, self.class_indices = transform, min_side, class_indices
         self.max_pixels = max_pixels
 
     def __call__(self, row: Record) -> tuple[Tensor, int, int]:
         content = BytesIO(row["image"])
-        image = read_image(content, self.least, name="the image", max_pixels=self.max_pixels)
-        return self.transform(image), self.numbers[row["label"]], row["line"] - 1
+        image = read_image(content, self.min_side, name="the image", max_pixels=self.max_pixels)
+        return self.transform(image), self.class_indices[row["label"]], row["line"] - 1
 
 
 def _collate(samples: list[tuple[Tensor, int, int]]) -> ImageBatch:
-    images, numbers, lines = zip(*samples, strict=True)
-    return ImageBatch(torch.stack(images), torch.tensor(numbers), torch.tensor(lines))
+    images, class_indices, lines = zip(*samples, strict=True)
+    return ImageBatch(torch.stack(images), torch.tensor(class_indices), torch.tensor(lines))
 
 
 def _label(row: Record) -> str:

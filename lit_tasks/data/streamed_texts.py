@@ -130,15 +130,15 @@ class _Encode:
 
     def __init__(self, vocabulary: Vocabulary, options: TextOptions, labels: list[str]) -> None:
         self.vocabulary, self.options = vocabulary, options
-        self.number = {label: number for number, label in enumerate(labels)}
+        self.class_indices = {label: index for index, label in enumerate(labels)}
 
     def __call__(self, rows: list[Record]) -> TextBatch:
         words = self.options.tokenizer(pa.array([row["text"] for row in rows], pa.string()))
-        numbers = encode(words, self.vocabulary, self.options)
+        token_ids = encode(words, self.vocabulary, self.options)
         return TextBatch(
-            torch.from_numpy(numbers.values.to_numpy().astype("int64")),
-            torch.from_numpy(numbers.value_lengths().to_numpy().astype("int64")),
-            label=torch.tensor([self.number[row["label"]] for row in rows]),
+            torch.from_numpy(token_ids.values.to_numpy().astype("int64")),
+            torch.from_numpy(token_ids.value_lengths().to_numpy().astype("int64")),
+            label=torch.tensor([self.class_indices[row["label"]] for row in rows]),
             index=torch.tensor([row["line"] - 1 for row in rows]),
         )
 

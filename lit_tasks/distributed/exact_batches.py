@@ -163,8 +163,8 @@ class ExactBatches(Callback):
     def _weight(self, trainer: Trainer) -> float:
         if trainer.world_size == 1:
             return 1.0
-        number = lightning_internals.batch_number(trainer)
-        shards = [shard for loader in self._train_loaders if (shard := loader.shard(number))]
+        index = lightning_internals.batch_index(trainer)
+        shards = [shard for loader in self._train_loaders if (shard := loader.shard(index))]
         weights = {shard.counted * trainer.world_size / shard.total for shard in shards}
         if len(weights) > 1:
             rank_zero_warn(

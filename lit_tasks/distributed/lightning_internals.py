@@ -62,7 +62,7 @@ def epoch_position(trainer: Trainer) -> tuple[int, int]:
     return epochs.processed, done if begun else 0
 
 
-def batch_number(trainer: Trainer) -> int:
+def batch_index(trainer: Trainer) -> int:
     """Return the number within its epoch of the batch that is trained on."""
     return int(trainer.fit_loop.epoch_loop.batch_progress.current.ready) - 1
 

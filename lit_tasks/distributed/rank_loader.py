@@ -77,7 +77,7 @@ class RankLoader:
         """Count the global batches; in evaluation a process may get fewer, or none."""
         return len(self.shards)
 
-    def shard(self, number: int) -> BatchShard | None:
+    def shard(self, index: int) -> BatchShard | None:
         """Return the current batch's shard: Lightning reads one batch at a time here."""
         return self.current
 

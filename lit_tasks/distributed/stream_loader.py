@@ -66,9 +66,9 @@ class StreamLoader:
             persistent_workers=loader.persistent_workers,
         )
 
-    def shard(self, number: int) -> BatchShard | None:
+    def shard(self, index: int) -> BatchShard | None:
         """Return what the epoch's batch of this number holds here, of how much."""
-        return self._shards.get(number)
+        return self._shards.get(index)
 
     def __iter__(self) -> Iterator[Any]:
         epoch, done = self.position()
@@ -82,20 +82,20 @@ class StreamLoader:
         last = None
         for last in islice(batches, done):  # noqa: B007 (kept for a process that has no more)
             pass
-        for number in range(done, 2**62):
+        for index in range(done, 2**62):
             counted, batch = next(batches, (0, None))
             counts = self._counts(counted)
             if not any(counts):
                 return
-            if number == 0 and not all(counts):  # every process sees it, so all stop
+            if index == 0 and not all(counts):  # every process sees it, so all stop
                 raise ValueError(
                     f"the stream has nothing for a process: it gives {counts} samples to"
                     f" {self.world_size} of them; use fewer processes, or more shards"
                 )
             last = last if batch is None else (counted, batch)
             assert last is not None
-            self._shards[number] = BatchShard([], counted, sum(counts))
-            self._shards.pop(number - 4, None)  # Lightning reads one batch ahead
+            self._shards[index] = BatchShard([], counted, sum(counts))
+            self._shards.pop(index - 4, None)  # Lightning reads one batch ahead
             yield last[1]
 
     def _counts(self, counted: int) -> list[int]:

@@ -79,9 +79,9 @@ class TerminateOnNaN(Callback):
         self._pending = None
         value = loss.item() if loss.numel() == 1 else loss.sum().item()
         if self._found is None and not math.isfinite(value):
-            numbers = [] if samples is None else samples.tolist()
-            more = ", ..." if len(numbers) > _SHOWN else ""
-            named = f", samples {', '.join(map(str, numbers[:_SHOWN]))}{more}" if numbers else ""
+            indices = [] if samples is None else samples.tolist()
+            more = ", ..." if len(indices) > _SHOWN else ""
+            named = f", samples {', '.join(map(str, indices[:_SHOWN]))}{more}" if indices else ""
             self._found = f"the loss is {value} in step {step}{named}"
 
     def _stop_together(self, trainer: Trainer) -> None:

@@ -73,9 +73,9 @@ class CaptionScores(Metric):
             ValueError: An image has no reference.
         """
         rows = []
-        for at, prediction, several in zip(index.tolist(), predictions, references, strict=True):
+        for image, prediction, several in zip(index.tolist(), predictions, references, strict=True):
             if not several:
-                raise ValueError(f"image {at} has no reference: a score needs one at least")
+                raise ValueError(f"image {image} has no reference: a score needs one at least")
             rows.append(json.dumps([prediction, several]).encode())
         letters = np.frombuffer(b"".join(rows), dtype=np.uint8).copy()
         self.index.append(index.to(self.device, torch.long))
@@ -98,10 +98,10 @@ class CaptionScores(Metric):
         text = bytes(dim_zero_cat(self.letters).cpu().numpy())
         ends = sizes.cumsum(0).tolist()
         rows: dict[int, Described] = {}
-        for at, size, end in zip(index.tolist(), sizes.tolist(), ends, strict=True):
+        for image, size, end in zip(index.tolist(), sizes.tolist(), ends, strict=True):
             prediction, references = json.loads(text[end - size : end])
-            rows.setdefault(at, Described(at, prediction, references))
-        return [rows[at] for at in sorted(rows)]
+            rows.setdefault(image, Described(image, prediction, references))
+        return [rows[image] for image in sorted(rows)]
 
     def compute(self) -> dict[str, float]:
         """Return the metrics of :func:`caption_scores`."""

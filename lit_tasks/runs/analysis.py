@@ -181,18 +181,18 @@ def _groups(
     members: dict[tuple[str, ...], list[int]] = {}
     for number in range(len(runs)):
         members.setdefault(tuple(settings[name][number] for name in kept), []).append(number)
-    if all(len(numbers) == 1 for numbers in members.values()):
+    if all(len(indices) == 1 for indices in members.values()):
         return []
     groups = []
-    for values, numbers in members.items():
-        found = {name: [final(runs[n], name) for n in numbers] for name in metrics}
+    for values, indices in members.items():
+        found = {name: [final(runs[n], name) for n in indices] for name in metrics}
         spreads = {
             name: spread(there)
             for name, all_values in found.items()
             if (there := [v for v in all_values if v is not None])
         }
         named = dict(zip(kept, values, strict=True))
-        groups.append(Group([n + 1 for n in numbers], named, spreads))
+        groups.append(Group([n + 1 for n in indices], named, spreads))
     return groups
 
 

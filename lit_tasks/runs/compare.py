@@ -89,8 +89,8 @@ def plot(comparison: Comparison, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _label(comparison: Comparison, number: int) -> str:
+def _label(comparison: Comparison, index: int) -> str:
     """Return a run's number with its settings, or with its name where they are many or none."""
-    said = [f"{key}={values[number]}" for key, values in comparison.settings.items()]
-    told = ", ".join(said) if 0 < len(said) <= _TOLD else comparison.names[number]
-    return printable(f"{number + 1}: {told}")
+    settings = [f"{key}={values[index]}" for key, values in comparison.settings.items()]
+    told = ", ".join(settings) if 0 < len(settings) <= _TOLD else comparison.names[index]
+    return printable(f"{index + 1}: {told}")

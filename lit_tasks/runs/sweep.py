@@ -24,7 +24,7 @@ from lit_tasks.printable import printable
 from lit_tasks.runs import compare
 from lit_tasks.runs.command_line import OptionParser, answered
 from lit_tasks.runs.lock import FolderLock
-from lit_tasks.runs.search_space import Space, Trial, drawn, grid, space
+from lit_tasks.runs.search_space import Space, Trial, grid, random_trial, space
 
 _INTERRUPTED, _TERMINATED = 130, 143  # the exit codes of a shell for SIGINT and SIGTERM
 _RECORD = "trial.json"
@@ -40,7 +40,7 @@ class Sweep:
         method: ``grid`` or ``random``.
         command: Words of a trial's command; ``${args}`` stands for its values.
         parameters: What is tried.
-        most: Trials of a random search; none if the file does not say.
+        max_trials: Trials of a random search; none if the file does not say.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Sweep:
     method: str
     command: list[str]
     parameters: Space
-    most: int | None
+    max_trials: int | None
 
     def trials(self, count: int | None, seed: int) -> list[Trial]:
         """Return what is to be tried.
@@ -56,12 +56,12 @@ class Sweep:
         Raises:
             ValueError: Nobody said how many trials a random search has.
         """
-        count = count or self.most
+        count = count or self.max_trials
         if self.method == "grid":
             return grid(self.parameters, str(self.path))[:count]
         if count is None:
             raise ValueError(f"{self.path}: a random search needs --trials N or run_cap: N")
-        return [drawn(self.parameters, number, seed) for number in range(count)]
+        return [random_trial(self.parameters, number, seed) for number in range(count)]
 
 
 def main(words: Sequence[str]) -> int:
@@ -175,13 +175,13 @@ def _try_all(sweep: Sweep, trials: Sequence[Trial], folder: Path, more: list[str
     """Run the trials that are not done; return the numbers of those that failed."""
     failed = []
     for number, trial in enumerate(trials, start=1):
-        place = folder / f"{number:03}"
+        trial_folder = folder / f"{number:03}"
         said = printable(", ".join(f"{name}={value}" for name, value in trial.items()))
-        if _is_done(place, trial):
+        if _is_done(trial_folder, trial):
             print(f"trial {number} of {len(trials)} is done: {said}", file=sys.stderr)
             continue
         print(f"trial {number} of {len(trials)}: {said}", file=sys.stderr)
-        code = _try(sweep, trial, place, more)
+        code = _try(sweep, trial, trial_folder, more)
         if code in (_INTERRUPTED, _TERMINATED):
             raise _StoppedError(number, code)
         if code and number == 1:
@@ -190,23 +190,23 @@ def _try_all(sweep: Sweep, trials: Sequence[Trial], folder: Path, more: list[str
     return failed
 
 
-def _is_done(place: Path, trial: Trial) -> bool:
+def _is_done(trial_folder: Path, trial: Trial) -> bool:
     """Return whether a trial is done.
 
     Raises:
         ValueError: Its folder holds a trial with other values, or anything else.
     """
-    if not place.exists() or not any(place.iterdir()):
+    if not trial_folder.exists() or not any(trial_folder.iterdir()):
         return False
-    known = _recorded(place / _RECORD)
+    known = _recorded(trial_folder / _RECORD)
     if known is None:
         raise ValueError(
-            f"{place} is not a trial of this sweep, for it has no {_RECORD} of one: give the sweep"
-            " another name, or choose another --runs"
+            f"{trial_folder} is not a trial of this sweep, for it has no {_RECORD} of one: give the"
+            " sweep another name, or choose another --runs"
         )
     if known["values"] != json.loads(json.dumps(trial)):
         raise ValueError(
-            f"{place} holds a trial with other values, {known['values']}: the sweep file has"
+            f"{trial_folder} holds a trial with other values, {known['values']}: the sweep file has"
             " changed; give it another name, or choose another --runs"
         )
     return bool(known["exit_code"] == 0)
@@ -221,14 +221,16 @@ def _recorded(path: Path) -> dict[str, Any] | None:
     return known if isinstance(known, dict) and {"values", "exit_code"} <= set(known) else None
 
 
-def _try(sweep: Sweep, trial: Trial, place: Path, more: list[str]) -> int:
+def _try(sweep: Sweep, trial: Trial, trial_folder: Path, more: list[str]) -> int:
     """Run a trial, from its last checkpoint where it was interrupted; return its exit code."""
-    if (place / _RECORD).exists() and not (place / "checkpoints" / "last.ckpt").is_file():
-        FolderLock(place).release()  # refuses the folder of a trial that still runs
-        shutil.rmtree(place)  # interrupted before anything could be continued
-    place.mkdir(parents=True, exist_ok=True)
-    _note(place, trial, None)
-    words = [*command_of(sweep, trial), *more, f"--run_dir={place}", "--resume=true"]
+    if (trial_folder / _RECORD).exists() and not (
+        trial_folder / "checkpoints" / "last.ckpt"
+    ).is_file():
+        FolderLock(trial_folder).release()  # refuses the folder of a trial that still runs
+        shutil.rmtree(trial_folder)  # interrupted before anything could be continued
+    trial_folder.mkdir(parents=True, exist_ok=True)
+    _note(trial_folder, trial, None)
+    words = [*command_of(sweep, trial), *more, f"--run_dir={trial_folder}", "--resume=true"]
     surroundings = {k: v for k, v in os.environ.items() if k != "LIT_TASKS_RUN_DIR"}
     process = subprocess.Popen(words, env={**surroundings, "WANDB_RUN_GROUP": sweep.name})
     with _passed_on(process):
@@ -240,7 +242,7 @@ def _try(sweep: Sweep, trial: Trial, place: Path, more: list[str]) -> int:
     if code in (-signal.SIGINT, -signal.SIGTERM):
         code = 128 - code
     if code not in (_INTERRUPTED, _TERMINATED):
-        _note(place, trial, code)
+        _note(trial_folder, trial, code)
     return code
 
 
@@ -257,6 +259,6 @@ def _passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _note(place: Path, trial: Trial, code: int | None) -> None:
-    with atomic_write(place / _RECORD) as beside:
+def _note(trial_folder: Path, trial: Trial, code: int | None) -> None:
+    with atomic_write(trial_folder / _RECORD) as beside:
         beside.write_text(json.dumps({"values": trial, "exit_code": code}, indent=2) + "\n")

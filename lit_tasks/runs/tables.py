@@ -53,13 +53,13 @@ def _settings(comparison: Comparison, width: int | None) -> Cells:
     widths = [max(len(name), *map(len, values)) + 3 for name, values in settings.items()]
     if width is not None and sum(widths) + 30 > width:
         rows = []
-        for at, (number, name) in enumerate(zip(numbers, names, strict=True)):
-            said = [f"{key}={values[at]}" for key, values in settings.items() if values[at]]
+        for index, (number, name) in enumerate(zip(numbers, names, strict=True)):
+            said = [f"{key}={values[index]}" for key, values in settings.items() if values[index]]
             rows.append([number, name, ", ".join(said)])
         return title, ["", "run", "settings"], rows
     rows = [
-        [number, name, *(values[at] for values in settings.values())]
-        for at, (number, name) in enumerate(zip(numbers, names, strict=True))
+        [number, name, *(values[index] for values in settings.values())]
+        for index, (number, name) in enumerate(zip(numbers, names, strict=True))
     ]
     return title, ["", "run", *settings], rows
 

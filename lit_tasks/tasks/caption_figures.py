@@ -74,21 +74,21 @@ def _trained(task: Any, data: ShowsSamples) -> "Figure | None":
         references = required(data, HasReferences, task).references("train")
     except (TypeError, ValueError, OSError):
         return None
-    numbers = evenly_spread(len(references), _SHOWN)
-    images = data.shown("train", numbers)
+    indices = evenly_spread(len(references), _SHOWN)
+    images = data.shown("train", indices)
     with torch.inference_mode():
-        said = task.generate(_batch(images, task.device), torch.tensor(numbers))
+        captions = task.generate(_batch(images, task.device), torch.tensor(indices))
     rows = [
-        Described(number, caption, list(references[number]))
-        for number, caption in zip(numbers, said, strict=True)
+        Described(index, caption, list(references[index]))
+        for index, caption in zip(indices, captions, strict=True)
     ]
     return _gallery(images, rows)
 
 
 def _looks(task: Any, images: Sequence[np.ndarray], captions: Sequence[str]) -> "Figure | None":
     """Return where the decoder looked at each word of its own sentences, if it does look."""
-    number = {word: i for i, word in enumerate(task.hparams["words"])}
-    sentences = [[number[word] for word in caption.split()] for caption in captions]
+    token_id = {word: i for i, word in enumerate(task.hparams["words"])}
+    sentences = [[token_id[word] for word in caption.split()] for caption in captions]
     tokens, lengths = ragged(sentences, task.device)
     with torch.inference_mode():
         features = task.features(_batch(images, task.device))
@@ -97,7 +97,7 @@ def _looks(task: Any, images: Sequence[np.ndarray], captions: Sequence[str]) -> 
         return None
     once = len(tokens) - len(lengths)  # an ensemble's first member
     weights = found.attention[:once].cpu().numpy()
-    order, sequence = found.place[:once].cpu().numpy(), found.sequence[:once].cpu().numpy()
+    order, sequence = found.token_index[:once].cpu().numpy(), found.sequence[:once].cpu().numpy()
     seen = []
     for i in range(len(sentences)):
         mine = np.flatnonzero(sequence == i)

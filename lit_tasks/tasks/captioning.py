@@ -225,11 +225,11 @@ class CaptioningTask(CheckedLoading, LightningModule):
         fitting = is_attached(self) and self.trainer.state.fn == TrainerFn.FITTING
         generation = self.generation.greedy() if fitting else self.generation
         found = generation(self.captioner, self.features(image), index)
-        return [self._spelled(numbers) for numbers in found]
+        return [self._spelled(token_ids) for token_ids in found]
 
-    def _spelled(self, numbers: list[int]) -> str:
+    def _spelled(self, token_ids: list[int]) -> str:
         words = self.hparams["words"]
-        return " ".join(words[number] for number in numbers)
+        return " ".join(words[token_id] for token_id in token_ids)
 
     def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
         """Return the mean over captions of the sum over words, or of the reward's loss."""
@@ -239,7 +239,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         found = self(self._partly_own(batch))
         if self.scheduled_sampling:
             assert batch.tokens is not None
-            found = found._replace(target=batch.tokens[found.place])
+            found = found._replace(target=batch.tokens[found.token_index])
         total = F.cross_entropy(
             found.logits, found.target, reduction="sum", label_smoothing=self.label_smoothing
         )

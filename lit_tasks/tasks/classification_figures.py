@@ -59,13 +59,13 @@ def drawn(
 
 
 def _grid(
-    positions: list[int], probability: Tensor, target: Tensor, labels: Sequence[str], show: Show
+    indices: list[int], probability: Tensor, target: Tensor, labels: Sequence[str], show: Show
 ) -> "Figure":
     """Return images under the predicted label and its probability, and under the true one."""
     titles, right = [], []
-    for at in positions:
-        number, true = int(probability[at].argmax()), int(target[at])
-        title = f"{labels[number]} {float(probability[at, number]):.2f}"
-        right.append(number == true)
-        titles.append(title if number == true else f"{title}\nis {labels[true]}")
-    return image_grid(show(positions), titles, right)
+    for index in indices:
+        predicted, true = int(probability[index].argmax()), int(target[index])
+        title = f"{labels[predicted]} {float(probability[index, predicted]):.2f}"
+        right.append(predicted == true)
+        titles.append(title if predicted == true else f"{title}\nis {labels[true]}")
+    return image_grid(show(indices), titles, right)

@@ -288,13 +288,13 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         predicting = self.trainer.state.fn == TrainerFn.PREDICTING
         names = data.predict_files if predicting and isinstance(data, HasPredictFiles) else None
         rows = []
-        for at, numbers, values in zip(
+        for index, classes, values in zip(
             batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
         ):
-            row: dict[str, str | float] = {} if names is None else {"file": names[at]}
-            for rank, (number, value) in enumerate(zip(numbers, values, strict=True), start=1):
+            row: dict[str, str | float] = {} if names is None else {"file": names[index]}
+            for rank, (label, value) in enumerate(zip(classes, values, strict=True), start=1):
                 end = "" if rank == 1 else f"_{rank}"
-                row |= {f"label{end}": labels[number], f"probability{end}": value}
+                row |= {f"label{end}": labels[label], f"probability{end}": value}
             rows.append(row)
         return rows
 

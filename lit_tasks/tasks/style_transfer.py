@@ -162,24 +162,24 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         """Make one step of every image of this process."""
         world, rank = self.trainer.world_size, self.trainer.global_rank
         # A process that has nothing to do is kept in step with a pair of another one.
-        mine = [n for n, place in enumerate(batch.place) if place % world == rank]
+        mine = [n for n, slot in enumerate(batch.slot) if slot % world == rank]
         indices = batch.index.tolist()
         self._group = {indices[n]: batch.names[n] for n in mine}
         losses = [self._advance(batch, n, indices[n]) for n in mine]
-        places = [batch.place[n] for n in mine]
+        slots = [batch.slot[n] for n in mine]
         total = torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
         self.manual_backward(total + 0 * self.anchor)
         if shows_step(self):
-            self._log_losses(losses, places, indices[0] - batch.place[0])
+            self._log_losses(losses, slots, indices[0] - batch.slot[0])
         counter = self.optimizers()
         assert not isinstance(counter, list)
         counter.step()
 
-    def _advance(self, batch: StyleBatch, position: int, index: int) -> Tensor:
+    def _advance(self, batch: StyleBatch, row: int, index: int) -> Tensor:
         """Make one step of an image; return its losses."""
         if index in self.images and index not in self.at_work and index not in self._waiting:
             return self.traces[index][-1].to(self.device)
-        job = self.at_work.get(index) or self._begin(batch, position, index)
+        job = self.at_work.get(index) or self._begin(batch, row, index)
         losses = job.step()
         if job.done == self.steps:
             del self.at_work[index]
@@ -187,15 +187,15 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             self.traces[index] = torch.stack(job.trace).cpu()
         return losses
 
-    def _begin(self, batch: StyleBatch, position: int, index: int) -> Stylization:
+    def _begin(self, batch: StyleBatch, row: int, index: int) -> Stylization:
         assert self.objective is not None
         assert batch.content is not None
         assert batch.styles is not None
         job = Stylization(
             self.objective,
-            batch.content[position],
-            batch.styles[position],
-            batch.style_weights[position],
+            batch.content[row],
+            batch.styles[row],
+            batch.style_weights[row],
             self.phases,
             self.init,
             self.ema_decay,
@@ -208,13 +208,13 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self.at_work[index] = job
         return job
 
-    def _log_losses(self, losses: list[Tensor], places: list[int], first: int) -> None:
+    def _log_losses(self, losses: list[Tensor], slots: list[int], first: int) -> None:
         """Log the mean over the group's images, of all processes."""
         data = self._data()
         size = min(data.batch_size, len(data.names) - first)
         rows = torch.zeros(size, len(self.loss_names), dtype=torch.float64, device=self.device)
-        for place, row in zip(places, losses, strict=True):
-            rows[place] = row
+        for slot, row in zip(slots, losses, strict=True):
+            rows[slot] = row
         rows = self.trainer.strategy.reduce(rows, reduce_op="sum")
         self.log("train/loss", rows.sum(dim=1).mean(), prog_bar=True, batch_size=1)
         values = dict(zip(self.loss_names, rows.mean(dim=0), strict=True))
@@ -240,21 +240,21 @@ class StyleTransferTask(CheckedLoading, LightningModule):
                 rows.append(self._losses_of(batch, position, index))
         self.evaluated.update(batch.index, torch.stack(rows), torch.zeros_like(batch.index))
 
-    def _losses_of(self, batch: StyleBatch, position: int, index: int) -> Tensor:
+    def _losses_of(self, batch: StyleBatch, row: int, index: int) -> Tensor:
         assert self.objective is not None
         assert batch.content is not None
         assert batch.styles is not None
-        content = batch.content[position]
-        image = self._image(index, batch.names[position]).to(self.device)
+        content = batch.content[row]
+        image = self._image(index, batch.names[row]).to(self.device)
         if image.shape != content.shape:
             sizes = [f"{shape[2]} x {shape[1]}" for shape in (image.shape, content.shape)]
             raise ValueError(
-                f"the image of {batch.names[position]} is {sizes[0]} and its photograph now "
+                f"the image of {batch.names[row]} is {sizes[0]} and its photograph now "
                 f"{sizes[1]} pixels: set image_size as it was, or finish the image"
             )
         normalize = self.objective.features.normalize
-        styles = [normalize(style[None] / 255) for style in batch.styles[position]]
-        style_weights = batch.style_weights[position]
+        styles = [normalize(style[None] / 255) for style in batch.styles[row]]
+        style_weights = batch.style_weights[row]
         targets = self.objective.targets(normalize(content[None] / 255), styles, style_weights)
         return self.objective.losses(normalize(image[None] / 255), targets)
 

@@ -85,7 +85,7 @@ class CaptionVocabulary:
                 f"the words of captions must begin with {', '.join(SPECIAL)}, got {words[:3]}"
             )
         self.words = list(words)
-        self._number = {word: number for number, word in enumerate(self.words)}
+        self._index = {word: index for index, word in enumerate(self.words)}
 
     def __len__(self) -> int:
         return len(self.words)
@@ -101,11 +101,11 @@ class CaptionVocabulary:
         kept = [(word, n) for word, n in counts.items() if n >= min_count]
         return cls([*SPECIAL, *(word for word, _ in sorted(kept, key=lambda x: (-x[1], x[0])))])
 
-    def encode(self, sentence: str, most: int | None = None) -> list[int]:
-        """Return the numbers of a sentence from start to end word, at most ``most`` of them.
+    def encode(self, sentence: str, max_tokens: int | None = None) -> list[int]:
+        """Return the token ids from start to end word, at most ``max_tokens`` of them.
 
         A longer sentence loses its last words and ends with the end word all the same.
         """
-        words = caption_words(sentence)[: None if most is None else most - 2]
-        unknown = self._number[UNKNOWN]
-        return [0, *(self._number.get(word, unknown) for word in words), 1]
+        words = caption_words(sentence)[: None if max_tokens is None else max_tokens - 2]
+        unknown = self._index[UNKNOWN]
+        return [0, *(self._index.get(word, unknown) for word in words), 1]

@@ -38,10 +38,10 @@ class TextOptions:
     truncate: Truncate | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("min_count", 1), ("max_size", 2), ("max_length", 1)):
+        for name, minimum in (("min_count", 1), ("max_size", 2), ("max_length", 1)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+            if value is not None and value < minimum:
+                raise ValueError(f"{name} must be at least {minimum}, got {value}")
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -86,6 +86,6 @@ def encode(rows: pa.ListArray, vocabulary: Vocabulary, options: TextOptions) -> 
     """Return the token ids of each row of words, truncated (list of int32)."""
     offsets = rows.offsets.to_numpy()
     keep, lengths = truncate(offsets, options.max_length, options.truncate or "head")
-    numbers = vocabulary.numbers(rows.flatten())[keep]
+    token_ids = vocabulary.token_ids(rows.flatten())[keep]
     new_offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(new_offsets), pa.array(numbers))
+    return pa.ListArray.from_arrays(pa.array(new_offsets), pa.array(token_ids))

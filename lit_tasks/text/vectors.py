@@ -73,7 +73,7 @@ def _from_package(words: Sequence[str], embedding_dim: int) -> tuple[np.ndarray,
 def _from_file(
     path: Path, words: Sequence[str], embedding_dim: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    wanted = {word.encode(): number for number, word in enumerate(words)}
+    wanted = {word.encode(): index for index, word in enumerate(words)}
     rows = np.zeros((len(words), embedding_dim), dtype=np.float32)
     found = np.zeros(len(words), dtype=bool)
     line_number = 0
@@ -86,12 +86,12 @@ def _from_file(
                 continue
             if line_number == 1:
                 _check_width(path, 1, len(line.split()) - 1, embedding_dim)
-            number = wanted.get(fields[0])
-            if number is None and len(fields) == embedding_dim + 1:
+            index = wanted.get(fields[0])
+            if index is None and len(fields) == embedding_dim + 1:
                 continue
             values = _numbers(path, line_number, fields, embedding_dim)
-            if number is not None and not found[number]:
-                rows[number], found[number] = values, True
+            if index is not None and not found[index]:
+                rows[index], found[index] = values, True
     if line_number == 0:
         raise ValueError(f"{path} has no word vectors, it is empty; download it again")
     return rows, found
@@ -99,14 +99,14 @@ def _from_file(
 
 def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of a file; one that never ends is refused before it fills the memory."""
-    number = 0
+    line_number = 0
     try:
         while line := file.readline(MAX_LINE + 1):
-            number += 1
+            line_number += 1
             if len(line) > MAX_LINE:
                 raise ValueError(
-                    f"{path}, line {number}: a line must have at most {MAX_LINE:,} bytes; this is"
-                    " no file of word vectors, or it is damaged"
+                    f"{path}, line {line_number}: a line must have at most {MAX_LINE:,} bytes; this"
+                    " is not a file of word vectors, or it is damaged"
                 )
             yield line
     except DAMAGED as error:

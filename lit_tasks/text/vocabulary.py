@@ -44,7 +44,7 @@ class Vocabulary:
         known = ordered["values"].to_pylist()
         return cls([UNKNOWN, *known[: None if max_size is None else max_size - 1]])
 
-    def numbers(self, words: pa.Array) -> np.ndarray:
+    def token_ids(self, words: pa.Array) -> np.ndarray:
         """Return the number of each word, 0 for words outside the vocabulary (int32)."""
         found = pc.index_in(words, value_set=self._array)
         known = pc.fill_null(pc.add(found, 1), 0).to_numpy(zero_copy_only=False)

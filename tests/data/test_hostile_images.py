@@ -50,7 +50,7 @@ def test_a_bomb_is_refused_in_a_sentence_before_it_is_decoded(the_bomb: Path) ->
     assert the_bomb.stat().st_size < 30_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=SENTENCE + r"; remove it, or .*bad_images: skip"):
-        read_image(the_bomb, least=256)
+        read_image(the_bomb, min_side=256)
     assert reasons([the_bomb], whole=True)[0].startswith("has 13,000 x 13,000 pixels")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
 
@@ -123,11 +123,11 @@ def test_a_large_jpeg_is_read_smaller_unless_the_decoder_would_hold_all_of_it(
     progressive = saved(tmp_path / "progressive.jpg", 800, 400, progressive=True)
     scans = tmp_path / "scans.jpg"
     scans.write_bytes(one_scan_a_color(plain.read_bytes()))
-    assert read_image(plain, least=25, max_pixels=20_000).size == (100, 50)
+    assert read_image(plain, min_side=25, max_pixels=20_000).size == (100, 50)
     for path, least in ((plain, None), (progressive, 25), (scans, 25)):
         with pytest.raises(ValueError, match="has 800 x 400 pixels; at most 20,000 are read"):
             read_image(path, least, max_pixels=20_000)
-    assert read_image(progressive, least=25).size == (100, 50)
+    assert read_image(progressive, min_side=25).size == (100, 50)
 
 
 @pytest.mark.parametrize(("format", "share"), [("webp", 2), ("avif", 2), ("jp2", 3)])
@@ -146,9 +146,9 @@ def test_decoders_that_hold_several_copies_read_fewer(
 def test_a_thread_of_an_image_is_not_blown_up(tmp_path: Path) -> None:
     path = saved(tmp_path / "thread.png", 40_000, 2)
     with pytest.raises(ValueError, match=r"40,000 x 2 pixels and would be made 5,120,000 x 256"):
-        read_image(path, least=256)
+        read_image(path, min_side=256)
     assert read_image(path).size == (40_000, 2)
-    assert read_image(saved(tmp_path / "small.png", 2, 2), least=256).size == (2, 2)
+    assert read_image(saved(tmp_path / "small.png", 2, 2), min_side=256).size == (2, 2)
 
 
 def test_no_image_starts_another_program(tmp_path: Path) -> None:

@@ -144,8 +144,8 @@ def test_epoch_position_is_the_start_when_an_epoch_is_read(tmp_path: Path) -> No
     assert starts == [(0, 0), (1, 0), (2, 0)]
 
 
-def test_batch_number_is_that_of_the_batch_in_hand(tmp_path: Path) -> None:
-    assert seen(tmp_path, "on_before_backward", internals.batch_number) == list(range(6))
+def test_batch_index_is_that_of_the_batch_in_hand(tmp_path: Path) -> None:
+    assert seen(tmp_path, "on_before_backward", internals.batch_index) == list(range(6))
 
 
 def test_accumulates_until_the_optimizer_steps(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from lit_tasks.__main__ import main
 from lit_tasks.runs import sweep
-from lit_tasks.runs.search_space import drawn, grid, space
+from lit_tasks.runs.search_space import grid, random_trial, space
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = sorted(ROOT.glob("configs/sweeps/*.yaml"))
@@ -129,9 +129,9 @@ def test_a_random_search_draws_the_same_however_often_it_is_started() -> None:
         },
         "here",
     )
-    trials = [drawn(parameters, number, seed=0) for number in range(2000)]
-    assert trials[:5] == [drawn(parameters, number, seed=0) for number in range(5)]
-    assert trials[0] != drawn(parameters, 0, seed=1)
+    trials = [random_trial(parameters, number, seed=0) for number in range(2000)]
+    assert trials[:5] == [random_trial(parameters, number, seed=0) for number in range(5)]
+    assert trials[0] != random_trial(parameters, 0, seed=1)
     assert Counter(t["b"] for t in trials).keys() == {1, 2, 3}
     assert all(0.5 <= t["c"] <= 1.5 for t in trials)
     below = sum(t["d"] < 10**-2.5 for t in trials) / len(trials)

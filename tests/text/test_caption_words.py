@@ -54,6 +54,6 @@ def test_numbers_are_spelled_as_the_words_they_came_from() -> None:
     numbers = vocabulary.encode("the dog's cat")
     spelled = [vocabulary.words[number] for number in numbers]
     assert spelled == ["<START>", "the", "dog", "'s", "<UNK>", "<END>"]
-    assert vocabulary.encode("the dog 's", most=4) == [*vocabulary.encode("the dog")]
+    assert vocabulary.encode("the dog 's", max_tokens=4) == [*vocabulary.encode("the dog")]
     with pytest.raises(ValueError, match="must begin with <START>, <END>, <UNK>"):
         CaptionVocabulary(["a", "b"])

@@ -23,9 +23,9 @@ def test_rare_words_and_words_beyond_the_size_are_unknown() -> None:
 
 def test_numbers_spell_the_words_they_came_from() -> None:
     vocabulary = Vocabulary.count(WORDS, min_count=2)
-    numbers = vocabulary.numbers(pa.array(["cat", "cow", "the", UNKNOWN]))
-    assert numbers.tolist() == [2, 0, 1, 0]
-    assert [vocabulary.words[n] for n in numbers] == ["cat", "<unk>", "the", "<unk>"]
+    token_ids = vocabulary.token_ids(pa.array(["cat", "cow", "the", UNKNOWN]))
+    assert token_ids.tolist() == [2, 0, 1, 0]
+    assert [vocabulary.words[n] for n in token_ids] == ["cat", "<unk>", "the", "<unk>"]
 
 
 def test_a_text_that_holds_the_unknown_word_does_not_add_it_twice() -> None:

@@ -30,10 +30,10 @@ class PartFile:
             os.truncate(path, content.rfind(b"\n") + 1)
         self._file = path.open("a", encoding="utf-8")
 
-    def append(self, positions: Sequence[int], rows: Sequence[dict[str, Any]]) -> None:
+    def append(self, indices: Sequence[int], rows: Sequence[dict[str, Any]]) -> None:
         """Write one row a position, and hand them to the system, where a kill leaves them."""
-        pairs = zip(positions, rows, strict=True)
-        self._file.writelines(json.dumps([at, row]) + "\n" for at, row in pairs)
+        pairs = zip(indices, rows, strict=True)
+        self._file.writelines(json.dumps([index, row]) + "\n" for index, row in pairs)
         self._file.flush()
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class PartFile:
 
 def finished(folder: Path) -> set[int]:
     """Return the positions of all rows in the folder's parts."""
-    return {position for _, _, position, _ in _lines(folder)}
+    return {index for _, _, index, _ in _lines(folder)}
 
 
 def write_merged(
@@ -93,8 +93,8 @@ def _lines(folder: Path) -> Iterator[tuple[Path, int, int, dict[str, Any]]]:
         with path.open("rb") as file:
             for line in file:
                 if line.endswith(b"\n"):
-                    position, row = json.loads(line)
-                    yield path, offset, position, row
+                    index, row = json.loads(line)
+                    yield path, offset, index, row
                 offset += len(line)
 
 
@@ -103,18 +103,18 @@ def _ordered(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows by position; only positions and offsets are held in memory."""
     paths = sorted(folder.glob("*.jsonl"))
-    numbers = {path: number for number, path in enumerate(paths)}
-    places = numpy.fromiter(
-        ((at, numbers[path], offset) for path, offset, at, _ in _lines(folder)),
-        dtype=[("at", "i8"), ("file", "i4"), ("offset", "i8")],
+    file_indices = {path: file_index for file_index, path in enumerate(paths)}
+    entries = numpy.fromiter(
+        ((index, file_indices[path], offset) for path, offset, index, _ in _lines(folder)),
+        dtype=[("index", "i8"), ("file", "i4"), ("offset", "i8")],
     )
-    _, first = numpy.unique(places["at"], return_index=True)
+    _, first = numpy.unique(entries["index"], return_index=True)
     files = [path.open("rb") for path in paths]
     try:
-        for at, number, offset in places[first].tolist():
-            files[number].seek(offset)
-            _, row = json.loads(files[number].readline())
-            yield {"id": at if ids is None else ids[at]} | _rounded(row, digits)
+        for index, file_index, offset in entries[first].tolist():
+            files[file_index].seek(offset)
+            _, row = json.loads(files[file_index].readline())
+            yield {"id": index if ids is None else ids[index]} | _rounded(row, digits)
     finally:
         for file in files:
             file.close()
@@ -123,9 +123,9 @@ def _ordered(
 def _columns(folder: Path) -> list[str]:
     """Return the rows' keys, in the order in which the input meets them first."""
     seen: dict[str, tuple[int, int]] = {}
-    for _, _, at, row in _lines(folder):
-        for place, name in enumerate(row):
-            seen[name] = min(seen.get(name, (at, place)), (at, place))
+    for _, _, index, row in _lines(folder):
+        for column, name in enumerate(row):
+            seen[name] = min(seen.get(name, (index, column)), (index, column))
     seen.pop("id", None)
     return ["id", *sorted(seen, key=lambda name: seen[name])]
 

@@ -91,14 +91,14 @@ class PredictionWriter(Callback):
     ) -> None:
         """Append the batch's rows."""
         assert self._part is not None
-        positions = self._positions(batch)
+        indices = self._indices(batch)
         rows = [_checked(row) for row in (() if outputs is None else outputs)]
-        if len(rows) != len(positions):
+        if len(rows) != len(indices):
             raise ValueError(
                 f"predict_step must return one row a sample: got {len(rows)} rows for a batch of"
-                f" {len(positions)} samples"
+                f" {len(indices)} samples"
             )
-        self._part.append(positions, rows)
+        self._part.append(indices, rows)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Merge all rows once every process has written its own."""
@@ -123,7 +123,7 @@ class PredictionWriter(Callback):
         """Close the file; what it holds counts when the prediction is started again."""
         self._close()
 
-    def _positions(self, batch: Any) -> list[int]:
+    def _indices(self, batch: Any) -> list[int]:
         if self._loader is not None and self._loader.current is not None:
             return self._loader.current.indices
         index = batch_index(batch)

@@ -52,9 +52,9 @@ class CaptionedImages:
             )
         order = np.random.default_rng(seed).permutation(len(self.ids)).tolist()
         turns = range(max(map(len, self.sentences)))
-        places = [(i, k) for k in turns for i in order if k < len(self.sentences[i])][:captions]
+        pairs = [(i, k) for k in turns for i in order if k < len(self.sentences[i])][:captions]
         kept: dict[int, list[str]] = {}
-        for i, k in sorted(places):
+        for i, k in sorted(pairs):
             kept.setdefault(i, []).append(self.sentences[i][k])
         rows = list(kept)
         images = self.images if len(rows) == len(self.ids) else chosen(self.images, rows)
@@ -143,9 +143,9 @@ class _Chosen:
         names = self.images.names
         return [names[row] for row in self.rows]
 
-    def read(self, number: int, least: int | None = None) -> Any:
+    def read(self, index: int, min_side: int | None = None) -> Any:
         """Return an image."""
-        return self.images.read(self.rows[number], least)
+        return self.images.read(self.rows[index], min_side)
 
     def digest(self) -> str:
         """Return a fingerprint of the chosen images."""

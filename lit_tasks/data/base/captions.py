@@ -65,13 +65,13 @@ class CaptionDataModule(ImageLoadingDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value, least in (
+        for name, value, minimum in (
             ("captions", 1 if captions is None else captions, 1),
             ("min_count", min_count, 1),
             ("max_tokens", max_tokens, 3),
         ):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+            if value < minimum:
+                raise ValueError(f"{name} must be at least {minimum}, got {value}")
         self.captions, self.min_count, self.max_tokens = captions, min_count, max_tokens
         self.predict = predict
         self.validate_on: LabeledSplit = validate_on
@@ -211,10 +211,10 @@ class CaptionDataModule(ImageLoadingDataModule):
 
     def _loader(self, split: Split, train: bool = False) -> Loader:
         captioned, vocabulary = self.captioned(split), self._vocabulary
-        most = self.max_tokens if train else None
+        max_tokens = self.max_tokens if train else None
         references = self.train_references or not train
         sentences = Sentences(
-            captioned, vocabulary, each=train, max_tokens=most, references=references
+            captioned, vocabulary, each=train, max_tokens=max_tokens, references=references
         )
         values = self._values(split, train)
         if values is not None:

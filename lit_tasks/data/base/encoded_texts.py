@@ -18,16 +18,18 @@ class EncodedTexts(Dataset[TextBatch]):
     Python object is made per sample or per word, and nothing is copied before it is used.
 
     Args:
-        numbers: A list of token ids (int32) for every text of a file.
+        token_ids: A list of token ids (int32) for every text of a file.
         rows: Which texts of the file belong to this set, in its order.
         label: Class of each text of this set, or ``None``.
     """
 
-    def __init__(self, numbers: pa.ChunkedArray, rows: np.ndarray, label: Tensor | None) -> None:
-        starts = np.concatenate([chunk.offsets.to_numpy()[:-1] for chunk in numbers.chunks] or [[]])
-        ends = np.concatenate([chunk.offsets.to_numpy()[1:] for chunk in numbers.chunks] or [[]])
-        sizes = [len(chunk) for chunk in numbers.chunks]
-        self._chunks = [chunk.values.to_numpy() for chunk in numbers.chunks]
+    def __init__(self, token_ids: pa.ChunkedArray, rows: np.ndarray, label: Tensor | None) -> None:
+        starts = np.concatenate(
+            [chunk.offsets.to_numpy()[:-1] for chunk in token_ids.chunks] or [[]]
+        )
+        ends = np.concatenate([chunk.offsets.to_numpy()[1:] for chunk in token_ids.chunks] or [[]])
+        sizes = [len(chunk) for chunk in token_ids.chunks]
+        self._chunks = [chunk.values.to_numpy() for chunk in token_ids.chunks]
         self._chunk = np.repeat(np.arange(len(sizes)), sizes)[rows]
         self._starts = starts[rows].astype(np.int64)
         self._ends = ends[rows].astype(np.int64)
@@ -48,8 +50,8 @@ class EncodedTexts(Dataset[TextBatch]):
         """Return the batch of these samples."""
         index = np.asarray(indices, dtype=np.int64)
         starts, ends = self._starts[index], self._ends[index]
-        places = zip(self._chunk[index].tolist(), starts.tolist(), ends.tolist(), strict=True)
-        pieces = [self._chunks[chunk][start:end] for chunk, start, end in places]
+        spans = zip(self._chunk[index].tolist(), starts.tolist(), ends.tolist(), strict=True)
+        pieces = [self._chunks[chunk][start:end] for chunk, start, end in spans]
         tokens = np.concatenate(pieces, dtype=np.int64) if pieces else np.zeros(0, np.int64)
         where = torch.from_numpy(index)
         label = None if self.label is None else self.label[where]

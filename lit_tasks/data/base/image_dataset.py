@@ -18,7 +18,7 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
 
     Args:
         images: Where they come from.
-        numbers: Class number of each, if known.
+        class_indices: Class number of each, if known.
         preprocessing: The network's own.
         crop: Smallest fraction of the area that a random crop keeps; the middle is cut out if none.
         augment: Transforms of torchvision, applied after the crop.
@@ -27,14 +27,14 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
     def __init__(
         self,
         images: ImageSource,
-        numbers: Sequence[int] | None,
+        class_indices: Sequence[int] | None,
         preprocessing: Preprocessing,
         crop: float | None = None,
         augment: Sequence[nn.Module] = (),
     ) -> None:
         from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
 
-        self.images, self.numbers = images, numbers
+        self.images, self.class_indices = images, class_indices
         self.preprocessing = preprocessing
         how = {"interpolation": v2.InterpolationMode(preprocessing.interpolation)}
         size = preprocessing.size
@@ -49,8 +49,8 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         image = self.images.read(index, self.preprocessing.resize)
-        number = -1 if self.numbers is None else self.numbers[index]
-        return self.transform(image), number, index
+        class_index = -1 if self.class_indices is None else self.class_indices[index]
+        return self.transform(image), class_index, index
 
     def shown(self, index: int) -> np.ndarray:
         """Return an image as the network sees it, ``(S, S, 3)``."""
@@ -58,8 +58,8 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
 
     def collate(self, samples: list[tuple[Tensor, int, int]]) -> ImageBatch:
         """Return a batch of samples."""
-        images, numbers, indices = zip(*samples, strict=True)
-        label = None if self.numbers is None else torch.tensor(numbers)
+        images, class_indices, indices = zip(*samples, strict=True)
+        label = None if self.class_indices is None else torch.tensor(class_indices)
         return ImageBatch(torch.stack(images), label, torch.tensor(indices))
 
 
@@ -68,12 +68,12 @@ class FeatureDataset(Dataset[FeatureBatch]):
 
     Args:
         values: Features of each image, ``(N, F)``; a memory map will do.
-        numbers: Class number of each, if known.
+        class_indices: Class number of each, if known.
     """
 
-    def __init__(self, values: np.ndarray, numbers: Sequence[int] | None) -> None:
+    def __init__(self, values: np.ndarray, class_indices: Sequence[int] | None) -> None:
         self.values = values
-        self.numbers = None if numbers is None else torch.tensor(numbers)
+        self.class_indices = None if class_indices is None else torch.tensor(class_indices)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -81,7 +81,9 @@ class FeatureDataset(Dataset[FeatureBatch]):
     def __getitems__(self, indices: list[int]) -> FeatureBatch:
         index = torch.tensor(indices)
         features = torch.from_numpy(self.values[indices])
-        return FeatureBatch(features, None if self.numbers is None else self.numbers[index], index)
+        return FeatureBatch(
+            features, None if self.class_indices is None else self.class_indices[index], index
+        )
 
 
 def identity_collate(batch: Any) -> Any:

@@ -56,8 +56,8 @@ class ImageDataModule(ImageLoadingDataModule):
     @property
     def train_class_counts(self) -> list[int]:
         """How many training images each class has."""
-        numbers = self._numbers("train") or []
-        return [numbers.count(number) for number in range(len(self.labels))]
+        class_indices = self._class_indices("train") or []
+        return [class_indices.count(index) for index in range(len(self.labels))]
 
     @property
     def predict_ids(self) -> list[str]:
@@ -88,7 +88,7 @@ class ImageDataModule(ImageLoadingDataModule):
     def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
         """Return features of all training images without augmentation, and their classes."""
         images = self._transformed("train", augmented=False)
-        return self._cache().features(network, images), list(images.numbers or ())
+        return self._cache().features(network, images), list(images.class_indices or ())
 
     # Lightning's hooks.
 
@@ -98,7 +98,7 @@ class ImageDataModule(ImageLoadingDataModule):
             self._learn()
         for split in SPLITS_OF[stage]:
             if self._labels and split != "predict":
-                self._numbers(split)
+                self._class_indices(split)
             self._of_split(split)  # names an input that is not there
 
     def train_dataloader(self) -> Loader:
@@ -147,16 +147,16 @@ class ImageDataModule(ImageLoadingDataModule):
         )
         rank_zero_info(f"{len(images.names):,} images for training: {described}")
 
-    def _numbers(self, split: Split) -> list[int] | None:
+    def _class_indices(self, split: Split) -> list[int] | None:
         images = self._of_split(split)
         if split == "predict" or images.labels is None:
             return None
-        number = {label: i for i, label in enumerate(self.labels)}
+        index = {label: i for i, label in enumerate(self.labels)}
         for name, label in zip(images.names, images.labels, strict=True):
-            if label not in number:
+            if label not in index:
                 known = ", ".join(self.labels)
                 raise ValueError(f"{name} has the label {label!r}, training knew only {known}")
-        return [number[label] for label in images.labels]
+        return [index[label] for label in images.labels]
 
     def _transformed(self, split: Split, augmented: bool) -> ImageDataset:
         task = self._task()
@@ -165,7 +165,7 @@ class ImageDataModule(ImageLoadingDataModule):
         ) or Preprocessing()
         random: dict[str, Any] = {"crop": self.crop, "augment": self.augment} if augmented else {}
         return ImageDataset(
-            self._of_split(split), self._numbers(split), wanted or Preprocessing(), **random
+            self._of_split(split), self._class_indices(split), wanted or Preprocessing(), **random
         )
 
     def _loader(self, split: Split, shuffle: bool = False) -> Loader:
@@ -175,7 +175,7 @@ class ImageDataModule(ImageLoadingDataModule):
         if network is not None:
             values = self._cache().features(network, images)
             return DataLoader(
-                dataset=FeatureDataset(values, images.numbers),
+                dataset=FeatureDataset(values, images.class_indices),
                 batch_size=self.batch_size,
                 shuffle=shuffle,
                 collate_fn=identity_collate,

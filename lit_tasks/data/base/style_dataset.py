@@ -82,7 +82,7 @@ class StylePairs(Dataset[Any]):
             "styles": [self._read(name, self.style_size) for name in pair.styles],
             "style_weights": list(pair.styles.values()),
             "name": self.names[index],
-            "place": index % self.batch_size,
+            "slot": index % self.batch_size,
             "index": index,
         }
 
@@ -112,7 +112,7 @@ class PairNames(Dataset[Any]):
         return len(self.names)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"name": self.names[index], "place": index % self.batch_size, "index": index}
+        return {"name": self.names[index], "slot": index % self.batch_size, "index": index}
 
 
 class Groups(Sampler[list[int]]):
@@ -149,7 +149,7 @@ def collate(samples: list[dict[str, Any]]) -> StyleBatch:
         styles=[sample["styles"] for sample in samples] if whole else None,
         style_weights=[sample["style_weights"] for sample in samples] if whole else [],
         names=[sample["name"] for sample in samples],
-        place=[sample["place"] for sample in samples],
+        slot=[sample["slot"] for sample in samples],
         index=torch.tensor([sample["index"] for sample in samples]),
     )
 

@@ -17,7 +17,7 @@ from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
 from lit_tasks.data.base.splits import SPLITS_OF, Split, stratified_splits
-from lit_tasks.data.cache.token_ids import numbers_of, words_of
+from lit_tasks.data.cache.token_ids import token_ids_of, words_of
 from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.sampling import LengthBuckets
 from lit_tasks.text.encoding import TextOptions
@@ -115,9 +115,9 @@ class TextDataModule(CheckedLoading, LightningDataModule):
     @property
     def train_class_counts(self) -> list[int]:
         """How many training texts each class has."""
-        number = self._set("train").label
-        assert number is not None
-        return torch.bincount(number, minlength=len(self.labels)).tolist()
+        index = self._set("train").label
+        assert index is not None
+        return torch.bincount(index, minlength=len(self.labels)).tolist()
 
     @property
     def predict_ids(self) -> list[int | str]:
@@ -251,20 +251,20 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         vocabulary, source = self._known(), self.source(split)
         rows = self._usable(source, check_labels=split != "predict")
         words = words_of(source.data, self.text.tokenizer)
-        numbers = numbers_of(words, vocabulary, self.text).data["numbers"]
+        token_ids = token_ids_of(words, vocabulary, self.text).data["token_ids"]
         label = None
         if split == "predict":
             ids = _strings(source.data, "id", rows)
             self._ids = list(ids) if any(ids) else rows.tolist()
         else:
-            label = self._label_numbers(source, rows)
+            label = self._label_indices(source, rows)
         self._report_cuts(split, words, rows)
-        self._sets[split], self._rows[split] = EncodedTexts(numbers, rows, label), rows
+        self._sets[split], self._rows[split] = EncodedTexts(token_ids, rows, label), rows
         return self._sets[split]
 
-    def _label_numbers(self, source: Source, rows: np.ndarray) -> Tensor:
-        number = {label: i for i, label in enumerate(self._labels)}
-        return torch.tensor([number[label] for label in _strings(source.data, "label", rows)])
+    def _label_indices(self, source: Source, rows: np.ndarray) -> Tensor:
+        index = {label: i for i, label in enumerate(self._labels)}
+        return torch.tensor([index[label] for label in _strings(source.data, "label", rows)])
 
     def _usable(self, source: Source, check_labels: bool) -> np.ndarray:
         """Return the rows of a split that can be used; the others stop the run or are counted."""

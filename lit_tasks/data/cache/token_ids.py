@@ -22,19 +22,19 @@ def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
     return _mapped(rows, partial(_tokenize, tokenizer=tokenizer), key)
 
 
-def numbers_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":
-    """Return the column ``numbers``, the token ids of each text, truncated (int32)."""
+def token_ids_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":
+    """Return the column ``token_ids``, the token ids of each text, truncated (int32)."""
     cut = (options.max_length, options.truncate)
-    key = fingerprint(content_key(words), "numbers", vocabulary.words, cut)
-    return _mapped(words, partial(_number, vocabulary=vocabulary, options=options), key)
+    key = fingerprint(content_key(words), "token_ids", vocabulary.words, cut)
+    return _mapped(words, partial(_encode, vocabulary=vocabulary, options=options), key)
 
 
 def _tokenize(table: pa.Table, tokenizer: Tokenizer) -> pa.Table:
     return pa.table({"words": tokenizer(table["text"].combine_chunks())})
 
 
-def _number(table: pa.Table, vocabulary: Vocabulary, options: TextOptions) -> pa.Table:
-    return pa.table({"numbers": encode(table["words"].combine_chunks(), vocabulary, options)})
+def _encode(table: pa.Table, vocabulary: Vocabulary, options: TextOptions) -> pa.Table:
+    return pa.table({"token_ids": encode(table["words"].combine_chunks(), vocabulary, options)})
 
 
 def _mapped(data: "Dataset", function: Callable[..., Any], key: str) -> "Dataset":

@@ -46,10 +46,10 @@ class ImageRows:
         labels: list[str] = self.rows.data["label"].to_pylist()
         return labels
 
-    def read(self, number: int, least: int | None = None) -> Image.Image:
-        """Return an image in red, green and blue; ``least`` pixels a side will do."""
-        content = BytesIO(self.rows[number]["image"])
-        return read_image(content, least, name=self.names[number], max_pixels=self.max_pixels)
+    def read(self, index: int, min_side: int | None = None) -> Image.Image:
+        """Return an image in red, green and blue; ``min_side`` pixels a side will do."""
+        content = BytesIO(self.rows[index]["image"])
+        return read_image(content, min_side, name=self.names[index], max_pixels=self.max_pixels)
 
     def digest(self) -> str:
         """Return a fingerprint of all images in their order."""
@@ -64,26 +64,26 @@ def kept_images(
     read: Read,
     columns: Sequence[str | None],
     label: Callable[[Record], str],
-    most: int | None,
+    limit: int | None,
     bad_rows: BadRows,
     cache_dir: Path | None,
     max_pixels: int = MAX_PIXELS,
 ) -> ImageRows:
-    """Return the images of shards, made once; about ``most``, from the beginning of each.
+    """Return the images of shards, made once; about ``limit``, from the beginning of each.
 
     Args:
         shards: Files or addresses.
         read: Yields the rows of one of them: ``image`` (bytes) and whatever ``label`` needs.
         columns: Those that it reads.
         label: What is kept of a row beside its image.
-        most: How many images; all if none.
+        limit: How many images; all if none.
         bad_rows: What happens to a row whose image cannot be read to its end.
         cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
         max_pixels: How large an image may be.
     """
-    what = "images", label.__name__, versions(shards), columns, most, bad_rows, max_pixels
+    what = "images", label.__name__, versions(shards), columns, limit, bad_rows, max_pixels
     key = fingerprint(*what)
-    rows = partial(rows_of, shards, read, most)
+    rows = partial(rows_of, shards, read, limit)
     make = partial(_usable_rows, rows, bad_rows, label, max_pixels)
     name = f"{shards[0]}{' and the other shards' if len(shards) > 1 else ''}"
     return ImageRows(

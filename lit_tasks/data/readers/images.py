@@ -28,8 +28,8 @@ class ImageSource(Protocol):
     def labels(self) -> Sequence[str] | None:
         """The class of each image."""
 
-    def read(self, number: int, least: int | None = None) -> Image.Image:
-        """Return an image in red, green and blue; ``least`` pixels a side will do."""
+    def read(self, index: int, min_side: int | None = None) -> Image.Image:
+        """Return an image in red, green and blue; ``min_side`` pixels a side will do."""
 
     def digest(self) -> str:
         """Return a fingerprint of all images in their order."""
@@ -54,18 +54,18 @@ class ImageFiles:
         """Paths, as they were given."""
         return [str(path) for path in self.paths]
 
-    def read(self, number: int, least: int | None = None) -> Image.Image:
+    def read(self, index: int, min_side: int | None = None) -> Image.Image:
         """Return an image upright and in red, green and blue.
 
         Args:
-            number: Which one.
-            least: Pixels a side that are enough; a large JPEG is then decoded to twice that, which
-                is several times faster.
+            index: Which one.
+            min_side: Pixels a side that are enough; a large JPEG is then decoded to twice that,
+                which is several times faster.
 
         Raises:
             ValueError: The file cannot be read, or the image is too large; names it.
         """
-        return read_image(self.paths[number], least, max_pixels=self.max_pixels)
+        return read_image(self.paths[index], min_side, max_pixels=self.max_pixels)
 
     def digest(self) -> str:
         """Return a fingerprint of the files' bytes."""
@@ -74,7 +74,7 @@ class ImageFiles:
 
 def read_image(
     file: Path | BinaryIO,
-    least: int | None = None,
+    min_side: int | None = None,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
@@ -82,7 +82,7 @@ def read_image(
     remedy = "" if name else "; remove it, or leave it out with bad_images: skip"
     name = name or str(file)
     try:
-        with opened_image(file, least, max_pixels) as image:
+        with opened_image(file, min_side, max_pixels) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return in_color(image)

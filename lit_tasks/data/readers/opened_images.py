@@ -24,45 +24,46 @@ class TooManyPixelsError(Exception):
 
 @contextmanager
 def opened_image(
-    file: Path | BinaryIO, least: int | None, max_pixels: int
+    file: Path | BinaryIO, min_side: int | None, max_pixels: int
 ) -> Iterator[Image.Image]:
     """Give an image whose pixels may be decoded.
 
     Args:
         file: The file.
-        least: Pixels a side that are enough; a large JPEG is then decoded to twice that.
+        min_side: Pixels a side that are enough; a large JPEG is then decoded to twice that.
         max_pixels: How many pixels may be decoded.
 
     Raises:
-        TooManyPixelsError: There are more, or ``least`` a side would make more of it.
+        TooManyPixelsError: There are more, or ``min_side`` a side would make more of it.
     """
     with _pillow_limit(None), Image.open(file) as image:
         if image.format in _RUN_PROGRAMS:
             raise ValueError(f"{image.format} is not read")
         width, height = image.size
-        in_strips = least is not None and _is_decoded_in_strips(image)
-        if least is not None:
-            image.draft("RGB", (2 * least, 2 * least))
+        in_strips = min_side is not None and _is_decoded_in_strips(image)
+        if min_side is not None:
+            image.draft("RGB", (2 * min_side, 2 * min_side))
         decoded = image.size if in_strips else (width, height)
-        most = max_pixels // _COSTLY.get(image.format or "", 1)
-        if decoded[0] * decoded[1] > most:
+        limit = max_pixels // _COSTLY.get(image.format or "", 1)
+        if decoded[0] * decoded[1] > limit:
             kind = f" in the format {image.format}" if image.format in _COSTLY else ""
             raise TooManyPixelsError(
-                f"has {width:,} x {height:,} pixels; at most {most:,} are read{kind}, since reading"
-                " takes up to 8 bytes of memory each: make it smaller, or raise data.max_pixels"
+                f"has {width:,} x {height:,} pixels; at most {limit:,} are read{kind}, since"
+                " reading takes up to 8 bytes of memory each: make it smaller, or raise"
+                " data.max_pixels"
             )
-        _check_shape(width, height, least or 1, max_pixels)
+        _check_shape(width, height, min_side or 1, max_pixels)
         with _pillow_limit(max_pixels):  # for what a file holds within
             yield image
 
 
-def _check_shape(width: int, height: int, least: int, max_pixels: int) -> None:
-    """Refuse a thread of an image, whose shorter side is made ``least`` pixels long."""
+def _check_shape(width: int, height: int, min_side: int, max_pixels: int) -> None:
+    """Refuse a thread of an image, whose shorter side is made ``min_side`` pixels long."""
     short = max(1, min(width, height))
-    if least > short and (least / short) ** 2 * width * height > max_pixels:
-        long = max(width, height) * least // short
+    if min_side > short and (min_side / short) ** 2 * width * height > max_pixels:
+        long = max(width, height) * min_side // short
         raise TooManyPixelsError(
-            f"has {width:,} x {height:,} pixels and would be made {long:,} x {least}, more than"
+            f"has {width:,} x {height:,} pixels and would be made {long:,} x {min_side}, more than"
             f" {max_pixels:,} pixels: cut it, or raise data.max_pixels"
         )
 

@@ -70,9 +70,9 @@ def versions(shards: Sequence[str]) -> list[tuple[object, ...]]:
     return [(shard, stamp(path) if path.is_file() else None) for shard, path in paths]
 
 
-def rows_of(shards: Sequence[str], read: Read, most: int | None = None) -> Iterator[Record]:
-    """Yield the rows of one shard after the other; about ``most``, equally many of each."""
-    each = None if most is None else -(-most // len(shards))
+def rows_of(shards: Sequence[str], read: Read, limit: int | None = None) -> Iterator[Record]:
+    """Yield the rows of one shard after the other; about ``limit``, equally many of each."""
+    each = None if limit is None else -(-limit // len(shards))
     for shard in shards:
         for row in islice(read(shard), each):
             yield {**row, "shard": shard}

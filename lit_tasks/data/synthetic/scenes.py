@@ -73,13 +73,13 @@ class Scene:
     grain: int
 
 
-def random_scene(seed: int, number: int, shapes: Sequence[str] = SHAPES) -> Scene:
-    """Return scene ``number`` of all scenes that ``seed`` stands for: one thing somewhere.
+def random_scene(seed: int, index: int, shapes: Sequence[str] = SHAPES) -> Scene:
+    """Return scene ``index`` of all scenes that ``seed`` stands for: one thing somewhere.
 
     Its shape goes through ``shapes`` in turn, so that every class comes equally often.
     """
-    draw = np.random.default_rng((seed, number))
-    shape, size = shapes[number % len(shapes)], str(draw.choice(list(SIZES)))
+    draw = np.random.default_rng((seed, index))
+    shape, size = shapes[index % len(shapes)], str(draw.choice(list(SIZES)))
     radius = float(draw.uniform(*SIZES[size]))
     x, y = float(draw.uniform(radius, 1 - radius)), float(draw.uniform(radius, 1 - radius))
     color, angle = str(draw.choice(list(COLORS))), float(draw.uniform(-pi / 9, pi / 9))

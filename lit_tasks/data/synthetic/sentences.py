@@ -41,21 +41,21 @@ def kinds(seed: int, held_out: int) -> tuple[list[Kind], list[Kind]]:
     return [kind for kind in product(COLORS, SHAPES) if kind not in kept_back], kept_back
 
 
-def told_scene(seed: int, number: int, first: Sequence[Kind], others: Sequence[Kind]) -> Scene:
-    """Return scene ``number`` of all that ``seed`` stands for.
+def told_scene(seed: int, index: int, first: Sequence[Kind], others: Sequence[Kind]) -> Scene:
+    """Return scene ``index`` of all that ``seed`` stands for.
 
     In turn: one thing somewhere, two things side by side or one above the other, and two to four
     of a kind in a row.
 
     Args:
         seed: Stands for all scenes.
-        number: Which of them.
+        index: Which of them.
         first: Colors and shapes of the first thing.
         others: Colors and shapes of a second thing.
     """
-    draw = np.random.default_rng((seed, number))
+    draw = np.random.default_rng((seed, index))
     color, shape = first[int(draw.integers(len(first)))]
-    make = (_one, _two, _several)[number % 3]
+    make = (_one, _two, _several)[index % 3]
     things = make(draw, color, shape, others)
     ground, tint = str(draw.choice(GROUNDS)), str(draw.choice(list(GROUND_COLORS)))
     return Scene(tuple(things), ground, ground_color=tint, grain=int(draw.integers(2**31)))
@@ -85,7 +85,7 @@ def _two(draw: np.random.Generator, color: str, shape: str, others: Sequence[Kin
     if draw.integers(2):
         near, far = far, near
     upright = bool(draw.integers(2))
-    centers = [(beside, at) if upright else (at, beside) for at in (near, far)]
+    centers = [(beside, offset) if upright else (offset, beside) for offset in (near, far)]
     pairs = zip(((color, shape), second), sizes, centers, strict=True)
     return [_thing(draw, *kind, size, center) for kind, size, center in pairs]
 
@@ -94,8 +94,8 @@ def _several(
     draw: np.random.Generator, color: str, shape: str, others: Sequence[Kind]
 ) -> list[Thing]:
     count = int(draw.integers(2, 5))
-    places = [(place + 0.5) / count for place in range(count)]
-    return [_thing(draw, color, shape=shape, size="small", center=(place, 0.5)) for place in places]
+    centers = [(step + 0.5) / count for step in range(count)]
+    return [_thing(draw, color, shape=shape, size="small", center=(step, 0.5)) for step in centers]
 
 
 def _thing(

@@ -35,20 +35,20 @@ class BleuCounts(NamedTuple):
 def ngrams(words: Sequence[str], longest: int = ORDERS) -> Counter[tuple[str, ...]]:
     """Return how often each n-gram of 1 to ``longest`` words occurs."""
     return Counter(
-        tuple(words[at : at + size])
+        tuple(words[start : start + size])
         for size in range(1, longest + 1)
-        for at in range(len(words) - size + 1)
+        for start in range(len(words) - size + 1)
     )
 
 
 def bleu_counts(prediction: Sequence[str], references: Sequence[Sequence[str]]) -> BleuCounts:
     """Return what BLEU needs to know of a sentence and its references, one at least."""
-    most: Counter[tuple[str, ...]] = Counter()
+    max_counts: Counter[tuple[str, ...]] = Counter()
     for reference in references:
-        most |= ngrams(reference)
+        max_counts |= ngrams(reference)
     correct = [0] * ORDERS
     for ngram, count in ngrams(prediction).items():
-        correct[len(ngram) - 1] += min(count, most[ngram])
+        correct[len(ngram) - 1] += min(count, max_counts[ngram])
     length = len(prediction)
     guessed = tuple(max(0, length - size) for size in range(ORDERS))
     closest = min((abs(len(r) - length), len(r)) for r in references)[1]

@@ -14,9 +14,9 @@ def longest_common(first: Sequence[str], second: Sequence[str]) -> int:
     row = [0] * (len(second) + 1)
     for word in first:
         before = 0
-        for place, other in enumerate(second, start=1):
-            kept = row[place]
-            row[place] = before + 1 if word == other else max(kept, row[place - 1])
+        for column, other in enumerate(second, start=1):
+            kept = row[column]
+            row[column] = before + 1 if word == other else max(kept, row[column - 1])
             before = kept
     return row[-1]
 

@@ -90,11 +90,11 @@ def side_by_side(
         if any(dim is not None for dim in in_dims[1 + states :]):
             return one_by_one(operator)(info, in_dims, *args)
         merged = list(args)
-        for place in range(1 + states):
-            arg, dim = args[place], in_dims[place]
+        for index in range(1 + states):
+            arg, dim = args[index], in_dims[index]
             if dim is None:
                 arg, dim = arg.expand(info.batch_size, *arg.shape), 0
-            merged[place] = arg.movedim(dim, 1).flatten(0, 1)
+            merged[index] = arg.movedim(dim, 1).flatten(0, 1)
         merged[sizes] = args[sizes] * info.batch_size
         results = operator(*merged)
         parted = tuple(result.unflatten(0, (-1, info.batch_size)) for result in results)

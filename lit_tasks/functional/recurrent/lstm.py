@@ -110,9 +110,9 @@ def lstm_forward(
     states = input.shape[0], hidden
     output, cells = input.new_empty(states), input.new_empty(states)
     all_blocks = blocks(batch_sizes.tolist(), KEPT_ROWS if keep else SCRATCH_ROWS)
-    most = max((block.total for block in all_blocks), default=0)
+    max_rows = max((block.total for block in all_blocks), default=0)
     gates = input.new_empty(input.shape[0] if keep else 0, 4 * hidden)
-    scratch = input.new_empty(0 if keep else most, 4 * hidden)
+    scratch = input.new_empty(0 if keep else max_rows, 4 * hidden)
     w_x, w_h = w_ih.t().contiguous(), w_hh.t().contiguous()
     h, c = h0.contiguous(), c0.contiguous()
     fused = fused and fused_step.usable(output, h, c, bias)

@@ -89,7 +89,7 @@ class AttentionCaptioner(nn.Module):
         lengths: Int[Tensor, " B"],
     ) -> DecoderOutput:
         """Return the logits of the words after each given word, and where the decoder looked."""
-        words, target, sequence, place = teacher_forcing_inputs(tokens, lengths)
+        words, target, sequence, token_index = teacher_forcing_inputs(tokens, lengths)
         state = self.begin(features)
         order = words.sorted_indices
         assert order is not None
@@ -104,7 +104,7 @@ class AttentionCaptioner(nn.Module):
             seen.append((h, context, weights))
         hidden, contexts, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
         return DecoderOutput(
-            self._scores(vectors, hidden, contexts), target, sequence, place, attention
+            self._scores(vectors, hidden, contexts), target, sequence, token_index, attention
         )
 
     def begin(self, features: Float[Tensor, "B P F"]) -> State:

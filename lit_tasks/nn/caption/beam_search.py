@@ -20,9 +20,9 @@ class _Kept(NamedTuple):
     def merged(self, other: "_Kept") -> "_Kept":
         """Return the best of both, as many as there are here."""
         joined = [torch.cat(pair, dim=1) for pair in zip(self, other, strict=True)]
-        rank, places = joined[0].topk(self.rank.shape[1], dim=1)
-        score, lengths = (tensor.gather(1, places) for tensor in joined[1:3])
-        wide = places.unsqueeze(2).expand(-1, -1, joined[3].shape[2])
+        rank, indices = joined[0].topk(self.rank.shape[1], dim=1)
+        score, lengths = (tensor.gather(1, indices) for tensor in joined[1:3])
+        wide = indices.unsqueeze(2).expand(-1, -1, joined[3].shape[2])
         return _Kept(rank, score, lengths, joined[3].gather(1, wide))
 
 
@@ -90,8 +90,8 @@ def _search(
         scores, state = captioner.step(word, state)
         allowed = constraints.allowed(scores, written.flatten(0, 1))
         total = live.unsqueeze(2) + allowed.view(batch, num_beams, -1)
-        best, places = total.flatten(1).topk(2 * num_beams, dim=1)
-        parent, words = places // total.shape[2], places % total.shape[2]
+        best, indices = total.flatten(1).topk(2 * num_beams, dim=1)
+        parent, words = indices // total.shape[2], indices % total.shape[2]
         before = written.gather(1, parent.unsqueeze(2).expand(-1, -1, step))
         ends = words == END
         new = ends & (best > NEVER / 2) & ~_full(kept)

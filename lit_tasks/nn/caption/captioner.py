@@ -32,9 +32,9 @@ class State(NamedTuple):
     fixed: tuple[Tensor, ...]
     moving: tuple[Tensor, ...]
 
-    def rows(self, places: Int[Tensor, " R"]) -> "State":
+    def rows(self, indices: Int[Tensor, " R"]) -> "State":
         """Return the state with other sentences in its rows."""
-        return State(self.fixed, tuple(tensor[places] for tensor in self.moving))
+        return State(self.fixed, tuple(tensor[indices] for tensor in self.moving))
 
 
 class DecoderOutput(NamedTuple):
@@ -44,14 +44,14 @@ class DecoderOutput(NamedTuple):
         logits: ``(N, V)``. An ensemble has one block of rows for each member.
         target: The word that comes next, ``(N,)``.
         sequence: Which caption each row belongs to, ``(N,)``.
-        place: Where the next word stands in the given captions, ``(N,)``.
+        token_index: Where the next word stands in the given captions, ``(N,)``.
         attention: Where the decoder looked, ``(N, P)``; ``None`` without attention.
     """
 
     logits: Float[Tensor, "N V"]
     target: Int[Tensor, " N"]
     sequence: Int[Tensor, " N"]
-    place: Int[Tensor, " N"]
+    token_index: Int[Tensor, " N"]
     attention: Float[Tensor, "N P"] | None = None
 
 
@@ -76,7 +76,7 @@ class TeacherForcingInputs(NamedTuple):
     words: PackedSequence
     target: Int[Tensor, " N"]
     sequence: Int[Tensor, " N"]
-    place: Int[Tensor, " N"]
+    token_index: Int[Tensor, " N"]
 
 
 def teacher_forcing_inputs(
@@ -101,11 +101,11 @@ def teacher_forcing_inputs(
     first[0] = True
     first[lengths.cumsum(0)] = True
     whose = torch.arange(len(lengths), device=tokens.device).repeat_interleave(lengths - 1)
-    place = torch.arange(len(tokens), device=tokens.device)[~first[:-1]]
-    packed = pack_ragged(torch.stack((place, whose), dim=1), lengths - 1)
-    place, whose = packed.data.unbind(dim=1)
-    words = packed._replace(data=tokens[place - 1])
-    return TeacherForcingInputs(words, tokens[place], whose, place)
+    token_index = torch.arange(len(tokens), device=tokens.device)[~first[:-1]]
+    packed = pack_ragged(torch.stack((token_index, whose), dim=1), lengths - 1)
+    token_index, whose = packed.data.unbind(dim=1)
+    words = packed._replace(data=tokens[token_index - 1])
+    return TeacherForcingInputs(words, tokens[token_index], whose, token_index)
 
 
 _PRETRAINED_DIM = 50  # numbers of a pretrained word vector: those of glove-6b-50d

@@ -148,9 +148,9 @@ def sample(
         probability = probability.masked_fill(total - probability >= top_p, 0)
         total = probability.double().cumsum(dim=1)
         wanted = each[:, step, None].double() * total[:, -1:]
-        place = torch.searchsorted(total, wanted, right=True)
+        rank = torch.searchsorted(total, wanted, right=True)
         last = (probability > 0).sum(dim=1, keepdim=True) - 1
-        return words.gather(1, torch.minimum(place, last)).squeeze(1)
+        return words.gather(1, torch.minimum(rank, last)).squeeze(1)
 
     return _write(captioner, features, constraints, uniforms.shape[1], choose)
 

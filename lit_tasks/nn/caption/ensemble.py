@@ -54,7 +54,7 @@ class CaptionerEnsemble(nn.Module):
             torch.cat([each.logits for each in found]),
             torch.cat([each.target for each in found]),
             torch.cat([each.sequence for each in found]),
-            torch.cat([each.place for each in found]),
+            torch.cat([each.token_index for each in found]),
             torch.cat(maps) if maps else None,
         )
 

@@ -86,7 +86,7 @@ class GenerationConfig:
 def uniforms(seed: int, index: Sequence[int], each: int, words: int) -> Float[Tensor, "B K T"]:
     """Return numbers between 0 and 1 that depend on the seed and each image's place alone."""
     rows = []
-    for place in index:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + place)
+    for i in index:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
         rows.append(torch.rand(each, words, generator=generator))
     return torch.stack(rows) if rows else torch.zeros(0, each, words)

@@ -94,14 +94,14 @@ class RecurrentCaptioner(nn.Module):
         lengths: Int[Tensor, " B"],
     ) -> DecoderOutput:
         """Return the logits of the words after each given word but the last of each caption."""
-        words, target, sequence, place = teacher_forcing_inputs(tokens, lengths)
+        words, target, sequence, token_index = teacher_forcing_inputs(tokens, lengths)
         state = self.begin(features)
         vectors = self.words(words.data)
         if state.fixed:
             vectors = torch.cat((vectors, state.fixed[0][sequence]), dim=1)
         output, _ = self.recurrent(words._replace(data=vectors), self._hx(state))
         assert isinstance(output, PackedSequence)
-        return DecoderOutput(self.scores(output.data), target, sequence, place)
+        return DecoderOutput(self.scores(output.data), target, sequence, token_index)
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word."""

@@ -23,9 +23,9 @@ def scheduled_sampling_tokens(
         rate: Probability that a word is replaced.
     """
     rows = len(tokens) - int((tokens == START).sum())
-    target, place = found.target[:rows], found.place[:rows]
+    target, token_index = found.target[:rows], found.token_index[:rows]
     scores = found.logits[:rows].detach().clone()
     scores[:, [START, END]] = -torch.inf
     drawn = torch.multinomial(scores.float().softmax(dim=1), 1).squeeze(1)
     replaced = (torch.rand(rows, device=tokens.device) < rate) & (target != END)
-    return tokens.index_put((place[replaced],), drawn[replaced].to(tokens.dtype))
+    return tokens.index_put((token_index[replaced],), drawn[replaced].to(tokens.dtype))

@@ -80,7 +80,7 @@ def _weights(module: nn.RNNBase, own: slice, operator: str) -> tuple[Tensor, Ten
         if operator == "RNN":
             return weight
         gates = weight.chunk(4)
-        return torch.cat([gates[place] for place in ORDER])
+        return torch.cat([gates[index] for index in ORDER])
 
     ways = [[ordered(weight) for weight in weights] for weights in module.all_weights[own]]
     w_ih = torch.stack([way[0] for way in ways])

@@ -39,7 +39,7 @@ class StyleFeatures(nn.Module):
         channels_last: Layout that the network computes in: a third faster on a CPU.
 
     Attributes:
-        least: Pixels a side that an image needs.
+        min_side: Pixels a side that an image needs.
     """
 
     mean: Tensor
@@ -57,7 +57,7 @@ class StyleFeatures(nn.Module):
         super().__init__()
         steps = _steps(network)
         names = list(steps)
-        self.wanted = {layer: _place(layer, network, names) for layer in layers}
+        self.wanted = {layer: _index(layer, network, names) for layer in layers}
         deepest = max(self.wanted.values(), default=0)
         kept = list(steps.values())[: deepest + 1]
         self.network, self.steps = network, nn.ModuleList(kept)
@@ -70,7 +70,7 @@ class StyleFeatures(nn.Module):
         self.requires_grad_(False).eval()
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.layout)
-        self.least = self._least()
+        self.min_side = self._min_side()
 
     def normalize(self, colors: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Return colors between 0 and 1 as the network wants to see them."""
@@ -87,9 +87,9 @@ class StyleFeatures(nn.Module):
             ValueError: The image is too small for the deepest layer.
         """
         height, width = image.shape[2:]
-        if min(height, width) < self.least:
+        if min(height, width) < self.min_side:
             raise ValueError(
-                f"{self.network} needs images of at least {self.least} pixels a side for the "
+                f"{self.network} needs images of at least {self.min_side} pixels a side for the "
                 f"layers {', '.join(self.wanted)}, got {width} x {height}: choose a larger size"
             )
         return self._features(image)
@@ -108,14 +108,14 @@ class StyleFeatures(nn.Module):
     def _features(self, image: Tensor) -> dict[str, Tensor]:
         found: dict[int, Tensor] = {}
         value = image.contiguous(memory_format=self.layout)
-        for place, step in enumerate(self.steps):
+        for index, step in enumerate(self.steps):
             value = step(value)
-            if place in self.wanted.values():
-                found[place] = value
-        return {layer: found[place] for layer, place in self.wanted.items()}
+            if index in self.wanted.values():
+                found[index] = value
+        return {layer: found[index] for layer, index in self.wanted.items()}
 
     @torch.no_grad()
-    def _least(self) -> int:
+    def _min_side(self) -> int:
         for side in range(1, _MOST):
             try:
                 if all(f.numel() for f in self._features(torch.zeros(1, 3, side, side)).values()):
@@ -150,13 +150,13 @@ class StyleFeatures(nn.Module):
 
     def _pool_and_pad(self, pooling: str, padding: str) -> None:
         wanted = set(self.wanted.values())
-        for place, step in enumerate(self.steps):
+        for index, step in enumerate(self.steps):
             if pooling == "average" and isinstance(step, nn.MaxPool2d):
-                self.steps[place] = nn.AvgPool2d(
+                self.steps[index] = nn.AvgPool2d(
                     step.kernel_size, step.stride, step.padding, step.ceil_mode
                 )
             if isinstance(step, nn.ReLU):  # less memory, unless it would spoil what is wanted
-                step.inplace = place - 1 not in wanted
+                step.inplace = index - 1 not in wanted
         for module in self.steps.modules():
             if padding == "replicate" and isinstance(module, nn.Conv2d):
                 if type(module) is not nn.Conv2d:
@@ -197,7 +197,7 @@ def _names(features: nn.Sequential, network: str) -> list[str]:
     return names
 
 
-def _place(layer: str, network: str, names: list[str]) -> int:
+def _index(layer: str, network: str, names: list[str]) -> int:
     if layer in names:
         return names.index(layer)
     if layer.isdigit() and int(layer) < len(names):

@@ -60,7 +60,7 @@ class TiledStyleObjective(StyleObjective):
     def __init__(self, features: StyleFeatures, *args: Any, tile: int, **options: Any) -> None:
         super().__init__(features, *args, **options)
         found = reaches(features)
-        self.reach = {layer: found[place] for layer, place in features.wanted.items()}
+        self.reach = {layer: found[index] for layer, index in features.wanted.items()}
         self.stride = max(reach.stride for reach in self.reach.values())
         if tile < self.stride:
             raise ValueError(f"tile must be at least {self.stride} pixels, got {tile}")
@@ -147,7 +147,7 @@ class TiledStyleObjective(StyleObjective):
             own = self._own(crop, row, column, cropped=True)
             total = crop.new_zeros(())
             for layer, weight in self.content.items():
-                wanted = self._place(targets.content[layer], layer, row, column)
+                wanted = self._crop(targets.content[layer], layer, row, column)
                 total = total + weight * (own[layer] - wanted).square().sum()
             for layer in self.style:
                 if not own[layer].numel():
@@ -186,7 +186,7 @@ class TiledStyleObjective(StyleObjective):
                 for layer in content or {}:
                     assert targets is not None
                     assert content is not None
-                    wanted = self._place(targets.content[layer], layer, row, column)
+                    wanted = self._crop(targets.content[layer], layer, row, column)
                     content[layer] += (own[layer] - wanted).square().sum()
         found = {layer: blend(parts[layer], counts[layer]) for layer in self.style}
         return found, {layer: sum(counts[layer]) for layer in self.style}
@@ -204,7 +204,7 @@ class TiledStyleObjective(StyleObjective):
             for reach in (self.reach[layer],)
         }
 
-    def _place(self, whole: Tensor, layer: str, row: Part, column: Part) -> Tensor:
+    def _crop(self, whole: Tensor, layer: str, row: Part, column: Part) -> Tensor:
         """Return a part's own features out of those of the whole image."""
         stride = self.reach[layer].stride
         rows, columns = (
@@ -220,7 +220,7 @@ class TiledStyleObjective(StyleObjective):
         while first < side:
             last = first + self.tile
             # What is left over would be too small for the network, or not worth a margin.
-            ends = last + max(self.features.least, self.tile // 4) >= side
+            ends = last + max(self.features.min_side, self.tile // 4) >= side
             start = max(0, (first - before) // self.stride * self.stride)
             stop = side if ends else min(side, last + after + 1)
             yield Part(start, stop, first, None if ends else last)

@@ -111,8 +111,8 @@ class SparseLinear(nn.Module):
         width = len(self.scale)
         counts = torch.zeros(num_classes * width)
         for bag, label in bags:
-            place = label.repeat_interleave(bag.lengths) * width + bag.features
-            counts.index_add_(0, place, torch.ones(len(place)))
+            flat = label.repeat_interleave(bag.lengths) * width + bag.features
+            counts.index_add_(0, flat, torch.ones(len(flat)))
         ratios = log_count_ratios(
             counts.view(num_classes, width), self.naive_bayes, self.scale.shape[1]
         )

@@ -93,12 +93,12 @@ class RecurrentEncoder(nn.Module):
             tokens, lengths = keep_tokens(tokens, lengths, keep)
         if not len(tokens):
             return self.word_vectors.tables[0].new_zeros(len(lengths), self.out_features)
-        place = torch.arange(len(tokens), device=tokens.device)
-        packed = pack_ragged(torch.stack((tokens, place), dim=1), lengths)
+        token_index = torch.arange(len(tokens), device=tokens.device)
+        packed = pack_ragged(torch.stack((tokens, token_index), dim=1), lengths)
         vectors = self.embedding_dropout(self.word_vectors(packed.data[:, 0]))
         output, state = self.recurrent(packed._replace(data=vectors))
-        rows = torch.empty_like(place)
-        rows[packed.data[:, 1]] = place  # the packed row of each word
+        rows = torch.empty_like(token_index)
+        rows[packed.data[:, 1]] = token_index  # the packed row of each word
         last = state[0] if isinstance(state, tuple) else state
         return self._pool(output, rows, lengths, last)
 
@@ -134,9 +134,9 @@ def softmax_by_text(scores: Float[Tensor, " N"], lengths: Int[Tensor, " B"]) -> 
     """Return the softmax over each text's own scores, one text after the other."""
     text = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
     offsets = lengths.cumsum(0) - lengths
-    place = torch.arange(len(scores), device=scores.device)
+    token_index = torch.arange(len(scores), device=scores.device)
     with torch.no_grad():
-        largest = F.embedding_bag(place, scores.unsqueeze(1), offsets, mode="max")[:, 0]
+        largest = F.embedding_bag(token_index, scores.unsqueeze(1), offsets, mode="max")[:, 0]
     weights = (scores - largest[text]).exp()
     totals = torch.zeros_like(largest).index_add(0, text, weights)
     return weights / totals[text]

@@ -38,7 +38,7 @@ def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
 
 def test_a_large_photograph_is_decoded_smaller_but_large_enough(tmp_path: Path) -> None:
     Image.new("RGB", (1600, 1200)).save(tmp_path / "large.jpg")
-    assert read_image(tmp_path / "large.jpg", least=100).size == (400, 300)
+    assert read_image(tmp_path / "large.jpg", min_side=100).size == (400, 300)
     assert read_image(tmp_path / "large.jpg").size == (1600, 1200)
 
 

@@ -118,7 +118,7 @@ def test_own_words_take_the_place_of_words_only(members: int) -> None:
     for row in range(len(alone.target)):
         if alone.target[row] == 1:
             continue
-        shares = torch.bincount(drawn[:, alone.place[row]], minlength=WORDS) / 2000
+        shares = torch.bincount(drawn[:, alone.token_index[row]], minlength=WORDS) / 2000
         torch.testing.assert_close(shares.double(), scores[row].softmax(0), atol=0.05, rtol=0)
 
 

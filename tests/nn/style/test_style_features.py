@@ -128,8 +128,8 @@ def test_what_is_not_there_is_told_with_what_is() -> None:
 
 def test_an_image_that_is_too_small_is_refused_by_its_size() -> None:
     ours = StyleFeatures(["7"], "squeezenet1_1", "random")
-    assert ours(torch.zeros(1, 3, ours.least, ours.least))["7"].numel()
-    with pytest.raises(ValueError, match=rf"at least {ours.least} pixels a side .* got 9 x 2"):
+    assert ours(torch.zeros(1, 3, ours.min_side, ours.min_side))["7"].numel()
+    with pytest.raises(ValueError, match=rf"at least {ours.min_side} pixels a side .* got 9 x 2"):
         ours(torch.zeros(1, 3, 2, 9))
 
 
