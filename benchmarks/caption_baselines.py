@@ -29,7 +29,7 @@ from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.feature_cache import FeatureCache
 from lit_tasks.data.base.image_dataset import ImageDataset
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
-from lit_tasks.functional.caption.cider import Frequencies, cider_d, weighted
+from lit_tasks.functional.caption.cider import DocumentFrequencies, cider_d, weighted
 from lit_tasks.metrics.caption_scores import caption_scores
 from lit_tasks.nn.image.backbone import Backbone
 from lit_tasks.text.captions import caption_words
@@ -68,7 +68,7 @@ def nearest(train: np.ndarray, val: np.ndarray) -> np.ndarray:
     return order
 
 
-def consensus(captions: Sequence[str], frequencies: Frequencies) -> str:
+def consensus(captions: Sequence[str], frequencies: DocumentFrequencies) -> str:
     """Return the caption that is closest to the others."""
     vectors = [weighted(caption_words(text), frequencies) for text in captions]
     scores = [cider_d(v, [*vectors[:i], *vectors[i + 1 :]]) for i, v in enumerate(vectors)]
@@ -98,7 +98,7 @@ def table(root: Path, backbone: Backbone, cache: Path | None) -> dict[str, dict[
     ]
     order = nearest(*features)
     words = [[caption_words(text) for text in several] for several in train.sentences]
-    frequencies = Frequencies.count(words)
+    frequencies = DocumentFrequencies.count(words)
     near = [
         [text for i in row[:NEIGHBORS].tolist() for text in train.sentences[i]] for row in order
     ]

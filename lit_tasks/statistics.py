@@ -5,7 +5,7 @@ from functools import cache
 from math import atan, comb, cos, fsum, pi, sin, sqrt
 from typing import NamedTuple
 
-_MOST = 2000  # degrees of freedom; more change the 95 % quantile by less than 0.0012
+_MAX_DEGREES = 2000  # degrees of freedom; more change the 95 % quantile by less than 0.0012
 
 
 class Spread(NamedTuple):
@@ -139,7 +139,7 @@ def student_cdf(t: float, freedom: int) -> float:
 def student_quantile(p: float, freedom: int) -> float:
     """Return the ``t`` that :func:`student_cdf` gives ``p`` for, by halving; ``p`` above 0.5."""
     low, high = 0.0, 1.0
-    freedom = min(freedom, _MOST)
+    freedom = min(freedom, _MAX_DEGREES)
     while student_cdf(high, freedom) < p:
         high *= 2
     for _ in range(60):
@@ -152,7 +152,7 @@ def _student_p(of: Spread) -> float:
     if not of.deviation:
         return 1.0 if of.mean == 0 or of.deviation is None else 0.0
     t = abs(of.mean) / (of.deviation / sqrt(of.size))
-    return 2 * (1 - student_cdf(t, min(of.size - 1, _MOST)))
+    return 2 * (1 - student_cdf(t, min(of.size - 1, _MAX_DEGREES)))
 
 
 def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import pytest
 from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.readers.images import ImageFiles
 from lit_tasks.functional.caption.bleu import unigram_bleu
-from lit_tasks.functional.caption.cider import Frequencies
+from lit_tasks.functional.caption.cider import DocumentFrequencies
 from lit_tasks.metrics.caption_scores import caption_scores
 
 PATH = Path(__file__).parents[1] / "benchmarks/caption_baselines.py"
@@ -46,7 +46,7 @@ def test_the_constant_caption_is_the_best_for_the_other_training_images(baseline
 def test_the_consensus_is_one_of_the_many_that_agree(baselines: Any) -> None:
     captions = ["a dog runs on grass", "a dog runs on the grass", "two cats sleep", "a red bus"]
     words = [[text.split() for text in several] for several in SENTENCES]
-    assert baselines.consensus(captions, Frequencies.count(words)) in captions[:2]
+    assert baselines.consensus(captions, DocumentFrequencies.count(words)) in captions[:2]
 
 
 def test_the_nearest_image_is_that_of_the_smallest_angle(baselines: Any) -> None:

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_warn
 
 Rows = Sequence[Sequence[Any]]
-_SAID = "_lit_tasks_said"  # attribute of a logger: what it was excused for
+_EXCUSES = "_lit_tasks_said"  # attribute of a logger: what it was excused for
 
 
 def show_image(trainer: Trainer, key: str, path: Path, step: int) -> None:
@@ -109,8 +109,8 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 def _excuse(logger: Logger, what: str, where: Path, error: Exception | None = None) -> None:
-    said: set[str] = getattr(logger, _SAID, set())
+    said: set[str] = getattr(logger, _EXCUSES, set())
     if what not in said:
-        setattr(logger, _SAID, said | {what})
+        setattr(logger, _EXCUSES, said | {what})
         why = "" if error is None else f" ({error!r})"
         rank_zero_warn(f"{type(logger).__name__} cannot show {what}{why}: they are in {where}")

@@ -21,8 +21,8 @@ from lit_tasks import trust
 from lit_tasks.cli import checkpoint, default_callbacks, finished, run_folder
 from lit_tasks.cli.arguments import Arguments
 from lit_tasks.cli.loggers import after_training, with_csv
-from lit_tasks.cli.parser import SentenceParser, check_config_files
-from lit_tasks.cli.record import RecordConfig, forget_rows_after, print_end
+from lit_tasks.cli.parser import ReadableParser, check_config_files
+from lit_tasks.cli.record import SaveRunConfig, forget_rows_after, print_next_steps
 from lit_tasks.cli.trainer import RunTrainer
 from lit_tasks.cli.unfit_callbacks import check_callbacks
 from lit_tasks.distributed.lightning_internals import CLASS_PATH, CommandLine
@@ -33,7 +33,7 @@ from lit_tasks.trust import packages_to_trust
 
 CSV, WANDB = "lit_tasks.loggers.csv.RunCSVLogger", "lit_tasks.loggers.wandb.RunWandbLogger"
 TRAINER_DEFAULTS: dict[str, Any] = {
-    "enable_autolog_hparams": False,  # RecordConfig logs the whole configuration instead
+    "enable_autolog_hparams": False,  # SaveRunConfig logs the whole configuration instead
     "use_distributed_sampler": False,  # it repeats samples; ExactBatches does not
 }
 
@@ -48,15 +48,15 @@ class TaskCLI(CommandLine):
     def __init__(self, words: list[str]) -> None:
         self.arguments = Arguments(words)
         check_config_files(self.arguments.configs)
-        SentenceParser.config_files = tuple(self.arguments.configs)
-        SentenceParser.words = " ".join((*self.arguments.named(), str(default_callbacks.CALLBACKS)))
+        ReadableParser.config_files = tuple(self.arguments.configs)
+        ReadableParser.words = " ".join((*self.arguments.named(), str(default_callbacks.CALLBACKS)))
         with trust.restored():
             super().__init__(
-                parser_class=SentenceParser,
+                parser_class=ReadableParser,
                 parser_kwargs={"allow_abbrev": False},
                 trainer_class=RunTrainer,
                 trainer_defaults={**TRAINER_DEFAULTS, "logger": self._loggers()},
-                save_config_callback=RecordConfig,
+                save_config_callback=SaveRunConfig,
                 save_config_kwargs={"save_to_log_dir": False},
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
@@ -174,7 +174,7 @@ class TaskCLI(CommandLine):
         loggers = None if chosen["barebones"] else with_csv(chosen["logger"])
         for logger in loggers or ():
             if isinstance(logger, RunWandbLogger):
-                logger.hold()  # until RecordConfig writes that something has begun
+                logger.hold()  # until SaveRunConfig writes that something has begun
         settings = {**chosen, "logger": loggers, **folder, **kwargs}
         return self.build_trainer(settings, callbacks)
 
@@ -233,7 +233,7 @@ class TaskCLI(CommandLine):
     def _is_to_do(self, split: str) -> bool:
         """Return whether an evaluation is missing; all are when something was trained."""
         callbacks = attributes(self.trainer).callbacks
-        trained = any(isinstance(c, RecordConfig) and c.began for c in callbacks)
+        trained = any(isinstance(c, SaveRunConfig) and c.began for c in callbacks)
         done = not trained and finished.is_evaluated(self.run_dir, split)
         return not self.trainer.strategy.broadcast(done)
 
@@ -248,6 +248,6 @@ class TaskCLI(CommandLine):
             sections = self.config[self.subcommand]
             packages = packages_to_trust([sections["model"], sections["data"]])
             loggers = self.trainer.loggers
-            print_end(str(self.subcommand), self.run_dir, examples, loggers, packages)
+            print_next_steps(str(self.subcommand), self.run_dir, examples, loggers, packages)
 
     after_validate = after_test = after_predict

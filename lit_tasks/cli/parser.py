@@ -40,7 +40,7 @@ class _CheckedLoader(yaml_loader()):  # type: ignore[misc]
 replace_yaml_loader(_CheckedLoader)
 
 
-class SentenceParser(CheckedParser):
+class ReadableParser(CheckedParser):
     """Lightning's parser, with errors for people."""
 
     #: Files given with ``--config``, so that an error can name the line of a wrong key.

@@ -19,7 +19,7 @@ from lit_tasks.printable import printable
 from lit_tasks.runs.settings import flat
 
 
-class RecordConfig(SaveConfigCallback):
+class SaveRunConfig(SaveConfigCallback):
     """Write the resolved configuration beside the results and hand it to every logger.
 
     It does so once training or an evaluation begins: a command that fails before leaves no record.
@@ -91,7 +91,7 @@ def _free_name(folder: Path, command: str) -> str:
     return next(name for name in names if not (folder / name).exists())
 
 
-def print_end(
+def print_next_steps(
     command: str,
     run_dir: Path,
     examples: Mapping[str, str | None],

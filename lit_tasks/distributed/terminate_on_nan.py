@@ -12,7 +12,7 @@ from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.last_checkpoint import LastCheckpoint
 from lit_tasks.protocols import Command, attributes, batch_index
 
-_SHOWN = 8  # samples named in a message
+_MAX_SAMPLES = 8  # samples named in a message
 
 
 class TerminateOnNaN(Callback):
@@ -80,8 +80,10 @@ class TerminateOnNaN(Callback):
         value = loss.item() if loss.numel() == 1 else loss.sum().item()
         if self._found is None and not math.isfinite(value):
             indices = [] if samples is None else samples.tolist()
-            more = ", ..." if len(indices) > _SHOWN else ""
-            named = f", samples {', '.join(map(str, indices[:_SHOWN]))}{more}" if indices else ""
+            more = ", ..." if len(indices) > _MAX_SAMPLES else ""
+            named = (
+                f", samples {', '.join(map(str, indices[:_MAX_SAMPLES]))}{more}" if indices else ""
+            )
             self._found = f"the loss is {value} in step {step}{named}"
 
     def _stop_together(self, trainer: Trainer) -> None:

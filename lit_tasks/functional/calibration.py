@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def fit_temperature(scores: Float[Tensor, "N C"], target: Int[Tensor, " N"]) -> float:
+def fit_temperature(logits: Float[Tensor, "N C"], target: Int[Tensor, " N"]) -> float:
     r"""Return the :math:`T` for which ``softmax(scores / T)`` has the smallest cross-entropy.
 
     In :math:`\beta = 1/T` the cross-entropy is convex, so its derivative, the mean over samples of
@@ -13,14 +13,14 @@ def fit_temperature(scores: Float[Tensor, "N C"], target: Int[Tensor, " N"]) -> 
     sample right, or no better than chance) the ends 1/20 and 20 are returned. Source: Guo, Pleiss,
     Sun and Weinberger (2017), who search by gradient descent.
     """
-    scores = scores.double()
-    if len(scores) == 0:
+    logits = logits.double()
+    if len(logits) == 0:
         return 1.0
-    true = scores.gather(1, target[:, None]).squeeze(1)
+    true = logits.gather(1, target[:, None]).squeeze(1)
     low, high = 1 / 20, 20.0  # of beta
     for _ in range(60):
         middle = (low * high) ** 0.5
-        expected = (F.softmax(middle * scores, dim=1) * scores).sum(dim=1)
+        expected = (F.softmax(middle * logits, dim=1) * logits).sum(dim=1)
         if (expected - true).mean() > 0:
             high = middle
         else:

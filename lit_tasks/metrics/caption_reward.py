@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lit_tasks.functional.caption.cider import Frequencies, Weighted, cider_d, weighted
+from lit_tasks.functional.caption.cider import DocumentFrequencies, TfIdfVector, cider_d, weighted
 from lit_tasks.text.captions import caption_words
 
 
@@ -22,8 +22,8 @@ class CiderReward:
 
     def __init__(self, references: Sequence[Sequence[str]]) -> None:
         words = [[caption_words(text) for text in several] for several in references]
-        self.frequencies = Frequencies.count(words)
-        self._kept: dict[str, Weighted] = {}
+        self.frequencies = DocumentFrequencies.count(words)
+        self._kept: dict[str, TfIdfVector] = {}
 
     def __call__(
         self, predictions: Sequence[str], references: Sequence[Sequence[str]]
@@ -38,7 +38,7 @@ class CiderReward:
             rewards.append(cider_d(weighted(prediction.split(), self.frequencies), vectors))
         return torch.tensor(rewards)
 
-    def _reference(self, text: str) -> Weighted:
+    def _reference(self, text: str) -> TfIdfVector:
         if text not in self._kept:
             self._kept[text] = weighted(caption_words(text), self.frequencies)
         return self._kept[text]

@@ -19,7 +19,7 @@ from lit_tasks.functional.caption.bleu import (
     bleu_counts,
     unigram_bleu,
 )
-from lit_tasks.functional.caption.cider import Frequencies, cider_d, weighted
+from lit_tasks.functional.caption.cider import DocumentFrequencies, cider_d, weighted
 from lit_tasks.functional.caption.rouge import rouge_l
 from lit_tasks.text.captions import SPECIAL, caption_words
 
@@ -32,7 +32,7 @@ _RESAMPLED = 1000
 _SPECIAL = {word.lower() for word in SPECIAL}
 
 
-class Described(NamedTuple):
+class CaptionPair(NamedTuple):
     """An image with the sentence about it and those of people."""
 
     image_index: int
@@ -56,12 +56,12 @@ class CaptionScores(Metric):
     higher_is_better = True
     index: list[Tensor]
     sizes: list[Tensor]
-    letters: list[Tensor]
+    utf8: list[Tensor]
 
     def __init__(self, intervals: bool = False) -> None:
         super().__init__()
         self.intervals = intervals
-        for name in ("index", "sizes", "letters"):
+        for name in ("index", "sizes", "utf8"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(
@@ -77,30 +77,30 @@ class CaptionScores(Metric):
             if not several:
                 raise ValueError(f"image {image} has no reference: a score needs one at least")
             rows.append(json.dumps([prediction, several]).encode())
-        letters = np.frombuffer(b"".join(rows), dtype=np.uint8).copy()
+        utf8 = np.frombuffer(b"".join(rows), dtype=np.uint8).copy()
         self.index.append(index.to(self.device, torch.long))
         self.sizes.append(torch.tensor([len(row) for row in rows], device=self.device))
-        self.letters.append(torch.from_numpy(letters).to(self.device))
+        self.utf8.append(torch.from_numpy(utf8).to(self.device))
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather all states; a process without a batch gives empty ones of the right type."""
         if not len(self.index):
             for state, dtype in ((self.index, torch.long), (self.sizes, torch.long)):
                 state.append(torch.zeros(0, dtype=dtype, device=self.device))
-            self.letters.append(torch.zeros(0, dtype=torch.uint8, device=self.device))
+            self.utf8.append(torch.zeros(0, dtype=torch.uint8, device=self.device))
         super().sync(*args, **kwargs)
 
-    def described(self) -> list[Described]:
+    def described(self) -> list[CaptionPair]:
         """Return what was kept, in order of the images, each once."""
         if not len(self.index):
             return []
         index, sizes = dim_zero_cat(self.index), dim_zero_cat(self.sizes).long()
-        text = bytes(dim_zero_cat(self.letters).cpu().numpy())
+        text = bytes(dim_zero_cat(self.utf8).cpu().numpy())
         ends = sizes.cumsum(0).tolist()
-        rows: dict[int, Described] = {}
+        rows: dict[int, CaptionPair] = {}
         for image, size, end in zip(index.tolist(), sizes.tolist(), ends, strict=True):
             prediction, references = json.loads(text[end - size : end])
-            rows.setdefault(image, Described(image, prediction, references))
+            rows.setdefault(image, CaptionPair(image, prediction, references))
         return [rows[image] for image in sorted(rows)]
 
     def compute(self) -> dict[str, float]:
@@ -143,7 +143,7 @@ def caption_scores(
 
 
 def _of_each_image(ours: list[list[str]], theirs: list[list[list[str]]]) -> dict[str, list[float]]:
-    frequencies = Frequencies.count(theirs)
+    frequencies = DocumentFrequencies.count(theirs)
     each: dict[str, list[float]] = {
         name: [] for name in ("cider_d", "rouge_l", "assignment_bleu", "assignment_bleu_first")
     }

@@ -12,7 +12,7 @@ from lit_tasks.runs.analysis import Comparison, compare
 from lit_tasks.runs.command_line import OptionParser, answered
 from lit_tasks.runs.folder import find, read
 
-_TOLD = 3  # settings that fit into the legend of an image
+_MAX_SETTINGS = 3  # settings that fit into the legend of an image
 
 
 def main(words: Sequence[str]) -> int:
@@ -92,5 +92,5 @@ def plot(comparison: Comparison, path: Path) -> None:
 def _label(comparison: Comparison, index: int) -> str:
     """Return a run's number with its settings, or with its name where they are many or none."""
     settings = [f"{key}={values[index]}" for key, values in comparison.settings.items()]
-    told = ", ".join(settings) if 0 < len(settings) <= _TOLD else comparison.names[index]
+    told = ", ".join(settings) if 0 < len(settings) <= _MAX_SETTINGS else comparison.names[index]
     return printable(f"{index + 1}: {told}")

@@ -10,7 +10,7 @@ from lit_tasks.metrics.names import without_stage
 #: Names that belong to another metric or count something: no curves of their own.
 _ASIDE = ("_low", "_high", "/samples")
 
-_WHOLE = ("epoch", "step")
+_INTEGERS = ("epoch", "step")
 _MAX_FIELD = 131_072  # characters: the limit of the csv module
 
 Row = dict[str, float]
@@ -30,11 +30,11 @@ def read_rows(path: Path) -> list[Row]:
                 continue
             try:
                 row[name] = float(value)
-                whole = name not in _WHOLE or row[name].is_integer()
+                whole = name not in _INTEGERS or row[name].is_integer()
             except ValueError:
                 whole = False
             if not whole:
-                kind = "whole number" if name in _WHOLE else "number"
+                kind = "whole number" if name in _INTEGERS else "number"
                 raise ValueError(f"{place}: {name} must be a {kind}, got {value!r:.60}")
         rows.append(row)
     return rows

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_tasks.metrics.caption_scores import Described
+from lit_tasks.metrics.caption_scores import CaptionPair
 from lit_tasks.nn.caption.self_critical import ragged
 from lit_tasks.plots import attention_maps, image_grid
 from lit_tasks.protocols import (
@@ -24,7 +24,7 @@ from lit_tasks.sampling import evenly_spread
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SHOWN, _MAPS = 12, 4
+_IMAGES_SHOWN, _MAPS = 12, 4
 _LETTERS = 34  # in a line above an image
 
 
@@ -32,7 +32,7 @@ def drawn(
     task: Any,
     data: object,
     stage: str,
-    evaluated: Sequence[Described],
+    evaluated: Sequence[CaptionPair],
 ) -> "dict[str, Figure]":
     """Return figures by name.
 
@@ -48,19 +48,19 @@ def drawn(
     split: SplitName = "test" if stage == "test" else "val"
     if split == "val" and isinstance(data, HasValidateOn):
         split = data.validate_on
-    some = [evaluated[i] for i in evenly_spread(len(evaluated), _SHOWN)]
+    some = [evaluated[i] for i in evenly_spread(len(evaluated), _IMAGES_SHOWN)]
     images = data.shown(split, [row.image_index for row in some])
     figures["captions"] = _gallery(images, some)
     trained = _trained(task, data) if split != "train" else None
     if trained is not None:
         figures["captions_of_train"] = trained
-    maps = _looks(task, images[:_MAPS], [row.prediction for row in some[:_MAPS]])
+    maps = _attention_figure(task, images[:_MAPS], [row.prediction for row in some[:_MAPS]])
     if maps is not None:
         figures["attention"] = maps
     return figures
 
 
-def _gallery(images: Sequence[np.ndarray], rows: Sequence[Described]) -> "Figure":
+def _gallery(images: Sequence[np.ndarray], rows: Sequence[CaptionPair]) -> "Figure":
     """Return images under what was generated and, below it, what a person wrote."""
     titles = [
         f"{fill(row.prediction, _LETTERS)}\n—\n{fill(row.references[0], _LETTERS)}" for row in rows
@@ -74,18 +74,20 @@ def _trained(task: Any, data: ShowsSamples) -> "Figure | None":
         references = required(data, HasReferences, task).references("train")
     except (TypeError, ValueError, OSError):
         return None
-    indices = evenly_spread(len(references), _SHOWN)
+    indices = evenly_spread(len(references), _IMAGES_SHOWN)
     images = data.shown("train", indices)
     with torch.inference_mode():
         captions = task.generate(_batch(images, task.device), torch.tensor(indices))
     rows = [
-        Described(index, caption, list(references[index]))
+        CaptionPair(index, caption, list(references[index]))
         for index, caption in zip(indices, captions, strict=True)
     ]
     return _gallery(images, rows)
 
 
-def _looks(task: Any, images: Sequence[np.ndarray], captions: Sequence[str]) -> "Figure | None":
+def _attention_figure(
+    task: Any, images: Sequence[np.ndarray], captions: Sequence[str]
+) -> "Figure | None":
     """Return where the decoder looked at each word of its own sentences, if it does look."""
     token_id = {word: i for i, word in enumerate(task.hparams["words"])}
     sentences = [[token_id[word] for word in caption.split()] for caption in captions]

@@ -16,7 +16,7 @@ from lit_tasks.batch import CaptionBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.metrics.caption_reward import CiderReward
-from lit_tasks.metrics.caption_scores import CAPTION_METRICS, CaptionScores, Described
+from lit_tasks.metrics.caption_scores import CAPTION_METRICS, CaptionPair, CaptionScores
 from lit_tasks.nn.caption.captioner import DecoderOutput
 from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.scheduled_sampling import scheduled_sampling_tokens
@@ -114,7 +114,7 @@ class CaptioningTask(CheckedLoading, LightningModule):
         self.scores = CaptionScores(intervals=True)
         self.losses = SumMetric().set_dtype(torch.float64)
         self.counted = SumMetric().set_dtype(torch.float64)
-        self._evaluated: list[Described] = []
+        self._evaluated: list[CaptionPair] = []
         self._reward: CiderReward | None = None
         self._from_data = False
         if words is not None and in_features is not None:

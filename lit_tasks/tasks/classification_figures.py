@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Show = Callable[[Sequence[int]], list[np.ndarray]]
-_SHOWN = 24
+_IMAGES_SHOWN = 24
 
 
 def drawn(
@@ -48,11 +48,11 @@ def drawn(
     }
     if show is None:
         return figures
-    some = evenly_spread(len(target), _SHOWN)
+    some = evenly_spread(len(target), _IMAGES_SHOWN)
     figures["predictions"] = _grid(some, probability, target, labels, show)
     wrong = torch.nonzero(predicted != target).flatten()
     of_truth = probability[wrong, target[wrong]]
-    worst = wrong[of_truth.argsort(stable=True)][:_SHOWN].tolist()
+    worst = wrong[of_truth.argsort(stable=True)][:_IMAGES_SHOWN].tolist()
     if worst:
         figures["worst_mistakes"] = _grid(worst, probability, target, labels, show)
     return figures

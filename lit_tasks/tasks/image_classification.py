@@ -19,7 +19,7 @@ from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.functional.calibration import class_weights, fit_temperature
 from lit_tasks.metrics.classification import ClassificationMetrics
-from lit_tasks.metrics.collected_scores import CollectedScores
+from lit_tasks.metrics.gathered_values import GatheredValues
 from lit_tasks.nn.image.classifier import LinearHead
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.onnx import StatedProbabilities, export_classifier
@@ -156,7 +156,7 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         self.hparams.update(labels=labels, preprocessing=self.preprocessing.plain())
         self.head = LinearHead(self.backbone.out_features, len(labels), self.dropout)
         self.register_buffer("weights", torch.ones(len(labels)))
-        self.collected = CollectedScores(len(labels))
+        self.gathered = GatheredValues(len(labels))
         self.metrics = ClassificationMetrics(labels, self.more_metrics, raw=True)
         self.metrics.has_all_samples()
         self.backbone.freeze()
@@ -202,15 +202,15 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
     def forward(self, batch: Batch) -> Tensor:
         """Return the logits of the classes, ``(B, C)``."""
         if isinstance(batch, FeatureBatch):
-            return self._scores(batch.features)
-        scores = self._scores(self.backbone(batch.image))
+            return self._logits(batch.features)
+        logits = self._logits(self.backbone(batch.image))
         if not self.training and self._flips_now():
-            scores = (scores + self._scores(self.backbone(batch.image.flip(-1)))) / 2
-        return scores
+            logits = (logits + self._logits(self.backbone(batch.image.flip(-1)))) / 2
+        return logits
 
-    def _scores(self, features: Tensor) -> Tensor:
-        scores: Tensor = self.head(features)
-        return scores
+    def _logits(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.head(features)
+        return logits
 
     def _flips_now(self) -> bool:
         return self.flip_tta and is_attached(self) and self.trainer.state.fn != TrainerFn.FITTING
@@ -224,9 +224,9 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
             image, target = self._mixed(batch.image, target)
             batch = batch._replace(image=image)
             weight = target @ self.weights
-        scores = self(batch)
+        logits = self(batch)
         losses = F.cross_entropy(
-            scores, target, label_smoothing=self.label_smoothing, reduction="none"
+            logits, target, label_smoothing=self.label_smoothing, reduction="none"
         )
         loss = (losses * weight).mean()
         if shows_step(self):
@@ -257,23 +257,23 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Keep the scores of a batch; return accuracy and loss of each image."""
         assert batch.label is not None
-        scores = self(batch)
-        self.collected.update(batch.index, scores, batch.label)
-        stated = scores.double() / self.temperature
+        logits = self(batch)
+        self.gathered.update(batch.index, logits, batch.label)
+        stated = logits.double() / self.temperature
         losses = F.cross_entropy(stated, batch.label, reduction="none")
-        return {"accuracy": scores.argmax(dim=1) == batch.label, "loss": losses}
+        return {"accuracy": logits.argmax(dim=1) == batch.label, "loss": losses}
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics; while fitting, fit the temperature to the scores first."""
         assert self.metrics is not None
-        scores, target = self.collected.samples()  # of all processes, also one without a batch
-        self.collected.reset()
-        self._evaluated = scores, target
+        logits, target = self.gathered.samples()  # of all processes, also one without a batch
+        self.gathered.reset()
+        self._evaluated = logits, target
         # A sanity check sees few images, and is made again where a run is resumed between epochs.
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
-            self.temperature.fill_(fit_temperature(scores, target))
+            self.temperature.fill_(fit_temperature(logits, target))
         self.metrics.reset()
-        self.metrics.update(scores, target, float(self.temperature))
+        self.metrics.update(logits, target, float(self.temperature))
         stage = self.trainer.state.stage.dataloader_prefix  # type: ignore[union-attr]
         self.log_dict({f"{stage}/{name}": v for name, v in self.metrics.compute().items()})
 
@@ -309,8 +309,8 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         """Return the figures of the last evaluation, by name."""
         if self._evaluated is None or not len(self._evaluated[1]):
             return {}
-        scores, target = (tensor.cpu() for tensor in self._evaluated)
-        probability = (scores.double() / self.temperature.cpu()).softmax(dim=1)
+        logits, target = (tensor.cpu() for tensor in self._evaluated)
+        probability = (logits.double() / self.temperature.cpu()).softmax(dim=1)
         data = attributes(self.trainer).datamodule
         split: SplitName = "test" if stage == "test" else "val"
         images = partial(data.shown, split) if isinstance(data, ShowsSamples) else None

@@ -13,7 +13,7 @@ from lit_tasks.protocols import StyleData
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SHOWN = 8  # pairs in a figure
+_IMAGES_SHOWN = 8  # pairs in a figure
 
 
 def drawn(
@@ -29,11 +29,13 @@ def drawn(
         traces: The parts of the loss at each step, likewise.
     """
     images, titles = [], []
-    for index in sorted(finished)[:_SHOWN]:
+    for index in sorted(finished)[:_IMAGES_SHOWN]:
         pair = data.pair(index)
         images += [pixels(p) for p in (pair["content"], pair["styles"][0], finished[index])]
         titles += [*pair["name"].split("__")[:2], "result"][-3:]
-    curves = {data.names[n]: traces[n].sum(dim=1).tolist() for n in sorted(finished)[:_SHOWN]}
+    curves = {
+        data.names[n]: traces[n].sum(dim=1).tolist() for n in sorted(finished)[:_IMAGES_SHOWN]
+    }
     return {"images": image_grid(images, titles, columns=3), "losses": loss_curves(curves)}
 
 

@@ -12,7 +12,7 @@ from torch import distributed as dist
 
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
-from lit_tasks.metrics.collected_scores import CollectedScores
+from lit_tasks.metrics.gathered_values import GatheredValues
 from lit_tasks.nn.image.pretrained import Weights
 from lit_tasks.nn.style.features import Network, StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective, loss_names
@@ -134,7 +134,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             self.objective = StyleObjective(*weights)
         else:
             self.objective = TiledStyleObjective(*weights, tile=self.tile)
-        self.evaluated = CollectedScores(len(self.loss_names))
+        self.evaluated = GatheredValues(len(self.loss_names))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return what counts the steps: it changes nothing."""

@@ -105,25 +105,25 @@ class TextClassificationTask(CheckedLoading, LightningModule):
     def forward(self, batch: TextBatch) -> Tensor:
         """Return the logits of the classes, ``(B, C)``."""
         features = self.encoder(batch.tokens, batch.lengths)
-        scores: Tensor = self.head(
+        logits: Tensor = self.head(
             self.dropout(features) if isinstance(features, Tensor) else features
         )
-        if scores.shape[1] > 1:
-            return scores
+        if logits.shape[1] > 1:
+            return logits
         # Two classes need one number: softmax over (0, s) is (1 - sigmoid(s), sigmoid(s)).
-        return torch.cat((torch.zeros_like(scores), scores), dim=1)
+        return torch.cat((torch.zeros_like(logits), logits), dim=1)
 
     def training_step(self, batch: TextBatch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""
         assert batch.label is not None
-        smoothing, scores = self.label_smoothing, self(batch)
+        smoothing, logits = self.label_smoothing, self(batch)
         if self.class_weights:
             losses = F.cross_entropy(
-                scores, batch.label, label_smoothing=smoothing, reduction="none"
+                logits, batch.label, label_smoothing=smoothing, reduction="none"
             )
             loss = (losses * self.weights[batch.label]).mean()
         else:
-            loss = F.cross_entropy(scores, batch.label, label_smoothing=smoothing)
+            loss = F.cross_entropy(logits, batch.label, label_smoothing=smoothing)
         if shows_step(self):
             self.log("train/loss", loss.detach(), batch_size=len(batch.lengths))
         return loss
@@ -142,10 +142,10 @@ class TextClassificationTask(CheckedLoading, LightningModule):
         """Update the metrics; return accuracy and loss of each text."""
         assert batch.label is not None
         assert self.metrics is not None
-        scores = self(batch)
-        self.metrics.update(scores, batch.label)
-        losses = F.cross_entropy(scores, batch.label, reduction="none")
-        return {"accuracy": scores.argmax(dim=1) == batch.label, "loss": losses}
+        logits = self(batch)
+        self.metrics.update(logits, batch.label)
+        losses = F.cross_entropy(logits, batch.label, reduction="none")
+        return {"accuracy": logits.argmax(dim=1) == batch.label, "loss": losses}
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics, over all processes, also on one that had no batch."""

@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import (
 )
 
 from lit_tasks.metrics.classification import ClassificationMetrics, confusion
-from lit_tasks.metrics.collected_scores import CollectedScores
+from lit_tasks.metrics.gathered_values import GatheredValues
 
 LABELS = ["a", "b", "c"]
 
@@ -77,7 +77,7 @@ def test_many_classes_get_no_number_each() -> None:
 
 def test_scores_come_back_in_the_order_of_the_dataset_and_once_each() -> None:
     scores, target = scored(7)
-    metric = CollectedScores(3)
+    metric = GatheredValues(3)
     for rows in ([4, 1], [6, 0, 2], [5, 3], [1]):  # a padded sampler repeats a sample
         metric.update(torch.tensor(rows), scores[rows], target[rows])
     found = metric.compute()
@@ -86,7 +86,7 @@ def test_scores_come_back_in_the_order_of_the_dataset_and_once_each() -> None:
 
 
 def test_a_single_sample_keeps_its_shape() -> None:
-    metric = CollectedScores(3)
+    metric = GatheredValues(3)
     metric.update(torch.tensor([0]), torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([2]))
     scores, target = metric.samples()
     assert scores.shape == (1, 3)

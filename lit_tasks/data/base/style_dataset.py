@@ -20,7 +20,7 @@ from lit_tasks.data.synthetic.strokes import draw_strokes
 
 PHOTOGRAPH, STROKES = "photograph", "strokes"
 _CARRIED = (("sklearn", "datasets/images/china.jpg"), ("skimage", "data/astronaut.png"))
-_MOST = 100_000_000  # pixels of an image that is worked on
+_MAX_PIXELS = 100_000_000  # pixels of an image that is worked on
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def resized(image: Image.Image, size: int, name: str) -> Image.Image:
     new = (
         (size, int(size * height / short)) if width <= height else (int(size * width / short), size)
     )
-    if new[0] * new[1] > _MOST:
+    if new[0] * new[1] > _MAX_PIXELS:
         raise ValueError(
             f"{name} of {width} x {height} pixels would become {new[0]} x {new[1]}: choose a "
             "smaller size, or cut it"

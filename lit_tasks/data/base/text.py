@@ -26,7 +26,7 @@ from lit_tasks.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_SHOWN = 300  # characters of a text in a table for people
+_LABELS_LISTED = 300  # characters of a text in a table for people
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """Return the beginning of some texts, as people read them."""
         self._set(split)
         texts = _strings(self.source(split).data, "text", self._rows[split][list(indices)])
-        return [{"text": " ".join(text.split())[:_SHOWN]} for text in texts]
+        return [{"text": " ".join(text.split())[:_LABELS_LISTED]} for text in texts]
 
     # Lightning's hooks.
 

@@ -17,7 +17,7 @@ NGram = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Frequencies:
+class DocumentFrequencies:
     """In how many images' references each n-gram occurs.
 
     Attributes:
@@ -29,7 +29,7 @@ class Frequencies:
     total: int
 
     @classmethod
-    def count(cls, references: Iterable[Sequence[Sequence[str]]]) -> "Frequencies":
+    def count(cls, references: Iterable[Sequence[Sequence[str]]]) -> "DocumentFrequencies":
         """Return the frequencies of a corpus: the words of all references of every image."""
         images: Counter[NGram] = Counter()
         total = 0
@@ -44,7 +44,7 @@ class Frequencies:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class TfIdfVector:
     """A sentence as weighted counts of its n-grams.
 
     Attributes:
@@ -58,21 +58,21 @@ class Weighted:
     pairs: int
 
 
-def weighted(words: Sequence[str], frequencies: Frequencies) -> Weighted:
+def weighted(words: Sequence[str], frequencies: DocumentFrequencies) -> TfIdfVector:
     """Return a sentence as weighted counts."""
     counts: tuple[dict[NGram, float], ...] = tuple({} for _ in range(ORDERS))
     for ngram, count in ngrams(words).items():
         counts[len(ngram) - 1][ngram] = count * frequencies.weight(ngram)
     norms = tuple(sqrt(fsum([v * v for v in of_size.values()])) for of_size in counts)
-    return Weighted(counts, norms, max(0, len(words) - 1))
+    return TfIdfVector(counts, norms, max(0, len(words) - 1))
 
 
-def cider_d(prediction: Weighted, references: Sequence[Weighted]) -> float:
+def cider_d(prediction: TfIdfVector, references: Sequence[TfIdfVector]) -> float:
     """Return the score of one sentence, 0 to 10; their mean is that of a corpus."""
     return _SCALE * fsum(_similarity(prediction, r) for r in references) / len(references)
 
 
-def _similarity(prediction: Weighted, reference: Weighted) -> float:
+def _similarity(prediction: TfIdfVector, reference: TfIdfVector) -> float:
     """Return the mean cosine over the four sizes, clipped and smaller where lengths differ."""
     cosines = []
     for size in range(ORDERS):

@@ -8,7 +8,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 
-def trim(batch_sizes: Int[Tensor, " T"], rows: int) -> tuple[Tensor, int, Callable[..., Tensor]]:
+def drop_padding_rows(
+    batch_sizes: Int[Tensor, " T"], rows: int
+) -> tuple[Tensor, int, Callable[..., Tensor]]:
     """Return the batch sizes above zero, how many rows they have, and what adds the other rows.
 
     A compiler knows only how many rows there can be, so a batch it packs may end in rows that
@@ -24,7 +26,7 @@ def trim(batch_sizes: Int[Tensor, " T"], rows: int) -> tuple[Tensor, int, Callab
     return batch_sizes[batch_sizes > 0], used, fill
 
 
-def derive(
+def grad_through(
     formula: Callable[..., Sequence[Tensor]],
     inputs: Sequence[Tensor | None],
     grads: Sequence[Tensor | None],
@@ -57,7 +59,7 @@ def derive(
     return [next(found) if alias is not None and alias.requires_grad else None for alias in aliases]
 
 
-def one_by_one(operator: Any) -> Callable[..., tuple[tuple[Tensor, ...], tuple[int, ...]]]:
+def vmap_by_loop(operator: Any) -> Callable[..., tuple[tuple[Tensor, ...], tuple[int, ...]]]:
     """Return a ``vmap`` rule that calls the operator for each sample and stacks the results."""
 
     def rule(info: Any, in_dims: Any, *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
@@ -72,7 +74,7 @@ def one_by_one(operator: Any) -> Callable[..., tuple[tuple[Tensor, ...], tuple[i
     return rule
 
 
-def side_by_side(
+def vmap_by_batching(
     operator: Any, states: int, sizes: int
 ) -> Callable[..., tuple[tuple[Tensor, ...], tuple[int, ...]]]:
     """Return a ``vmap`` rule that lays the samples' sequences beside one another.
@@ -88,7 +90,7 @@ def side_by_side(
 
     def rule(info: Any, in_dims: Any, *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         if any(dim is not None for dim in in_dims[1 + states :]):
-            return one_by_one(operator)(info, in_dims, *args)
+            return vmap_by_loop(operator)(info, in_dims, *args)
         merged = list(args)
         for index in range(1 + states):
             arg, dim = args[index], in_dims[index]

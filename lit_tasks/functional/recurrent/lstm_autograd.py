@@ -10,7 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lit_tasks.functional.recurrent.autograd import derive, one_by_one, side_by_side, trim
+from lit_tasks.functional.recurrent.autograd import (
+    drop_padding_rows,
+    grad_through,
+    vmap_by_batching,
+    vmap_by_loop,
+)
 from lit_tasks.functional.recurrent.lstm import (
     LSTMSequence,
     lstm_backward,
@@ -35,7 +40,7 @@ def lstm_op(
     fused: bool,
 ) -> Five:
     """Call `lstm_forward`; rows that no step has are zero."""
-    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
     done = lstm_forward(input[:rows], h0, c0, w_ih, w_hh, bias, sizes, keep, fused)
     return (
         fill(done.output),
@@ -66,7 +71,7 @@ def lstm_backward_op(
     fused: bool,
 ) -> Six:
     """Call `lstm_backward`; rows that no step has have no gradient."""
-    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
     grads = (grad_output, grad_cells, grad_gates)
     of_output, of_cells, of_gates = (None if g is None else g[:rows] for g in grads)
     saved = (input[:rows], h0, c0, w_ih, w_hh, output[:rows], cells[:rows], gates[:rows])
@@ -165,12 +170,12 @@ class _LSTMBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        return *derive(lstm_backward_by_steps, ctx.saved_tensors, grads), None, None
+        return *grad_through(lstm_backward_by_steps, ctx.saved_tensors, grads), None, None
 
 
 lstm_op.register_autograd(_LSTM.backward, setup_context=_LSTM.setup_context)
-lstm_op.register_vmap(side_by_side(lstm_op, states=2, sizes=6))
-lstm_backward_op.register_vmap(one_by_one(lstm_backward_op))
+lstm_op.register_vmap(vmap_by_batching(lstm_op, states=2, sizes=6))
+lstm_backward_op.register_vmap(vmap_by_loop(lstm_backward_op))
 
 
 def lstm(

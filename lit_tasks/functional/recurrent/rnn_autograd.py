@@ -10,7 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lit_tasks.functional.recurrent.autograd import derive, one_by_one, side_by_side, trim
+from lit_tasks.functional.recurrent.autograd import (
+    drop_padding_rows,
+    grad_through,
+    vmap_by_batching,
+    vmap_by_loop,
+)
 from lit_tasks.functional.recurrent.rnn import (
     Nonlinearity,
     RNNSequence,
@@ -33,7 +38,7 @@ def rnn_op(
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:
     """Call `rnn_forward`; rows that no step has are zero."""
-    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
     done = rnn_forward(input[:rows], h0, w_ih, w_hh, bias, sizes, _checked(nonlinearity))
     return fill(done.output), done.h_n
 
@@ -52,7 +57,7 @@ def rnn_backward_op(
     needs_input: bool,
 ) -> Five:
     """Call `rnn_backward`; rows that no step has have no gradient."""
-    sizes, rows, fill = trim(batch_sizes, input.shape[0])
+    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
     of_output = None if grad_output is None else grad_output[:rows]
     saved = (input[:rows], h0, w_ih, w_hh, output[:rows], sizes)
     done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity), needs_input)
@@ -140,12 +145,12 @@ class _RNNBackward(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         formula = partial(rnn_backward_by_steps, nonlinearity=ctx.nonlinearity)
-        return *derive(formula, ctx.saved_tensors, grads), None, None
+        return *grad_through(formula, ctx.saved_tensors, grads), None, None
 
 
 rnn_op.register_autograd(_RNN.backward, setup_context=_RNN.setup_context)
-rnn_op.register_vmap(side_by_side(rnn_op, states=1, sizes=5))
-rnn_backward_op.register_vmap(one_by_one(rnn_backward_op))
+rnn_op.register_vmap(vmap_by_batching(rnn_op, states=1, sizes=5))
+rnn_backward_op.register_vmap(vmap_by_loop(rnn_backward_op))
 
 
 def rnn(

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from lit_tasks.nn.caption.captioner import (
     DecoderOutput,
     State,
-    WordInput,
+    WordEmbedding,
     norm,
     teacher_forcing_inputs,
 )
-from lit_tasks.nn.recurrent.cells import LSTMCell, open_forget_gates
+from lit_tasks.nn.recurrent.cells import LSTMCell, init_forget_bias
 
 
 class AttentionCaptioner(nn.Module):
@@ -59,7 +59,7 @@ class AttentionCaptioner(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.words = WordEmbedding(num_words, embedding_dim, vectors, dropout=word_dropout)
         self.norm = norm(in_features, normalize)
         self.positions = positions
         in_features += 4 * positions
@@ -72,11 +72,11 @@ class AttentionCaptioner(nn.Module):
         self.weight = nn.Linear(attention_size, 1, bias=False)
         self.gate = nn.Linear(hidden_size, width)
         self.cell = LSTMCell(embedding_dim + width, hidden_size)
-        open_forget_gates(self.cell)
+        init_forget_bias(self.cell)
         self.drop = nn.Dropout(dropout)
         self.of_hidden = nn.Linear(hidden_size, embedding_dim)
         self.of_context = nn.Linear(width, embedding_dim, bias=False)
-        self.scores = nn.Linear(embedding_dim, num_words)
+        self.head = nn.Linear(embedding_dim, num_words)
 
     def initialize(self, words: Sequence[str]) -> str:
         """Load the pretrained vectors of ``words`` and return how many there are."""
@@ -104,7 +104,7 @@ class AttentionCaptioner(nn.Module):
             seen.append((h, context, weights))
         hidden, contexts, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
         return DecoderOutput(
-            self._scores(vectors, hidden, contexts), target, sequence, token_index, attention
+            self._logits(vectors, hidden, contexts), target, sequence, token_index, attention
         )
 
     def begin(self, features: Float[Tensor, "B P F"]) -> State:
@@ -128,8 +128,8 @@ class AttentionCaptioner(nn.Module):
         vectors = self.words(words)
         context, _ = self._look(h, *state.fixed)
         h, c = self.cell(torch.cat((vectors, context), dim=1), (h, c))
-        scores = self._scores(vectors, h, context)
-        return scores.log_softmax(dim=1), state._replace(moving=(h, c))
+        logits = self._logits(vectors, h, context)
+        return logits.log_softmax(dim=1), state._replace(moving=(h, c))
 
     def _look(self, h: Tensor, context: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is seen from each state, ``(R, C)``, and the weights, ``(R, P)``.
@@ -161,8 +161,8 @@ class AttentionCaptioner(nn.Module):
         places = torch.cat((rows, columns), dim=2).flatten(0, 1)
         return places.expand(len(features), -1, -1)
 
-    def _scores(self, vectors: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+    def _logits(self, vectors: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """Return scores from word, state and context: the paper's deep output layer."""
         joined = vectors + self.of_hidden(self.drop(hidden)) + self.of_context(context)
-        scores: Tensor = self.scores(self.drop(joined.tanh()))
-        return scores
+        logits: Tensor = self.head(self.drop(joined.tanh()))
+        return logits

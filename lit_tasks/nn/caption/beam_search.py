@@ -87,8 +87,8 @@ def _search(
     word = image.new_full((batch * num_beams,), START)
     written = image.new_zeros(batch, num_beams, 0)
     for step in range(constraints.max_words):
-        scores, state = captioner.step(word, state)
-        allowed = constraints.allowed(scores, written.flatten(0, 1))
+        log_probs, state = captioner.step(word, state)
+        allowed = constraints.allowed(log_probs, written.flatten(0, 1))
         total = live.unsqueeze(2) + allowed.view(batch, num_beams, -1)
         best, indices = total.flatten(1).topk(2 * num_beams, dim=1)
         parent, words = indices // total.shape[2], indices % total.shape[2]
@@ -105,8 +105,8 @@ def _search(
         word = words.flatten()
         if bool(_full(kept).all()):
             return kept
-    scores, _ = captioner.step(word, state)
-    live = live + scores[:, END].view(batch, num_beams)
+    log_probs, _ = captioner.step(word, state)
+    live = live + log_probs[:, END].view(batch, num_beams)
     new = (live > NEVER / 2) & ~_full(kept)
     return kept.merged(_finished(live, written, new, power, constraints.max_words))
 

@@ -111,7 +111,7 @@ def teacher_forcing_inputs(
 _PRETRAINED_DIM = 50  # numbers of a pretrained word vector: those of glove-6b-50d
 
 
-class WordInput(nn.Module):
+class WordEmbedding(nn.Module):
     """Word vectors with dropout.
 
     Args:
@@ -161,7 +161,7 @@ def norm(in_features: int, wanted: bool) -> nn.Module:
     return nn.LayerNorm(in_features, elementwise_affine=False) if wanted else nn.Identity()
 
 
-class Pooled(nn.Module):
+class FeaturePooling(nn.Module):
     """One row of features an image: pooled features as they are, a map in one of two ways.
 
     Args:

@@ -47,22 +47,22 @@ class DecodingConstraints:
             )
 
     def allowed(
-        self, scores: Float[Tensor, "R V"], written: Int[Tensor, "R T"]
+        self, log_probs: Float[Tensor, "R V"], written: Int[Tensor, "R T"]
     ) -> Float[Tensor, "R V"]:
         """Return the scores with those of words that may not come next made hopeless."""
-        scores = scores.clone()
-        scores[:, START] = NEVER
+        log_probs = log_probs.clone()
+        log_probs[:, START] = NEVER
         if not self.allow_unk:
-            scores[:, UNKNOWN] = NEVER
+            log_probs[:, UNKNOWN] = NEVER
         if written.shape[1] < self.min_words:
-            scores[:, END] = NEVER
+            log_probs[:, END] = NEVER
         if self.no_repeat_ngram_size and written.shape[1] >= self.no_repeat_ngram_size:
             windows = written.unfold(1, self.no_repeat_ngram_size, 1)
             before = written[:, written.shape[1] - self.no_repeat_ngram_size + 1 :].unsqueeze(1)
             again = (windows[..., :-1] == before).all(dim=2)
             # Where nothing is repeated the start word is banned once more, which it is anyway.
-            scores.scatter_(1, torch.where(again, windows[..., -1], START), NEVER)
-        return scores
+            log_probs.scatter_(1, torch.where(again, windows[..., -1], START), NEVER)
+        return log_probs
 
 
 class Sentences(NamedTuple):
@@ -103,7 +103,7 @@ def greedy(
     captioner: Captioner, features: Tensor, constraints: DecodingConstraints = DecodingConstraints()
 ) -> Sentences:
     """Return the sentence that takes the most probable word each time."""
-    return _write(captioner, features, constraints, 1, lambda scores, _: scores.argmax(dim=1))
+    return _write(captioner, features, constraints, 1, lambda log_probs, _: log_probs.argmax(dim=1))
 
 
 @torch.no_grad()
@@ -139,8 +139,8 @@ def sample(
         )
     each = uniforms.flatten(0, 1)
 
-    def choose(scores: Tensor, step: int) -> Tensor:
-        probability, words = (scores / temperature).softmax(dim=1).sort(1, descending=True)
+    def choose(log_probs: Tensor, step: int) -> Tensor:
+        probability, words = (log_probs / temperature).softmax(dim=1).sort(1, descending=True)
         if top_k:
             probability = probability[:, :top_k]
         total = probability.cumsum(dim=1)
@@ -182,10 +182,10 @@ def _write(
     for step in range(constraints.max_words):
         if not going.any():
             break
-        scores, state = captioner.step(word, state)
-        allowed = constraints.allowed(scores, written)
+        log_probs, state = captioner.step(word, state)
+        allowed = constraints.allowed(log_probs, written)
         word = choose(allowed, step).masked_fill(~going, END)
-        found = scores.gather(1, word.unsqueeze(1)).squeeze(1)
+        found = log_probs.gather(1, word.unsqueeze(1)).squeeze(1)
         total = total + found.masked_fill(~going, 0)
         going = going & (word != END)
         lengths = lengths + going
@@ -198,5 +198,5 @@ def _write(
 
 def _ending(captioner: Captioner, word: Tensor, state: State) -> Tensor:
     """Return the score of the end word, which a sentence of the longest length must take."""
-    scores, _ = captioner.step(word, state)
-    return scores[:, END]
+    log_probs, _ = captioner.step(word, state)
+    return log_probs[:, END]

@@ -66,8 +66,8 @@ class CaptionerEnsemble(nn.Module):
         """Return the logarithm of the mean probability of each word after ``words``."""
         found, states = [], []
         for member, own in zip(self._captioners(), self._parted(state), strict=True):
-            scores, after = member.step(words, own)
-            found.append(scores)
+            log_probs, after = member.step(words, own)
+            found.append(log_probs)
             states.append(after)
         mean = torch.stack(found).logsumexp(dim=0) - torch.tensor(float(len(found))).log()
         return mean, _joined(states)

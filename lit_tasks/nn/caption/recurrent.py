@@ -10,13 +10,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.nn.caption.captioner import (
     DecoderOutput,
-    Pooled,
+    FeaturePooling,
     State,
-    WordInput,
+    WordEmbedding,
     norm,
     teacher_forcing_inputs,
 )
-from lit_tasks.nn.recurrent.cells import open_forget_gates
+from lit_tasks.nn.recurrent.cells import init_forget_bias
 from lit_tasks.nn.recurrent.layers import LSTM, RNN
 
 Image = Literal["state", "first", "always"]
@@ -66,9 +66,9 @@ class RecurrentCaptioner(nn.Module):
     ) -> None:
         super().__init__()
         self.image = image
-        self.words = WordInput(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.words = WordEmbedding(num_words, embedding_dim, vectors, dropout=word_dropout)
         self.norm = norm(in_features, normalize)
-        self.pooled = Pooled(in_features, grid, cell_features)
+        self.pooled = FeaturePooling(in_features, grid, cell_features)
         in_features = self.pooled.out_features
         self.image_dropout = nn.Dropout(image_dropout)
         states = num_layers * hidden_size
@@ -80,8 +80,8 @@ class RecurrentCaptioner(nn.Module):
         inputs = embedding_dim * (2 if image == "always" else 1)
         self.recurrent = layer(inputs, hidden_size, num_layers)
         if cell == "lstm":
-            open_forget_gates(self.recurrent)
-        self.scores = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, num_words))
+            init_forget_bias(self.recurrent)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, num_words))
 
     def initialize(self, words: Sequence[str]) -> str:
         """Load the pretrained vectors of ``words`` and return how many there are."""
@@ -101,7 +101,7 @@ class RecurrentCaptioner(nn.Module):
             vectors = torch.cat((vectors, state.fixed[0][sequence]), dim=1)
         output, _ = self.recurrent(words._replace(data=vectors), self._hx(state))
         assert isinstance(output, PackedSequence)
-        return DecoderOutput(self.scores(output.data), target, sequence, token_index)
+        return DecoderOutput(self.head(output.data), target, sequence, token_index)
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word."""
@@ -127,8 +127,8 @@ class RecurrentCaptioner(nn.Module):
             each = len(words) // len(seen)
             vectors = torch.cat((vectors, seen.repeat_interleave(each, dim=0)), dim=1)
         hidden, state = self._moved(vectors, state)
-        scores: Tensor = self.scores(hidden)
-        return scores.log_softmax(dim=1), state
+        logits: Tensor = self.head(hidden)
+        return logits.log_softmax(dim=1), state
 
     def _moved(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the last layer's state and all states, one step on."""

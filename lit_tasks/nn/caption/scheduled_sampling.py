@@ -24,8 +24,8 @@ def scheduled_sampling_tokens(
     """
     rows = len(tokens) - int((tokens == START).sum())
     target, token_index = found.target[:rows], found.token_index[:rows]
-    scores = found.logits[:rows].detach().clone()
-    scores[:, [START, END]] = -torch.inf
-    drawn = torch.multinomial(scores.float().softmax(dim=1), 1).squeeze(1)
+    logits = found.logits[:rows].detach().clone()
+    logits[:, [START, END]] = -torch.inf
+    sampled = torch.multinomial(logits.float().softmax(dim=1), 1).squeeze(1)
     replaced = (torch.rand(rows, device=tokens.device) < rate) & (target != END)
-    return tokens.index_put((token_index[replaced],), drawn[replaced].to(tokens.dtype))
+    return tokens.index_put((token_index[replaced],), sampled[replaced].to(tokens.dtype))

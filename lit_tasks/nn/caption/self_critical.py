@@ -56,9 +56,9 @@ def self_critical_loss(
     device, count = features.device, len(features)
     with _evaluating(captioner):
         uniforms = torch.rand(count, samples, constraints.max_words, device=device)
-        drawn = sample(captioner, features, uniforms, constraints)
+        sampled = sample(captioner, features, uniforms, constraints)
         usual = greedy(captioner, features, constraints) if samples == 1 else None
-    sentences = [words for rows in drawn.listed() for words in rows]
+    sentences = [words for rows in sampled.listed() for words in rows]
     rewards = reward(sentences).to(device)
     if usual is not None:
         baseline = reward([rows[0] for rows in usual.listed()]).to(device)
@@ -68,9 +68,9 @@ def self_critical_loss(
         baseline = (others / (samples - 1)).flatten()
     tokens, lengths = ragged(sentences, device)
     found = captioner(features.repeat_interleave(samples, dim=0), tokens, lengths)
-    scores = found.logits.clone()
-    scores[:, [START] if constraints.allow_unk else [START, UNKNOWN]] = NEVER
-    chosen = scores.log_softmax(dim=1).gather(1, found.target.unsqueeze(1)).squeeze(1)
+    logits = found.logits.clone()
+    logits[:, [START] if constraints.allow_unk else [START, UNKNOWN]] = NEVER
+    chosen = logits.log_softmax(dim=1).gather(1, found.target.unsqueeze(1)).squeeze(1)
     # A sentence of the longest length was not asked whether it wants to end.
     cut = (found.target == END) & (lengths[found.sequence] == constraints.max_words + 2)
     advantage = (rewards - baseline).to(chosen.dtype)[found.sequence].masked_fill(cut, 0)

@@ -80,5 +80,5 @@ class LinearHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B C"]:
         """Return the logits of the classes."""
-        scores: Tensor = self.linear(self.dropout((features - self.mean) * self.scale))
-        return scores
+        logits: Tensor = self.linear(self.dropout((features - self.mean) * self.scale))
+        return logits

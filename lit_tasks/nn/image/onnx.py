@@ -17,7 +17,7 @@ class StatedProbabilities(nn.Module):
 
     Args:
         backbone: Images, whole numbers up to 255, to features; normalizes them itself.
-        head: Features to scores.
+        head: Features to logits.
         temperature: What scores are divided by.
     """
 
@@ -27,8 +27,8 @@ class StatedProbabilities(nn.Module):
 
     def forward(self, image: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B C"]:
         """Return the probability of each class."""
-        scores: Tensor = self.head(self.backbone(image))
-        return (scores / self.temperature).softmax(dim=1)
+        logits: Tensor = self.head(self.backbone(image))
+        return (logits / self.temperature).softmax(dim=1)
 
 
 def export_classifier(

@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from lit_tasks.functional.recurrent.cells import lstm_cell, rnn_relu_cell, rnn_tanh_cell
-from lit_tasks.nn.recurrent.layers import lowered
+from lit_tasks.nn.recurrent.layers import to_autocast_dtype
 
 LSTMState = tuple[Tensor, Tensor]
 
 
 def _weights(module: nn.RNNCellBase) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return both weights and both biases."""
-    w_ih, w_hh = lowered(module.weight_ih), lowered(module.weight_hh)
+    w_ih, w_hh = to_autocast_dtype(module.weight_ih), to_autocast_dtype(module.weight_hh)
     if not module.bias:
         return w_ih, w_hh, None, None
-    return w_ih, w_hh, lowered(module.bias_ih), lowered(module.bias_hh)
+    return w_ih, w_hh, to_autocast_dtype(module.bias_ih), to_autocast_dtype(module.bias_hh)
 
 
 def _checked(module: nn.RNNCellBase, input: Tensor, **states: Tensor | None) -> list[Tensor]:
@@ -34,7 +34,9 @@ def _checked(module: nn.RNNCellBase, input: Tensor, **states: Tensor | None) -> 
         if state is not None and tuple(state.shape) != shape:
             raise ValueError(f"{name} must have shape {shape}, got {tuple(state.shape)}")
         found.append(input.new_zeros(shape) if state is None else state)
-    return [lowered(tensor if input.dim() == 2 else tensor.unsqueeze(0)) for tensor in found]
+    return [
+        to_autocast_dtype(tensor if input.dim() == 2 else tensor.unsqueeze(0)) for tensor in found
+    ]
 
 
 class RNNCell(nn.RNNCell):
@@ -60,7 +62,7 @@ class LSTMCell(nn.LSTMCell):
 
 
 @torch.no_grad()
-def open_forget_gates(lstm: nn.Module) -> None:
+def init_forget_bias(lstm: nn.Module) -> None:
     """Start an LSTM or its cell with forget gates open (bias 1), so that early inputs last.
 
     Source: Jozefowicz, Zaremba and Sutskever (2015).

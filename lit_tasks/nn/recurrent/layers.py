@@ -25,7 +25,7 @@ Implementation = Literal["auto", "analytic", "torch"]
 Direction = tuple[Tensor, tuple[Tensor, ...], Tensor | None]
 
 
-def stacked(
+def run_layers(
     module: nn.RNNBase, rows: Rows, run: Callable[[int, Tensor], Direction]
 ) -> tuple[Tensor, list[tuple[Tensor, ...]], Tensor | None]:
     """Run all layers and directions over packed rows.
@@ -34,7 +34,7 @@ def stacked(
         The last layer's rows, the final states of each layer and direction, and the last layer's
         cell states.
     """
-    data, ends, cells = lowered(rows.data), [], None
+    data, ends, cells = to_autocast_dtype(rows.data), [], None
     ways = 1 + module.bidirectional
     for layer in range(module.num_layers):
         outputs, all_cells = [], []
@@ -51,7 +51,7 @@ def stacked(
     return data, ends, cells
 
 
-def lowered(tensor: Tensor) -> Tensor:
+def to_autocast_dtype(tensor: Tensor) -> Tensor:
     """Return the tensor in autocast's type where autocast is on, as torch's layers do."""
     kind = tensor.device.type
     if torch.is_autocast_enabled(kind) and tensor.dtype is not torch.float64:
@@ -59,9 +59,9 @@ def lowered(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def weights_of(module: nn.RNNBase, place: int) -> tuple[Tensor, Tensor, Tensor | None]:
+def weights_of(module: nn.RNNBase, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return both weights of one layer and direction, and the sum of its two biases."""
-    w_ih, w_hh, *biases = (lowered(weight) for weight in module.all_weights[place])
+    w_ih, w_hh, *biases = (to_autocast_dtype(weight) for weight in module.all_weights[index])
     return w_ih, w_hh, biases[0] + biases[1] if biases else None
 
 
@@ -113,7 +113,7 @@ def dropped(module: nn.Module, state: Tensor, rate: float) -> Tensor | None:
 def gain(module: nn.Module, name: str) -> Tensor | None:
     """Return a scale or shift where normalization is on."""
     found = getattr(module, name, None)
-    return None if found is None else lowered(found)
+    return None if found is None else to_autocast_dtype(found)
 
 
 class RNN(nn.RNN):
@@ -144,7 +144,7 @@ class RNN(nn.RNN):
         check_rate("zoneout", zoneout)
         self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
         self.regularized = bool(layer_norm or recurrent_dropout or zoneout)
-        self.implementation = checked(implementation, self.regularized)
+        self.implementation = check_implementation(implementation, self.regularized)
         if layer_norm:
             add_gains(self, ("gain_ih", "gain_hh"))
 
@@ -170,28 +170,30 @@ class RNN(nn.RNN):
         """
         if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularized:
             return onnx_rnn(self, input, hx, lengths)
-        if handed_over(self, input, lengths) and lengths is None:
+        if uses_torch_kernel(self, input, lengths) and lengths is None:
             return super().forward(input, hx)
         rows = rows_of(self, input, lengths)
         single = isinstance(input, Tensor) and input.dim() == 2
-        h0 = lowered(initial(self, rows, hx, "hx", single))
-        if handed_over(self, input, lengths) and rows.batch_sizes.shape[0]:
+        h0 = to_autocast_dtype(initial(self, rows, hx, "hx", single))
+        if uses_torch_kernel(self, input, lengths) and rows.batch_sizes.shape[0]:
             some = int(rows.batch_sizes[0])
             packed, h_n = super().forward(
                 PackedSequence(rows.data, rows.batch_sizes), h0[:, :some].contiguous()
             )
             data, ends = packed.data, list(torch.cat((h_n, h0[:, some:]), 1))
             return form_of(self, input, rows, data), final(rows, ends, single)
-        data, found, _ = stacked(self, rows, lambda place, x: self._run(place, x, rows, h0[place]))
+        data, found, _ = run_layers(
+            self, rows, lambda index, x: self._run(index, x, rows, h0[index])
+        )
         return form_of(self, input, rows, data), final(rows, [h for (h,) in found], single)
 
-    def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor) -> Direction:
+    def _run(self, index: int, x: Tensor, rows: Rows, h0: Tensor) -> Direction:
         """Run one layer in one direction."""
-        weights = weights_of(self, place)
+        weights = weights_of(self, index)
         if not self.regularized:
             done = rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity)
         else:
-            end = suffixes(self)[place]
+            end = suffixes(self)[index]
             options = Options(
                 gain_x=gain(self, "gain_ih" + end),
                 gain_h=gain(self, "gain_hh" + end),
@@ -241,7 +243,7 @@ class LSTM(nn.LSTM):
         self.recurrent_dropout = recurrent_dropout
         self.zoneout, self.zoneout_cell = zoneout, zoneout_cell
         self.regularized = bool(layer_norm or recurrent_dropout or zoneout or zoneout_cell)
-        self.implementation = checked(implementation, self.regularized)
+        self.implementation = check_implementation(implementation, self.regularized)
         if layer_norm:
             add_gains(self, ("gain_ih", "gain_hh", "gain_c", "shift_c"))
 
@@ -268,7 +270,7 @@ class LSTM(nn.LSTM):
         """
         if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularized:
             return onnx_lstm(self, input, hx, lengths)
-        hand_over = handed_over(self, input, lengths)
+        hand_over = uses_torch_kernel(self, input, lengths)
         if hand_over and lengths is None:
             return super().forward(input, hx)
         output, states, _ = self._forward(input, hx, lengths, hand_over)
@@ -295,8 +297,8 @@ class LSTM(nn.LSTM):
         rows = rows_of(self, input, lengths)
         single = isinstance(input, Tensor) and input.dim() == 2
         given = (None, None) if hx is None else hx
-        h0 = lowered(initial(self, rows, given[0], "hx[0]", single))
-        c0 = lowered(initial(self, rows, given[1], "hx[1]", single))
+        h0 = to_autocast_dtype(initial(self, rows, given[0], "hx[0]", single))
+        c0 = to_autocast_dtype(initial(self, rows, given[1], "hx[1]", single))
         if hand_over and rows.batch_sizes.shape[0]:
             some = int(rows.batch_sizes[0])
             packed, (h_n, c_n) = super().forward(
@@ -306,8 +308,8 @@ class LSTM(nn.LSTM):
             ends_h, ends_c = torch.cat((h_n, h0[:, some:]), 1), torch.cat((c_n, c0[:, some:]), 1)
             states = final(rows, list(ends_h), single), final(rows, list(ends_c), single)
             return form_of(self, input, rows, packed.data), states, None
-        data, ends, cells = stacked(
-            self, rows, lambda place, x: self._run(place, x, rows, h0[place], c0[place])
+        data, ends, cells = run_layers(
+            self, rows, lambda index, x: self._run(index, x, rows, h0[index], c0[index])
         )
         states = (
             final(rows, [h for h, _ in ends], single),
@@ -316,13 +318,13 @@ class LSTM(nn.LSTM):
         all_cells = None if cells is None else form_of(self, input, rows, cells)
         return form_of(self, input, rows, data), states, all_cells
 
-    def _run(self, place: int, x: Tensor, rows: Rows, h0: Tensor, c0: Tensor) -> Direction:
+    def _run(self, index: int, x: Tensor, rows: Rows, h0: Tensor, c0: Tensor) -> Direction:
         """Run one layer in one direction."""
-        weights = weights_of(self, place)
+        weights = weights_of(self, index)
         if not self.regularized:
             done = lstm(x, h0, c0, *weights, rows.batch_sizes, self.implementation == "auto")
         else:
-            end = suffixes(self)[place]
+            end = suffixes(self)[index]
             options = Options(
                 gain_x=gain(self, "gain_ih" + end),
                 gain_h=gain(self, "gain_hh" + end),
@@ -336,7 +338,7 @@ class LSTM(nn.LSTM):
         return done.output, (done.h_n, done.c_n), done.cells
 
 
-def checked(implementation: Implementation, regularized: bool) -> Implementation:
+def check_implementation(implementation: Implementation, regularized: bool) -> Implementation:
     """Refuse to hand over to torch what torch cannot do."""
     if implementation not in ("auto", "analytic", "torch"):
         raise ValueError(
@@ -350,7 +352,7 @@ def checked(implementation: Implementation, regularized: bool) -> Implementation
     return implementation
 
 
-def handed_over(
+def uses_torch_kernel(
     module: "RNN | LSTM", input: Tensor | PackedSequence, lengths: Tensor | None
 ) -> bool:
     """Tell whether torch's own kernel is to run: when asked, or by itself where it is faster.

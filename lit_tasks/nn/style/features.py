@@ -17,7 +17,7 @@ from lit_tasks.nn.image.pretrained import Weights
 Network = Literal["squeezenet1_1", "vgg16", "vgg19", "tf_efficientnet_lite0"]
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_MOST = 128  # pixels a side that are tried for the smallest image
+_MAX_SIDE = 128  # pixels a side that are tried for the smallest image
 
 
 class StyleFeatures(nn.Module):
@@ -116,13 +116,13 @@ class StyleFeatures(nn.Module):
 
     @torch.no_grad()
     def _min_side(self) -> int:
-        for side in range(1, _MOST):
+        for side in range(1, _MAX_SIDE):
             try:
                 if all(f.numel() for f in self._features(torch.zeros(1, 3, side, side)).values()):
                     return side
             except RuntimeError:  # torch has no other way to say that nothing is left
                 continue
-        return _MOST
+        return _MAX_SIDE
 
     def _fill(self, weights: str | Path, names: list[str], deepest: str) -> None:
         self.steps.to_empty(device="cpu")

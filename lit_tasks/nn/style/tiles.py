@@ -19,7 +19,7 @@ from lit_tasks.nn.style.features import StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective, Targets
 
 
-class Reach(NamedTuple):
+class ReceptiveField(NamedTuple):
     """What a feature at position ``p`` sees: pixels ``p * stride - before`` to ``... + after``."""
 
     stride: int
@@ -27,7 +27,7 @@ class Reach(NamedTuple):
     after: int
 
 
-class Part(NamedTuple):
+class TileSpan(NamedTuple):
     """One side of a part of an image.
 
     Attributes:
@@ -59,9 +59,9 @@ class TiledStyleObjective(StyleObjective):
 
     def __init__(self, features: StyleFeatures, *args: Any, tile: int, **options: Any) -> None:
         super().__init__(features, *args, **options)
-        found = reaches(features)
-        self.reach = {layer: found[index] for layer, index in features.wanted.items()}
-        self.stride = max(reach.stride for reach in self.reach.values())
+        found = receptive_fields(features)
+        self.field = {layer: found[index] for layer, index in features.wanted.items()}
+        self.stride = max(field.stride for field in self.field.values())
         if tile < self.stride:
             raise ValueError(f"tile must be at least {self.stride} pixels, got {tile}")
         self.tile = tile // self.stride * self.stride
@@ -112,12 +112,12 @@ class TiledStyleObjective(StyleObjective):
         """Return the losses, and the gradient of their sum with respect to the image."""
         image = image.detach()
         found, sizes, content = self._statistics(image, targets)
-        style, pulls = {}, {}
+        style, moment_grads = {}, {}
         for layer, weight in self.style.items():
             leaves = Moments(*(value.requires_grad_() for value in found[layer]))
             with torch.enable_grad():
                 style[layer] = weight * self.distance(leaves, targets.style[layer]).sum()
-                pulls[layer] = torch.autograd.grad(
+                moment_grads[layer] = torch.autograd.grad(
                     style[layer], leaves, allow_unused=True, materialize_grads=True
                 )
         with torch.enable_grad():
@@ -126,7 +126,7 @@ class TiledStyleObjective(StyleObjective):
             [gradient] = torch.autograd.grad(variation, whole)
         for row in self._parts(image.shape[2]):
             for column in self._parts(image.shape[3]):
-                self._add(gradient, image, row, column, targets, pulls, sizes)
+                self._add(gradient, image, row, column, targets, moment_grads, sizes)
         losses = [*content.values(), *(loss.detach() for loss in style.values())]
         return torch.stack([*losses, variation.detach()]), gradient
 
@@ -134,10 +134,10 @@ class TiledStyleObjective(StyleObjective):
         self,
         gradient: Tensor,
         image: Tensor,
-        row: Part,
-        column: Part,
+        row: TileSpan,
+        column: TileSpan,
         targets: Targets,
-        pulls: dict[str, Any],
+        moment_grads: dict[str, Any],
         sizes: dict[str, int],
     ) -> None:
         """Add the gradient of a part's own features."""
@@ -154,7 +154,7 @@ class TiledStyleObjective(StyleObjective):
                     continue
                 fraction = own[layer][0, 0].numel() / sizes[layer]
                 found = moments(own[layer])
-                for value, pull in zip(found, pulls[layer], strict=True):
+                for value, pull in zip(found, moment_grads[layer], strict=True):
                     total = total + fraction * (value * pull).sum()
             [part] = torch.autograd.grad(total, crop)
         gradient[:, :, rows, columns] += part
@@ -192,30 +192,30 @@ class TiledStyleObjective(StyleObjective):
         return found, {layer: sum(counts[layer]) for layer in self.style}
 
     def _own(
-        self, image: Tensor, row: Part, column: Part, cropped: bool = False
+        self, image: Tensor, row: TileSpan, column: TileSpan, cropped: bool = False
     ) -> dict[str, Tensor]:
         """Return the features that belong to a part, by layer."""
         if not cropped:
             image = image[:, :, row.start : row.stop, column.start : column.stop]
         found = self.features(image)
         return {
-            layer: f[:, :, row.own(reach.stride), column.own(reach.stride)]
+            layer: f[:, :, row.own(field.stride), column.own(field.stride)]
             for layer, f in found.items()
-            for reach in (self.reach[layer],)
+            for field in (self.field[layer],)
         }
 
-    def _crop(self, whole: Tensor, layer: str, row: Part, column: Part) -> Tensor:
+    def _crop(self, whole: Tensor, layer: str, row: TileSpan, column: TileSpan) -> Tensor:
         """Return a part's own features out of those of the whole image."""
-        stride = self.reach[layer].stride
+        stride = self.field[layer].stride
         rows, columns = (
             slice(-(-part.first // stride), None if part.last is None else -(-part.last // stride))
             for part in (row, column)
         )
         return whole[:, :, rows, columns]
 
-    def _parts(self, side: int) -> Iterator[Part]:
-        before = max(reach.before for reach in self.reach.values())
-        after = max(reach.after for reach in self.reach.values())
+    def _parts(self, side: int) -> Iterator[TileSpan]:
+        before = max(field.before for field in self.field.values())
+        after = max(field.after for field in self.field.values())
         first = 0
         while first < side:
             last = first + self.tile
@@ -223,12 +223,12 @@ class TiledStyleObjective(StyleObjective):
             ends = last + max(self.features.min_side, self.tile // 4) >= side
             start = max(0, (first - before) // self.stride * self.stride)
             stop = side if ends else min(side, last + after + 1)
-            yield Part(start, stop, first, None if ends else last)
+            yield TileSpan(start, stop, first, None if ends else last)
             first = side if ends else last
 
 
-def reaches(features: StyleFeatures) -> list[Reach]:
-    """Return how far each step of a network reaches.
+def receptive_fields(features: StyleFeatures) -> list[ReceptiveField]:
+    """Return how far each step of a network receptive_fields.
 
     Raises:
         ValueError: A step's borders depend on the image's size.
@@ -240,7 +240,7 @@ def reaches(features: StyleFeatures) -> list[Reach]:
             before += padding * stride
             after += (kernel - 1 - padding) * stride
             stride *= by
-        found.append(Reach(stride, before, after))
+        found.append(ReceptiveField(stride, before, after))
     return found
 
 

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.functional.ngrams import keep_tokens
 from lit_tasks.functional.recurrent.packing import pack_ragged
-from lit_tasks.nn.recurrent.cells import open_forget_gates
+from lit_tasks.nn.recurrent.cells import init_forget_bias
 from lit_tasks.nn.recurrent.layers import LSTM, RNN
 from lit_tasks.nn.text.embeddings import WordVectors
 
@@ -72,7 +72,7 @@ class RecurrentEncoder(nn.Module):
             recurrent_dropout=recurrent_dropout,
         )
         if isinstance(self.recurrent, LSTM):
-            open_forget_gates(self.recurrent)
+            init_forget_bias(self.recurrent)
         self.word_dropout = word_dropout
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.pooling = pooling
@@ -124,10 +124,10 @@ class RecurrentEncoder(nn.Module):
         mean = F.embedding_bag(rows, output.data, offsets, mode="mean")
         if self.pooling == "mean":
             return mean
-        largest = F.embedding_bag(rows, output.data, offsets, mode="max")
+        maximum = F.embedding_bag(rows, output.data, offsets, mode="max")
         if self.pooling == "max":
-            return largest
-        return torch.cat((last, mean, largest), dim=1)
+            return maximum
+        return torch.cat((last, mean, maximum), dim=1)
 
 
 def softmax_by_text(scores: Float[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, " N"]:

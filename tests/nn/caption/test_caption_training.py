@@ -72,7 +72,7 @@ def test_sentences_are_drawn_without_dropout_and_the_mode_comes_back() -> None:
     model = captioner()
     model.train()
     seen = []
-    hook = model.scores[0].register_forward_pre_hook(lambda module, _: seen.append(module.training))
+    hook = model.head[0].register_forward_pre_hook(lambda module, _: seen.append(module.training))
     self_critical_loss(model, image(3), 2, CONSTRAINTS, reward)
     hook.remove()
     assert seen[-1]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from lit_tasks.nn.caption.attention import AttentionCaptioner
-from lit_tasks.nn.caption.captioner import Pooled, teacher_forcing_inputs
+from lit_tasks.nn.caption.captioner import FeaturePooling, teacher_forcing_inputs
 from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
-from lit_tasks.nn.recurrent.cells import open_forget_gates
+from lit_tasks.nn.recurrent.cells import init_forget_bias
 
 WORDS, FEATURES = 11, 6
 SMALL = {"embedding_dim": 5, "hidden_size": 7}
@@ -121,7 +121,7 @@ def test_a_grid_tells_where_things_are_and_the_mean_does_not() -> None:
 
 
 def test_a_grid_cell_is_the_mean_of_its_positions() -> None:
-    pooled = Pooled(FEATURES, grid=2, cell_features=3).double()
+    pooled = FeaturePooling(FEATURES, grid=2, cell_features=3).double()
     fine = maps(3, 16)
     cells = fine.view(3, 2, 2, 2, 2, FEATURES).mean((2, 4)).flatten(1, 2)
     torch.testing.assert_close(pooled(fine), pooled(cells))
@@ -130,7 +130,7 @@ def test_a_grid_cell_is_the_mean_of_its_positions() -> None:
 @pytest.mark.parametrize("shape", [(2, FEATURES), (2, 3, FEATURES)])
 def test_a_grid_refuses_what_has_no_rows_and_columns(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="grid needs a square map of features"):
-        Pooled(FEATURES, grid=2)(torch.zeros(shape))
+        FeaturePooling(FEATURES, grid=2)(torch.zeros(shape))
 
 
 def test_attention_refuses_pooled_features_and_says_what_to_set() -> None:
@@ -186,7 +186,7 @@ def test_positions_of_a_map_that_is_no_square_are_refused() -> None:
 @pytest.mark.parametrize("lstm", [nn.LSTM(3, 4, 2, bidirectional=True), nn.LSTMCell(3, 4)])
 def test_open_forget_gates_raises_their_biases_by_one_and_nothing_else(lstm: nn.Module) -> None:
     before = {name: value.clone() for name, value in lstm.state_dict().items()}
-    open_forget_gates(lstm)
+    init_forget_bias(lstm)
     for name, value in lstm.state_dict().items():
         added = torch.zeros(16)
         added[4:8] = float(name.startswith("bias_ih"))
