@@ -1,6 +1,6 @@
 """What the site has besides ``docs/*.md``: README, notebooks, docstrings, code with line numbers.
 
-Formulas become MathML and quoted lines of code become links, when the site is built: a browser needs
+Formulas become MathML and quoted lines of code become links when the site is built: a browser needs
 neither a script nor a network to show them.
 """
 
