@@ -1,8 +1,8 @@
 """torch's recurrent layers on derivatives of our own; names, start and state dict are torch's.
 
 Beyond torch: ``lengths`` as a plain tensor beside padded input (on any device, in any order, zeros
-allowed), all cell states, layer normalization, recurrent dropout, zoneout, second derivatives, and
-``torch.compile`` and ``torch.export`` without a break.
+allowed), all cell states, second derivatives, and ``torch.compile`` and ``torch.export`` without a
+break.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.functional.recurrent.lstm_autograd import lstm
-from lit_tasks.functional.recurrent.regularized import Options
-from lit_tasks.functional.recurrent.regularized_autograd import regularized_lstm, regularized_rnn
 from lit_tasks.functional.recurrent.rnn_autograd import rnn
 from lit_tasks.nn.recurrent.onnx import onnx_lstm, onnx_rnn
 from lit_tasks.nn.recurrent.packed_inputs import Rows, final, form_of, initial, rows_of
@@ -65,57 +63,6 @@ def weights_of(module: nn.RNNBase, index: int) -> tuple[Tensor, Tensor, Tensor |
     return w_ih, w_hh, biases[0] + biases[1] if biases else None
 
 
-def check_rate(name: str, rate: float) -> None:
-    """Refuse a rate that is not in [0, 1)."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"{name} must be at least 0 and below 1, got {rate}")
-
-
-def suffixes(module: nn.RNNBase) -> list[str]:
-    """Return the ends of torch's parameter names, one for each layer and direction."""
-    ways = ("", "_reverse") if module.bidirectional else ("",)
-    return [f"_l{layer}{way}" for layer in range(module.num_layers) for way in ways]
-
-
-def add_gains(module: nn.RNNBase, names: tuple[str, ...]) -> None:
-    """Register the scales and shifts of layer normalization, in torch's manner of naming."""
-    like: Tensor = module.all_weights[0][0]
-    for suffix in suffixes(module):
-        for name in names:
-            size = module.hidden_size if name.endswith("_c") else like.shape[0]
-            start = like.new_ones(size) if name.startswith("gain_") else like.new_zeros(size)
-            module.register_parameter(name + suffix, nn.Parameter(start))
-
-
-def reset_gains(module: nn.RNNBase) -> None:
-    """Let normalization start with scale 1 and shift 0."""
-    for name, parameter in module.named_parameters():
-        if name.startswith(("gain_", "shift_")):
-            nn.init.constant_(parameter, float(name.startswith("gain_")))
-
-
-def zoned(module: nn.Module, like: Tensor, rate: float, size: int) -> Tensor | None:
-    """Return what part of the new state each row takes: drawn in training, expected otherwise."""
-    if not rate:
-        return None
-    if module.training:
-        return torch.bernoulli(like.new_full((like.shape[0], size), 1 - rate))
-    return like.new_full((1, 1), 1 - rate)
-
-
-def dropped(module: nn.Module, state: Tensor, rate: float) -> Tensor | None:
-    """Return the factors of each sequence's hidden state, the same at all steps."""
-    if not rate or not module.training:
-        return None
-    return nn.functional.dropout(torch.ones_like(state), rate)
-
-
-def gain(module: nn.Module, name: str) -> Tensor | None:
-    """Return a scale or shift where normalization is on."""
-    found = getattr(module, name, None)
-    return None if found is None else to_autocast_dtype(found)
-
-
 class RNN(nn.RNN):
     """`torch.nn.RNN` on the derivative of `lit_tasks.functional.recurrent.rnn`.
 
@@ -125,33 +72,16 @@ class RNN(nn.RNN):
         implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
             torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
             elsewhere.
-        layer_norm: Normalize the input's and the state's part of the sum, each with a scale.
-        recurrent_dropout: Fraction of the hidden features that a sequence lacks, at all steps.
-        zoneout: Fraction of the hidden features that keep their last value, drawn at each step.
     """
 
     def __init__(
         self,
         *args: Any,
         implementation: Implementation = "auto",
-        layer_norm: bool = False,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        check_rate("recurrent_dropout", recurrent_dropout)
-        check_rate("zoneout", zoneout)
-        self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
-        self.regularized = bool(layer_norm or recurrent_dropout or zoneout)
-        self.implementation = check_implementation(implementation, self.regularized)
-        if layer_norm:
-            add_gains(self, ("gain_ih", "gain_hh"))
-
-    def reset_parameters(self) -> None:
-        """Start as torch does, and with a normalization that scales nothing."""
-        super().reset_parameters()
-        reset_gains(self)
+        self.implementation = check_implementation(implementation)
 
     def forward(  # type: ignore[override]
         self,
@@ -168,7 +98,7 @@ class RNN(nn.RNN):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
-        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularized:
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor):
             return onnx_rnn(self, input, hx, lengths)
         if uses_torch_kernel(self, input, lengths) and lengths is None:
             return super().forward(input, hx)
@@ -190,17 +120,7 @@ class RNN(nn.RNN):
     def _run(self, index: int, x: Tensor, rows: Rows, h0: Tensor) -> Direction:
         """Run one layer in one direction."""
         weights = weights_of(self, index)
-        if not self.regularized:
-            done = rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity)
-        else:
-            end = suffixes(self)[index]
-            options = Options(
-                gain_x=gain(self, "gain_ih" + end),
-                gain_h=gain(self, "gain_hh" + end),
-                mask=dropped(self, h0, self.recurrent_dropout),
-                update_h=zoned(self, x, self.zoneout, self.hidden_size),
-            )
-            done = regularized_rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity, options)
+        done = rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity)
         return done.output, (done.h_n,), None
 
 
@@ -214,11 +134,6 @@ class LSTM(nn.LSTM):
             torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and for a
             rectangle without gradients on a CPU, and ours elsewhere, with the element-wise part
             compiled where there is a compiler.
-        layer_norm: Normalize the input's and the state's part of the gates, each with a scale, and
-            the cell state before its tanh, with a scale and a shift.
-        recurrent_dropout: Fraction of the hidden features that a sequence lacks, at all steps.
-        zoneout: Fraction of the hidden features that keep their last value, drawn at each step.
-        zoneout_cell: Fraction of the cell states that do.
 
     Raises:
         ValueError: When an argument is not supported or contradicts another.
@@ -228,29 +143,12 @@ class LSTM(nn.LSTM):
         self,
         *args: Any,
         implementation: Implementation = "auto",
-        layer_norm: bool = False,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        zoneout_cell: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if self.proj_size:
             raise ValueError(f"proj_size must be 0, got {self.proj_size}")
-        check_rate("recurrent_dropout", recurrent_dropout)
-        check_rate("zoneout", zoneout)
-        check_rate("zoneout_cell", zoneout_cell)
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout, self.zoneout_cell = zoneout, zoneout_cell
-        self.regularized = bool(layer_norm or recurrent_dropout or zoneout or zoneout_cell)
-        self.implementation = check_implementation(implementation, self.regularized)
-        if layer_norm:
-            add_gains(self, ("gain_ih", "gain_hh", "gain_c", "shift_c"))
-
-    def reset_parameters(self) -> None:
-        """Start as torch does, and with a normalization that changes nothing."""
-        super().reset_parameters()
-        reset_gains(self)
+        self.implementation = check_implementation(implementation)
 
     def forward(  # type: ignore[override]
         self,
@@ -268,7 +166,7 @@ class LSTM(nn.LSTM):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
-        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor) and not self.regularized:
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor):
             return onnx_lstm(self, input, hx, lengths)
         hand_over = uses_torch_kernel(self, input, lengths)
         if hand_over and lengths is None:
@@ -321,33 +219,15 @@ class LSTM(nn.LSTM):
     def _run(self, index: int, x: Tensor, rows: Rows, h0: Tensor, c0: Tensor) -> Direction:
         """Run one layer in one direction."""
         weights = weights_of(self, index)
-        if not self.regularized:
-            done = lstm(x, h0, c0, *weights, rows.batch_sizes, self.implementation == "auto")
-        else:
-            end = suffixes(self)[index]
-            options = Options(
-                gain_x=gain(self, "gain_ih" + end),
-                gain_h=gain(self, "gain_hh" + end),
-                gain_c=gain(self, "gain_c" + end),
-                shift_c=gain(self, "shift_c" + end),
-                mask=dropped(self, h0, self.recurrent_dropout),
-                update_h=zoned(self, x, self.zoneout, self.hidden_size),
-                update_c=zoned(self, x, self.zoneout_cell, self.hidden_size),
-            )
-            done = regularized_lstm(x, h0, c0, *weights, rows.batch_sizes, options)
+        done = lstm(x, h0, c0, *weights, rows.batch_sizes, self.implementation == "auto")
         return done.output, (done.h_n, done.c_n), done.cells
 
 
-def check_implementation(implementation: Implementation, regularized: bool) -> Implementation:
-    """Refuse to hand over to torch what torch cannot do."""
+def check_implementation(implementation: Implementation) -> Implementation:
+    """Refuse an implementation that there is not."""
     if implementation not in ("auto", "analytic", "torch"):
         raise ValueError(
             f"implementation must be 'auto', 'analytic' or 'torch', got {implementation!r}"
-        )
-    if implementation == "torch" and regularized:
-        raise ValueError(
-            "implementation must be 'auto' or 'analytic' with layer_norm, recurrent_dropout or "
-            "zoneout, which torch does not have, got 'torch'"
         )
     return implementation
 
@@ -360,7 +240,7 @@ def uses_torch_kernel(
     That is on a GPU, and for an LSTM on a rectangle from which no gradient is wanted: oneDNN's
     kernel for the CPU is ahead of ours there, and nothing of ours is missed.
     """
-    if module.implementation != "auto" or module.regularized or torch.compiler.is_compiling():
+    if module.implementation != "auto" or torch.compiler.is_compiling():
         return module.implementation == "torch"
     if isinstance(input, PackedSequence):
         return input.data.device.type == "cuda"

@@ -40,7 +40,6 @@ class RecurrentEncoder(nn.Module):
         word_dropout: Fraction of the words left out of each text while training.
         embedding_dropout: Fraction of the numbers of the word vectors set to zero while training.
         dropout: The same between layers.
-        recurrent_dropout: Fraction of the hidden features that a text does without, at all words.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class RecurrentEncoder(nn.Module):
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.word_vectors = WordVectors(num_embeddings, embedding_dim, vectors, tune, trained_dim)
@@ -69,7 +67,6 @@ class RecurrentEncoder(nn.Module):
             num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
         )
         if isinstance(self.recurrent, LSTM):
             init_forget_bias(self.recurrent)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "derivations.md").read_text()
 QUOTES = re.findall(r"^→ `(\w+)\.(\w+)`: `([^`]+)`$", PAGE, re.MULTILINE)
-FILES = ("rnn", "lstm", "cells", "regularized")
+FILES = ("rnn", "lstm", "cells")
 
 
 def squeezed(text: str) -> str:
@@ -35,5 +35,5 @@ def test_each_equation_is_named_in_the_code_and_each_named_one_exists() -> None:
 
 
 def test_the_page_quotes_code_after_every_group_of_equations() -> None:
-    groups = re.split(r"^→ .*$", PAGE.split("## 8.")[0], flags=re.MULTILINE)
+    groups = re.split(r"^→ .*$", PAGE.split("## 7.")[0], flags=re.MULTILINE)
     assert "\\tag" not in groups[-1]

@@ -11,8 +11,6 @@ from lit_tasks.functional.recurrent import fused, lstm, rnn
 from lit_tasks.functional.recurrent.cells import lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from lit_tasks.functional.recurrent.lstm_autograd import lstm as lstm_sequence
 from lit_tasks.functional.recurrent.packing import blocks, pack_ragged
-from lit_tasks.functional.recurrent.regularized import Options
-from lit_tasks.functional.recurrent.regularized_autograd import regularized_lstm, regularized_rnn
 from lit_tasks.functional.recurrent.rnn_autograd import rnn as rnn_sequence
 
 SIZES = torch.tensor([3, 2, 2])
@@ -184,55 +182,6 @@ def test_without_a_compiler_the_plain_step_runs(monkeypatch: pytest.MonkeyPatch)
         torch.testing.assert_close(lstm.lstm_forward(*inputs, SIZES, fused=True), expected)
     finally:
         fused.library.cache_clear()
-
-
-def options(gates: int, norm: bool, mask: bool, zone: str) -> Options:
-    torch.manual_seed(1)
-    gains = [leaf(gates * 2), leaf(gates * 2)] if norm else [None, None]
-    cell = [leaf(2), leaf(2)] if norm and gates == 4 else [None, None]
-    update: list[Tensor | None] = [None, None]
-    if zone == "drawn":
-        update = [(torch.rand(7, 2) > 0.3).double() for _ in range(2)]
-    if zone == "expected":
-        update = [torch.full((1, 1), 0.7).double() for _ in range(2)]
-    kept = (torch.rand(4, 2) > 0.5).double() * 2 if mask else None
-    return Options(*gains, *cell, kept, update[0], update[1] if gates == 4 else None)
-
-
-@pytest.mark.parametrize(
-    ("norm", "mask", "zone"),
-    [(True, False, ""), (False, True, ""), (False, False, "drawn"), (True, True, "expected")],
-)
-@pytest.mark.parametrize("gates", [1, 4])
-def test_each_option_beyond_torch_has_both_derivatives(
-    gates: int, norm: bool, mask: bool, zone: str
-) -> None:
-    chosen = options(gates, norm, mask, zone)
-    names = [name for name in chosen._fields[:4] if getattr(chosen, name) is not None]
-    states = [leaf(4, 2) for _ in range(2 if gates == 4 else 1)]
-    inputs = [leaf(7, 1), *states, leaf(gates * 2, 1), leaf(gates * 2, 2), leaf(gates * 2)]
-
-    def function(*given: Tensor) -> tuple[Tensor, ...]:
-        plain, scales = given[: len(inputs)], given[len(inputs) :]
-        used = chosen._replace(**dict(zip(names, scales, strict=True)))
-        if gates == 4:
-            return tuple(regularized_lstm(*plain, SIZES, used)[:4])
-        return tuple(regularized_rnn(*plain, SIZES, "tanh", used))
-
-    given = [*inputs, *(getattr(chosen, name) for name in names)]
-    assert torch.autograd.gradcheck(function, given)
-    assert torch.autograd.gradgradcheck(function, given)
-
-
-def test_switched_off_options_change_nothing() -> None:
-    inputs = lstm_inputs()
-    torch.testing.assert_close(
-        regularized_lstm(*inputs, SIZES, Options()), lstm_sequence(*inputs, SIZES)
-    )
-    inputs = rnn_inputs()
-    torch.testing.assert_close(
-        regularized_rnn(*inputs, SIZES, "relu", Options()), rnn_sequence(*inputs, SIZES, "relu")
-    )
 
 
 def test_blocks_cover_all_steps_in_order() -> None:

@@ -244,9 +244,7 @@ def test_dropout_between_layers_is_drawn_in_training_only() -> None:
     ("build", "message"),
     [
         (lambda: LSTM(3, 5, proj_size=4), "proj_size must be 0, got 4"),
-        (lambda: LSTM(3, 5, zoneout=1.0), "zoneout must be at least 0 and below 1, got 1.0"),
         (lambda: RNN(3, 5, implementation="cudnn"), "implementation must be .* got 'cudnn'"),
-        (lambda: LSTM(3, 5, layer_norm=True, implementation="torch"), "which torch does not have"),
         (lambda: LSTM(3, 5)(torch.zeros(2, 1, 4)), r"3 features \(input_size\), got 4"),
         (lambda: LSTM(3, 5)(torch.zeros(3)), "2 or 3 dimensions, got 1"),
         (
@@ -272,27 +270,6 @@ def test_dropout_between_layers_is_drawn_in_training_only() -> None:
 def test_what_cannot_be_is_refused_by_a_sentence(build: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
-
-
-@pytest.mark.parametrize("kind", ["lstm", "rnn"])
-def test_options_beyond_torch_work_in_layers(kind: str) -> None:
-    torch.manual_seed(0)
-    extra = {"zoneout_cell": 0.1} if kind == "lstm" else {}
-    layer = PAIRS[kind][1](
-        3, 5, 2, bidirectional=True, layer_norm=True, recurrent_dropout=0.4, zoneout=0.3, **extra
-    )
-    layer.reset_parameters()
-    assert torch.equal(layer.gain_hh_l1_reverse, torch.ones_like(layer.gain_hh_l1_reverse))
-    features, lengths = torch.randn(6, 4, 3), torch.tensor([2, 6, 0, 4])
-    assert not torch.equal(layer(features, lengths=lengths)[0], layer(features, lengths=lengths)[0])
-    layer(features, lengths=lengths)[0].square().sum().backward()
-    assert all(parameter.grad.abs().sum() > 0 for parameter in layer.parameters())
-    layer.eval()
-    order = torch.tensor([3, 1, 0, 2])
-    straight = layer(features, lengths=lengths)
-    mixed = layer(features[:, order], lengths=lengths[order])
-    for one, other in zip(tensors(straight), tensors(mixed), strict=True):
-        torch.testing.assert_close(one[:, order], other)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
