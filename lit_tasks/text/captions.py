@@ -5,71 +5,21 @@ punctuation. The rules here do the same for captions: ``tests/text/test_caption_
 them to its output on 6,401 real ones.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+
+from lit_tasks.text.ptb_tokens import ptb_tokens
 
 START, END, UNKNOWN = "<START>", "<END>", "<UNK>"
 SPECIAL = (START, END, UNKNOWN)
 
 # coco-caption drops -LRB- too, but only in capitals, which -lowerCase never leaves: brackets stay.
-_DROPPED = frozenset(("''", "``", "--", *"'`\"“”.?!,:-…–—;\x96\x97"))
-_BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
-_ABBREVIATIONS = frozenset(
-    re.findall(
-        r"\w+",
-        "mr mrs ms dr prof st sr jr gen col sgt capt lt rev hon sen rep gov pres ave blvd rd mt ft"
-        " vs etc no co corp inc ltd bros dept est fig vol ca approx jan feb mar apr jun jul aug sep"
-        " sept oct nov dec mon tue tues wed thu thur thurs fri sat sun",
-    )
-)
-_SPLIT = {
-    "cannot": ("can", "not"),
-    "gonna": ("gon", "na"),
-    "wanna": ("wan", "na"),
-    "gotta": ("got", "ta"),
-    "lemme": ("lem", "me"),
-    "gimme": ("gim", "me"),
-    "'tis": ("'t", "is"),
-    "'twas": ("'t", "was"),
-}
-_CURRENCY = {"£": "#", "¢": "cents", "€": "$"}
-_LETTER = r"[^\W\d_]"
-_WORD = r"[^\W_](?:\w*[^\W_])?"
-_PLAIN = re.compile(r"[a-z]+(?:[ ,]+[a-z]+)*[ ]*\.?[ ]*")
-_TOKEN = re.compile(
-    rf"""
-    https?://[^\s"<>]+[^\s"<>.,!?;:)\]}}'] | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
-    | -[lr][rsc]b- | </?\w+/?>                                     # markup
-    | '(?:tis|twas)\b | '\d0s\b | 'n'(?!\w) | '(?:em|til)\b | \bol'(?!\w)
-    | {_LETTER}+(?=n't\b) | n't\b | '(?:s|m|d|re|ve|ll)\b
-    | (?:{_LETTER}\.){{2,}} | (?:{_LETTER}\.)+(?={_LETTER}\b)(?:{_LETTER}) # u.s.a., p.m.
-    | (?-i:\b[A-Z]\.) | no\.(?=\s*\d)                               # initials, numbers
-    | (?:{"|".join(sorted(_ABBREVIATIONS - {"no"}))})\.
-    | \d+(?:[.,:]\d+)+ | \.\d+
-    | {_LETTER}*[oldc]'(?!(?:ve|re|ll)\b){_LETTER}{{2,}}(?:-\w+)*      # o'clock
-    | w/o?(?=\b) (?!\w)
-    | {_WORD}(?:-{_WORD})*(?:[/]{_WORD}(?:-{_WORD})*)*(?:\.{_LETTER}{{2,}})*
-    | [:;]-?[()] | [!?]{{2,}} | \*{{2,}} | \S         # a face, or what is left
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+_DROPPED = frozenset(("''", "``", "--", "...", *"'`.?!,:-;"))
 
 
 def caption_words(sentence: str) -> list[str]:
     """Return the words of a sentence: small letters, no punctuation, ``man 's`` and ``do n't``."""
-    lower = sentence.lower()
-    if _PLAIN.fullmatch(lower):  # most are; five times as fast
-        plain = lower.replace(",", " ").rstrip(" .").split()
-        if plain[-1] not in _ABBREVIATIONS and len(plain[-1]) > 1 and not _SPLIT.keys() & plain:
-            return plain
-    words: list[str] = []
-    for found in _TOKEN.findall(sentence.replace("\u2019", "'").replace("\u2018", "'")):
-        token = found.lower()
-        for bracket, name in _BRACKETS.items():
-            token = token.replace(bracket, name)
-        words.extend(_SPLIT.get(token, (_CURRENCY.get(token, token),)))
-    return [word for word in words if word not in _DROPPED]
+    return [token for token in ptb_tokens(sentence) if token not in _DROPPED]
 
 
 class CaptionVocabulary:

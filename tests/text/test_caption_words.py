@@ -1,7 +1,9 @@
 """Words of captions are those of the Java tokenizer that coco-caption runs."""
 
 import json
+import random
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -20,19 +22,47 @@ def test_words_are_those_of_coco_caption(sentence: str, words: str) -> None:
 
 
 def test_all_captions_there_are_have_the_words_that_java_finds() -> None:
-    files = sorted(SHARED.glob("*_captions/annotations/captions_*.json"))
+    # Any captions_*.json there, the whole of COCO's val2017 for one. A neutral caption stands
+    # between two: Java looks into the next one to decide about a last full stop.
+    files = sorted(SHARED.glob("*captions*/**/captions_*.json"))
     tokenizer = pytest.importorskip("pycocoevalcap.tokenizer.ptbtokenizer")
     if not files or not shutil.which("java"):
         pytest.skip("needs java and ../shared/data")
-    entries = [e for file in files for e in json.loads(file.read_text())["annotations"]]
+    captions = [e["caption"] for f in files for e in json.loads(f.read_text())["annotations"]]
+    captions += [_mutated(caption, random.Random(i)) for i, caption in enumerate(captions[:500])]
+    entries = [{"caption": text} for caption in captions for text in (caption, "A dog .")]
     theirs = tokenizer.PTBTokenizer().tokenize({i: [e] for i, e in enumerate(entries)})
-    assert len(theirs) > 6000
+    assert len(captions) > 6000
     wrong = [
-        (entry["caption"], theirs[i][0])
-        for i, entry in enumerate(entries)
-        if caption_words(entry["caption"]) != theirs[i][0].split()
+        (caption, theirs[2 * i][0])
+        for i, caption in enumerate(captions)
+        if caption_words(caption) != theirs[2 * i][0].split()
     ]
     assert not wrong
+
+
+def _mutated(caption: str, chance: random.Random) -> str:
+    """Return a caption with something that captions rarely have at one of its spaces."""
+    words = caption.split()
+    words.insert(chance.randrange(1, len(words) + 1), chance.choice(_RARE.split()))
+    return " ".join(words)
+
+
+_RARE = (
+    "U.S. U.S.A D.V.D K. KY. St. No. 3/4 12:30 '90s Mr. vs. etc. p.m. cannot n't I. A sun. sat."
+    " fig. vol. ca. ft. B&W AT&T M&M's Ph.D. – — ’ “quoted” (left) 50% $5 € 😀 ½ ... !! x.y a/b"
+)
+
+
+@pytest.mark.parametrize("piece", ["a:", "a.", "<a ", "a@", "a,", "n't", "1-", "www.", "'", "é"])
+def test_long_sentences_take_time_in_proportion(piece: str) -> None:
+    def seconds(count: int) -> float:
+        begin = time.process_time()
+        caption_words(piece * count)
+        return time.process_time() - begin
+
+    seconds(10)
+    assert seconds(4000) < 16 * max(0.02, seconds(1000))
 
 
 @given(st.text(alphabet="ab c'’.,-()\"/1:&;né", max_size=30))
