@@ -1,6 +1,5 @@
 """Synthetic scenes with sentences, for a machine that cannot download any."""
 
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
@@ -28,7 +27,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         test: Scenes to judge by.
         held_out: How many pairs of color and shape are kept out of training, from 0 to 6.
         size: Pixels a side.
-        predict: A split, whose scenes are described; or an image or folder of images of your own.
+        predict: A split, whose scenes are described; or an image, a folder or several of your own.
         kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
     """
 
@@ -39,7 +38,7 @@ class CaptionScenesDataModule(CaptionDataModule):
         test: int = 200,
         held_out: int = 6,
         size: int = 96,
-        predict: LabeledSplit | Path | None = "test",
+        predict: list[str] | str | None = "test",
         **kwargs: Any,
     ) -> None:
         super().__init__(predict=predict, **kwargs)

@@ -8,6 +8,15 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes, read_table
+from lit_tasks.data.base.image_splits import (
+    Labeled,
+    counted,
+    listed,
+    split_folders,
+    tell_conflicts,
+    tell_copies,
+    tell_similar,
+)
 from lit_tasks.data.base.splits import LABELED_SPLITS, Split, held_out_fractions, stratified_splits
 from lit_tasks.data.readers.images import ImageFiles, file_digests
 
@@ -16,8 +25,9 @@ class ImageFolderDataModule(ImageFilesDataModule):
     """Images in folders or named by a table.
 
     ``root`` holds ``train/``, ``val/`` and perhaps ``test/``, each with a folder of images for
-    every class; or it holds the folders of the classes themselves, and validation and test images
-    are held out by seed and class. With a ``table`` a CSV file says file and label, and perhaps the
+    every class; other usual names in any case will do (training; valid, validation, dev; testing,
+    eval). Or it holds the folders of the classes themselves, and validation and test images are
+    held out by seed and class. With a ``table`` a CSV file says file and label, and perhaps the
     split, of every image. Where there are no test images, those for validation are taken.
 
     Args:
@@ -52,7 +62,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
     def images(self, split: Split) -> ImageFiles:
         """Return the images of a split; without images to test on, those for validation."""
         if split == "predict":
-            return self.to_predict(self.columns[0])
+            return self.to_predict(self.columns[0], self.root)
         if not self._found:
             self._found = self._splits()
         if split == "test" and "test" not in self._found:
@@ -63,46 +73,61 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return self._found[split]
 
     def _splits(self) -> dict[str, ImageFiles]:
+        given = self._given()
+        if "val" not in given:
+            files, labels = given.pop("train")
+            given = {**self._held_out(files, labels), **given}
+        else:
+            tell_copies(given)
+        return {split: self.files(*found) for split, found in given.items()}
+
+    def _given(self) -> dict[str, Labeled]:
+        """Return the images of each split that folders or a table name; all of them are usable."""
         if self.table is not None:
-            files, labels, splits = read_table(self.table, self.root, *self.columns)
-            if self.columns[2] is not None:
-                return self._named(files, labels, splits)
-            return self._held_out(*self.usable(files, labels))
+            return self._of_table(self.table)
         if self.root is None:
             raise ValueError("this needs images: set data.root to a folder or data.table to a CSV")
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}; set data.root to one")
-        if not (self.root / "train").is_dir():
-            return self._held_out(*self.usable(*read_classes(self.root)))
-        found = [name for name in LABELED_SPLITS if (self.root / name).is_dir()]
-        given = {name: self.usable(*read_classes(self.root / name)) for name in found}
-        if "val" not in given:
-            held_out = self._held_out(*given.pop("train"))
-            return {**held_out, **{name: self.files(*rest) for name, rest in given.items()}}
-        return {name: self.files(*rest) for name, rest in given.items()}
+        folders = split_folders(self.root) or {"train": self.root}
+        return {split: self.usable(*read_classes(path)) for split, path in folders.items()}
 
-    def _named(
-        self, files: list[Path], labels: list[str], splits: list[str]
-    ) -> dict[str, ImageFiles]:
-        """Return the splits that a table's own column says."""
-        named = {}
-        for name in LABELED_SPLITS:
-            rows = [i for i, split in enumerate(splits) if split == name]
-            if rows:
-                pairs = self.usable([files[i] for i in rows], [labels[i] for i in rows])
-                named[name] = self.files(*pairs)
+    def _of_table(self, table: Path) -> dict[str, Labeled]:
+        files, labels, splits = read_table(table, self.root, *self.columns)
+        tell_similar(labels)
+        if self.columns[2] is None:
+            return {"train": self.usable(files, labels)}
         for name in ("train", "val"):
-            if name not in named:
-                raise ValueError(f"{self.table}: column {self.columns[2]} has no {name!r} rows")
+            if name not in splits:
+                raise ValueError(f"{table}: column {self.columns[2]} has no {name!r} rows")
+        named: dict[str, Labeled] = {}
+        for name in dict.fromkeys(splits):
+            rows = [i for i, split in enumerate(splits) if split == name]
+            named[name] = self.usable([files[i] for i in rows], [labels[i] for i in rows])
         return named
 
-    def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, ImageFiles]:
+    def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, Labeled]:
         """Return seeded splits that share no image and keep the fraction of every class."""
-        _, class_indices = np.unique(np.array(labels), return_inverse=True)
+        names, class_indices = np.unique(np.array(labels), return_inverse=True)
         _, repeats = np.unique(np.array(file_digests(files)), return_inverse=True)
+        tell_conflicts(files, labels, repeats.tolist())
         fractions = [fraction for fraction in self.fractions if fraction > 0]
         rows = stratified_splits(class_indices, repeats, fractions=fractions, seed=self.seed)
-        return {
-            name: self.files([files[i] for i in split], [labels[i] for i in split])
+        found: dict[str, Labeled] = {
+            name: ([files[i] for i in split], [labels[i] for i in split])
             for name, split in zip(LABELED_SPLITS, rows, strict=False)
         }
+        for split in list(found)[1:]:
+            there = found[split][1]
+            if not there:
+                raise ValueError(
+                    f"no class has enough different images to hold one out for {split}:"
+                    f" {counted(labels)}; give more images or splits of your own, or raise"
+                    f" data.{split}_fraction"
+                )
+            missing = sorted(set(names.tolist()) - set(there))
+            but = f", none of {listed(missing)}" if missing else ""
+            rank_zero_info(
+                f"{len(there):,} of {len(labels):,} images are held out for {split}{but}"
+            )
+        return found

@@ -3,15 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 
+from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.base.splits import Split
-from lit_tasks.data.readers.images import ImageFiles, ImageSource, files_below
+from lit_tasks.data.readers.images import ImageFiles, ImageSource
 from lit_tasks.data.synthetic.scenes import SHAPES, Scene, draw_scene, random_scene
 
 _DRAWING = 1
@@ -64,7 +64,7 @@ class SceneDataModule(ImageDataModule):
         train: Scenes to learn from.
         val: Scenes to choose by.
         test: Scenes to judge by.
-        predict: Scenes to predict, or an image or a folder of images of your own.
+        predict: Scenes to predict, or an image, a folder or several of your own.
         shapes: The classes.
         size: Pixels a side.
         kwargs: Options of :class:`~lit_tasks.data.base.images.ImageDataModule`.
@@ -75,7 +75,7 @@ class SceneDataModule(ImageDataModule):
         train: int = 240,
         val: int = 120,
         test: int = 120,
-        predict: int | Path = 24,
+        predict: int | list[str] | str = 24,
         shapes: list[str] | None = None,
         size: int = 224,
         **kwargs: Any,
@@ -84,7 +84,7 @@ class SceneDataModule(ImageDataModule):
         self.shapes = list(shapes or SHAPES)
         if unknown := set(self.shapes) - set(SHAPES):
             raise ValueError(f"shapes must be among {', '.join(SHAPES)}, got {', '.join(unknown)}")
-        self.counts: dict[Split, int | Path] = {
+        self.counts: dict[Split, int | list[str] | str] = {
             "train": train,
             "val": val,
             "test": test,
@@ -96,7 +96,7 @@ class SceneDataModule(ImageDataModule):
         """Return the scenes of a split, no scene in two splits; or images of the user's own."""
         count = self.counts[split]
         if not isinstance(count, int):
-            return ImageFiles(files_below(Path(count)), max_pixels=self.max_pixels)
+            return ImageFiles(images_given(count), max_pixels=self.max_pixels)
         seed = len(_SPLIT_INDEX) * self.seed + _SPLIT_INDEX[split]
         scenes = [random_scene(seed, index, self.shapes) for index in range(count)]
         return SyntheticScenes(scenes, self.size, f"{split}_")

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,10 +10,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
+from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
-from lit_tasks.data.readers.images import ImageFiles, ImageSource, files_below, read_image
+from lit_tasks.data.readers.images import ImageFiles, ImageSource, read_image
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
@@ -35,7 +35,7 @@ class StreamedImagesDataModule(ImageDataModule):
             (``hf://datasets/OWNER/NAME/data/train-*.parquet``).
         val: Pattern of Parquet files to validate by.
         test: Pattern of Parquet files to test by; those to validate by when left out.
-        predict: Image or folder of images without labels.
+        predict: Image, folder, pattern, zip file or list of images without labels, or several.
         label_column: Name of the column of labels.
         first_rows: About how many rows give labels and features to begin with.
         buffer: Rows in memory among which the next one is drawn.
@@ -49,7 +49,7 @@ class StreamedImagesDataModule(ImageDataModule):
         shards: str | None = None,
         val: str | None = None,
         test: str | None = None,
-        predict: Path | None = None,
+        predict: list[str] | str | None = None,
         label_column: str = "label",
         first_rows: int = 1000,
         buffer: int = 1000,
@@ -61,7 +61,7 @@ class StreamedImagesDataModule(ImageDataModule):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.patterns = {"train": shards, "val": val, "test": test or val}
-        self.predict = None if predict is None else Path(predict)
+        self.predict = predict
         self.columns = "image", label_column
         self.first_rows, self.buffer, self.bad_rows = first_rows, buffer, bad_rows
 
@@ -73,7 +73,7 @@ class StreamedImagesDataModule(ImageDataModule):
                     "this needs images to predict: set data.predict to an image or a folder, for "
                     "example --data.predict=my_images"
                 )
-            return ImageFiles(files_below(self.predict), max_pixels=self.max_pixels)
+            return ImageFiles(images_given(self.predict), max_pixels=self.max_pixels)
         shards, read = self._shards(split), partial(read_shard, columns=self.columns)
         limit = self.first_rows if split == "train" else None
         return kept_images(

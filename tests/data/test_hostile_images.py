@@ -61,7 +61,7 @@ def test_every_data_module_refuses_it_or_leaves_it_out(
     for name in ("a", "b"):
         (tmp_path / "root" / name).mkdir(parents=True)
         for n in range(5):
-            saved(tmp_path / "root" / name / f"{n}.png", 8, 8)
+            saved(tmp_path / "root" / name / f"{n}.png", 8 + n, 8)
     bad = tmp_path / "root" / "a" / "bomb.png"
     bad.symlink_to(the_bomb)
     with pytest.raises(ValueError, match=SENTENCE):

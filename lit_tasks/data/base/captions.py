@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
@@ -19,10 +19,12 @@ from lit_tasks.data.base.caption_dataset import (
     Sentences,
 )
 from lit_tasks.data.base.image_dataset import ImageDataset, identity_collate
+from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
-from lit_tasks.data.base.splits import SPLITS_OF, LabeledSplit, Split
+from lit_tasks.data.base.splits import LABELED_SPLITS, SPLITS_OF, LabeledSplit, Split
 from lit_tasks.data.readers.features import read_features
-from lit_tasks.data.readers.images import ImageFiles, files_below
+from lit_tasks.data.readers.image_folders import within_folder
+from lit_tasks.data.readers.images import ImageFiles
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
 from lit_tasks.text.captions import CaptionVocabulary
@@ -44,7 +46,8 @@ class CaptionDataModule(ImageLoadingDataModule):
             when left out. Words are counted in these only.
         min_count: How often a word must occur in training to be known.
         max_tokens: Words of a training sentence, start and end word included; further ones are cut.
-        predict: Image or folder of images; or a split, whose images are described.
+        predict: Image, folder, pattern, zip file or list of images, or several of these; or a
+            split, whose images are described.
         validate_on: The split that ``validate`` and the validation within ``fit`` look at.
         train_references: Whether training batches bring all sentences of an image, as learning
             from CIDEr-D needs.
@@ -59,7 +62,7 @@ class CaptionDataModule(ImageLoadingDataModule):
         captions: int | None = None,
         min_count: int = 1,
         max_tokens: int = 22,
-        predict: LabeledSplit | Path | None = None,
+        predict: list[str] | str | None = None,
         validate_on: LabeledSplit = "val",
         train_references: bool = False,
         **kwargs: Any,
@@ -202,12 +205,11 @@ class CaptionDataModule(ImageLoadingDataModule):
                 "this needs images to describe: set data.predict to an image, a folder, or train,"
                 " val or test, for example --data.predict=my_images"
             )
-        if self.predict in ("train", "val", "test"):
-            found = self.captioned(self.predict)
+        if isinstance(self.predict, str) and self.predict in LABELED_SPLITS:
+            found = self.captioned(cast(LabeledSplit, self.predict))
             return CaptionedImages(found.images, found.ids, [])
-        paths = files_below(Path(self.predict))
-        images = ImageFiles(paths, max_pixels=self.max_pixels)
-        return CaptionedImages(images, _names(paths), [])
+        images = ImageFiles(images_given(self.predict), max_pixels=self.max_pixels)
+        return CaptionedImages(images, _names(images.names), [])
 
     def _loader(self, split: Split, train: bool = False) -> Loader:
         captioned, vocabulary = self.captioned(split), self._vocabulary
@@ -261,10 +263,9 @@ class CaptionDataModule(ImageLoadingDataModule):
         return ImageDataset(images, None, wanted or Preprocessing(), **random)
 
 
-def _names(paths: Sequence[Path]) -> list[int | str]:
+def _names(paths: Sequence[str]) -> list[int | str]:
     """Return COCO's numbers where all files are called as COCO calls them, otherwise paths."""
-    official = [_OFFICIAL.fullmatch(path.name) for path in paths]
+    official = [_OFFICIAL.fullmatch(os.path.basename(path)) for path in paths]
     if all(official):
         return [int(match[1]) for match in official if match]
-    folder = os.path.commonpath([path.parent for path in paths])
-    return [os.path.relpath(path, folder or ".") for path in paths]
+    return list(within_folder(paths))

@@ -86,7 +86,10 @@ class FeatureCache:
         """
         if not isinstance(images, ImageFiles):
             return images.digest()
-        stamps = [(str(path.absolute()), stamp(path)) for path in images.paths]
+        paths = [path for path in images.paths if isinstance(path, Path)]
+        if len(paths) < len(images.paths):
+            return images.digest()
+        stamps = [(str(path.absolute()), stamp(path)) for path in paths]
         note = self.folder / f"{hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]}.digest"
         if note.is_file():
             return note.read_text()

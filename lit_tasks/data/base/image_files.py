@@ -2,51 +2,75 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.readers.images import ImageFiles, files_below, reasons
-from lit_tasks.data.readers.split_names import split_of_row
+from lit_tasks.data.readers.image_folders import (
+    class_name,
+    folders_in,
+    found_below,
+    left_out,
+    located,
+    path_text,
+)
+from lit_tasks.data.readers.image_inputs import ImageFile, images_named
+from lit_tasks.data.readers.images import ImageFiles, reasons
+from lit_tasks.data.readers.split_names import split_named, split_of_row
 from lit_tasks.data.readers.tables import BadRows, table_rows
+
+File = TypeVar("File", bound=ImageFile)
 
 
 class ImageFilesDataModule(ImageDataModule):
     """Labeled image files; a subclass lists them (:meth:`images`).
 
     Args:
-        predict: Image, folder of images, or CSV file of images without labels.
+        predict: Image, folder, pattern (``photos/*.jpg``), zip file, list of paths (``.txt``) or
+            CSV file of images without labels; or several of these.
         bad_images: ``stop`` ends the run at the first file that is no image and names it;
             ``skip`` leaves such files out and counts them.
         kwargs: Options of :class:`~lit_tasks.data.base.images.ImageDataModule`.
     """
 
     def __init__(
-        self, predict: Path | None = None, bad_images: BadRows = "stop", **kwargs: Any
+        self, predict: list[str] | str | None = None, bad_images: BadRows = "stop", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.predict = None if predict is None else Path(predict)
+        self.predict = predict
         self.bad_images = bad_images
 
-    def usable(self, files: Sequence[Path], labels: Sequence[str]) -> tuple[list[Path], list[str]]:
-        """Return what begins like an image; the rest stops the run or is counted."""
+    def usable(self, files: Sequence[File], labels: Sequence[str]) -> tuple[list[File], list[str]]:
+        """Return what begins like an image; the rest stops the run or is counted.
+
+        Raises:
+            ValueError: A file is missing or no image, or none is left.
+        """
         found = reasons(files, self.bad_images == "skip", self.max_pixels)
-        bad = [f"{file} {why}" for file, why in zip(files, found, strict=True) if why]
+        bad = [f"{path_text(file)} {why}" for file, why in zip(files, found, strict=True) if why]
+        others = f" (as well as {len(bad) - 1:,} others)" if len(bad) > 1 else ""
         if bad and self.bad_images == "stop":
-            others = f" (as well as {len(bad) - 1:,} others)" if len(bad) > 1 else ""
-            raise ValueError(f"{bad[0]}{others}; remove it, or leave it out with bad_images: skip")
+            missing = " is missing" in bad[0]
+            remedy = "correct its name or data.root" if missing else "remove it"
+            raise ValueError(f"{bad[0]}{others}; {remedy}, or leave it out with bad_images: skip")
+        if bad and len(bad) == len(files):
+            raise ValueError(f"{bad[0]}{others}, and no image is left: correct data.root or names")
         if bad:
             rank_zero_info(f"{len(bad):,} of {len(files):,} files left out, first {bad[0]}")
         rows = [i for i, why in enumerate(found) if not why]
         return [files[i] for i in rows], [labels[i] for i in rows] if labels else []
 
-    def files(self, files: Sequence[Path], labels: Sequence[str] | None = None) -> ImageFiles:
+    def files(self, files: Sequence[ImageFile], labels: Sequence[str] | None = None) -> ImageFiles:
         """Return files as images that are opened when they are read."""
         return ImageFiles(files, labels, self.max_pixels)
 
-    def to_predict(self, file_column: str) -> ImageFiles:
-        """Return the images to predict; a table names them in ``file_column``.
+    def to_predict(self, file_column: str, root: Path | None = None) -> ImageFiles:
+        """Return the images to predict.
+
+        Args:
+            file_column: Column of a table that names them.
+            root: Where the paths of a table or a list start, if not beside it.
 
         Raises:
             ValueError: None were given.
@@ -56,25 +80,58 @@ class ImageFilesDataModule(ImageDataModule):
                 "this needs images to predict: set data.predict to an image, a folder or a CSV "
                 "file, for example --data.predict=my_images"
             )
-        if self.predict.suffix == ".csv":
-            files, _, _ = read_table(self.predict, file_column=file_column)
-        else:
-            files = files_below(self.predict)
-        return self.files(self.usable(files, [])[0])
+        return self.files(self.usable(images_given(self.predict, file_column, root), [])[0])
+
+
+def images_given(
+    given: Sequence[str] | str | Path, file_column: str | None = None, root: Path | None = None
+) -> list[ImageFile]:
+    """Return the images that one or several values name; other files there are counted.
+
+    See :func:`~lit_tasks.data.readers.image_inputs.images_named`.
+    """
+    values = [given] if isinstance(given, str | Path) else given
+    found = images_named([str(value) for value in values], file_column, root)
+    if found.others:
+        rank_zero_info(left_out(found.others))
+    return found.images
 
 
 def read_classes(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the images below a folder of classes, and the class of each.
 
+    Folders without images are no classes; they are counted, as are files that are not images.
+
     Raises:
-        ValueError: There are no folders of classes.
+        FileNotFoundError: There are no images.
+        ValueError: There are no folders of classes, or they have the names of splits.
     """
-    classes = sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    classes = folders_in(folder)
+    name = path_text(folder)
     if not classes:
-        raise ValueError(f"{folder} has no folders: it should hold a folder of images per class")
-    pairs = [(file, path.name) for path in classes for file in files_below(path)]
+        raise ValueError(f"{name} has no folders: it should hold a folder of images per class")
+    splits = [path_text(path.name) for path in classes if split_named(path.name)]
+    if splits:
+        raise ValueError(
+            f"{name} should hold a folder of images per class, it holds {', '.join(splits)}: that"
+            " is the name of a split; rename it if it is a class, or name the classes in a table"
+            " (data.table)"
+        )
+    found = {path: found_below(path) for path in classes}
+    others = [file for in_class in found.values() for file in in_class.others]
+    empty = [path_text(path.name) for path in classes if not found[path].images]
+    if len(empty) == len(classes):
+        rest = f" ({left_out(others)})" if others else ""
+        raise FileNotFoundError(f"{name} has no images in its folders{rest}: put images into them")
+    if empty:
+        some = "a folder" if len(empty) == 1 else f"{len(empty):,} folders"
+        rank_zero_info(
+            f"{name}: {some} without images left out: {', '.join(empty[:5])};"
+            " put images in, or delete them"
+        )
+    if others:
+        rank_zero_info(left_out(others))
+    pairs = [(file, class_name(path.name)) for path in classes for file in found[path].images]
     return [file for file, _ in pairs], [label for _, label in pairs]
 
 
@@ -95,7 +152,7 @@ def read_table(
     labels: list[str] = []
     splits: list[str] = []
     for where, row in table_rows(table, (file_column, label_column, split_column)):
-        files.append((root or table.parent) / row[file_column])
-        labels.append(row[label_column] if label_column else "")
+        files.append(located(row[file_column], [root or table.parent]))
+        labels.append(class_name(row[label_column]) if label_column else "")
         splits.append(split_of_row(row[split_column], split_column, where) if split_column else "")
     return files, labels, splits

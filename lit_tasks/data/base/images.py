@@ -1,6 +1,5 @@
 """What all data modules of labeled images share: labels, transforms, batches, cached features."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader
 from lit_tasks.data.base.image_dataset import FeatureDataset, ImageDataset, identity_collate
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF, Split
+from lit_tasks.data.readers.image_folders import within_folder
 from lit_tasks.data.readers.images import ImageSource
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
@@ -66,9 +66,7 @@ class ImageDataModule(ImageLoadingDataModule):
 
     def sample_ids(self, split: Split) -> list[str]:
         """Return the path of each image of a split within their folder."""
-        names = list(self._of_split(split).names)
-        folder = os.path.commonpath([os.path.dirname(name) for name in names])
-        return [os.path.relpath(name, folder or ".") for name in names]
+        return within_folder(self._of_split(split).names)
 
     def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the name of some images."""

@@ -1,6 +1,8 @@
 """Images by index: files in any format that Pillow reads, or any other image source."""
 
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,10 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lit_tasks.data.readers.image_folders import HEIF, endings, path_text, text_of
 from lit_tasks.data.readers.opened_images import MAX_PIXELS, TooManyPixelsError, opened_image
+from lit_tasks.data.readers.zipped_files import ZippedFile
 
-#: Endings of the files that a folder is searched for.
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 _UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError)
 _STRIP = 256  # rows that are converted at once
 
@@ -40,19 +42,19 @@ class ImageFiles:
     """Images in files.
 
     Attributes:
-        paths: The files.
+        paths: The files, on the disk or in zip files.
         labels: The class of each.
         max_pixels: How large an image may be.
     """
 
-    paths: Sequence[Path]
+    paths: Sequence[Path | ZippedFile]
     labels: Sequence[str] | None = None
     max_pixels: int = MAX_PIXELS
 
     @property
     def names(self) -> Sequence[str]:
-        """Paths, as they were given."""
-        return [str(path) for path in self.paths]
+        """Paths, as they were given; bytes that are not UTF-8 are written out."""
+        return [text_of(str(path)) for path in self.paths]
 
     def read(self, index: int, min_side: int | None = None) -> Image.Image:
         """Return an image upright and in red, green and blue.
@@ -65,7 +67,10 @@ class ImageFiles:
         Raises:
             ValueError: The file cannot be read, or the image is too large; names it.
         """
-        return read_image(self.paths[index], min_side, max_pixels=self.max_pixels)
+        path = self.paths[index]
+        if isinstance(path, Path):
+            return read_image(path, min_side, max_pixels=self.max_pixels)
+        return read_image(path.open(), min_side, path_text(path), max_pixels=self.max_pixels)
 
     def digest(self) -> str:
         """Return a fingerprint of the files' bytes."""
@@ -80,19 +85,37 @@ def read_image(
 ) -> Image.Image:
     """Return the image of a file, see :meth:`ImageFiles.read`; ``name`` stands in errors."""
     remedy = "" if name else "; remove it, or leave it out with bad_images: skip"
-    name = name or str(file)
+    name = name or path_text(file)
+    if isinstance(file, Path) and (missing := _missing(file)):
+        raise FileNotFoundError(f"{name} {missing}{remedy}")
     try:
         with opened_image(file, min_side, max_pixels) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return in_color(image)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no image {name}") from None
     except TooManyPixelsError as error:
         raise ValueError(f"{name} {error}{remedy}") from None
     except _UNREADABLE as error:
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
+        reason = _unknown(name) if isinstance(error, UnidentifiedImageError) else str(error)
         raise ValueError(f"{name} is not a readable image ({reason}){remedy}") from error
+
+
+def _missing(path: Path) -> str:
+    """Return why there is no file to open, or nothing; a pipe would be waited for without end."""
+    if os.path.isfile(path):  # as pathlib's, but a name that is too long is no error
+        return ""
+    if os.path.isdir(path):
+        return "is a folder"
+    if os.path.exists(path):
+        return "is not a file"
+    link = f": it is a link to {path_text(path.readlink())}" if os.path.islink(path) else ""
+    return f"is missing{link}"
+
+
+def _unknown(name: str) -> str:
+    if name.lower().endswith(HEIF) and not set(HEIF) <= set(endings()):
+        return "HEIC is read after pip install pillow-heif"
+    return "unknown format"
 
 
 def in_color(image: Image.Image) -> Image.Image:
@@ -125,7 +148,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return found
 
 
-def file_digests(paths: Sequence[Path]) -> list[str]:
+def file_digests(paths: Sequence[Path | ZippedFile]) -> list[str]:
     """Return a fingerprint of each file's bytes."""
     digests = []
     for path in paths:
@@ -134,29 +157,23 @@ def file_digests(paths: Sequence[Path]) -> list[str]:
     return digests
 
 
-def files_below(folder: Path) -> list[Path]:
-    """Return the images in a folder and in its folders, by name; hidden files are left out.
+def content_numbers(paths: Sequence[Path]) -> list[int]:
+    """Return a number for each file, the same for the same bytes.
 
-    Raises:
-        FileNotFoundError: There are none.
+    A file whose size no other has is not read.
     """
-    if folder.is_file():
-        return [folder]
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
-    )
-    if not files:
-        what = "has no images" if folder.is_dir() else "is not there"
-        raise FileNotFoundError(
-            f"{folder} {what}: give a folder of files that end in {', '.join(ENDINGS)}"
-        )
-    return files
+    sizes = [path.stat().st_size for path in paths]
+    repeated = {size for size, count in Counter(sizes).items() if count > 1}
+    rows = [row for row, size in enumerate(sizes) if size in repeated]
+    contents: dict[str, int] = {}
+    numbers = list(range(len(paths)))
+    for row, digest in zip(rows, file_digests([paths[row] for row in rows]), strict=True):
+        numbers[row] = contents.setdefault(digest, row)
+    return numbers
 
 
 def reasons(
-    files: Sequence[Path | BinaryIO], whole: bool = False, max_pixels: int = MAX_PIXELS
+    files: Sequence[Path | BinaryIO | ZippedFile], whole: bool = False, max_pixels: int = MAX_PIXELS
 ) -> list[str]:
     """Return why each file cannot be used: what follows its name in a sentence, or nothing.
 
@@ -170,9 +187,12 @@ def reasons(
     return [_reason(file, whole, max_pixels) for file in files]
 
 
-def _reason(file: Path | BinaryIO, whole: bool, max_pixels: int) -> str:
+def _reason(file: Path | BinaryIO | ZippedFile, whole: bool, max_pixels: int) -> str:
+    if isinstance(file, Path) and (missing := _missing(file)):
+        return missing
     try:
-        with opened_image(file, 1, max_pixels) as image:
+        content = file.open() if isinstance(file, ZippedFile) else file
+        with opened_image(content, 1, max_pixels) as image:
             if whole:
                 image.load()
             good = min(image.size) > 0

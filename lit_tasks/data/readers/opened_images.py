@@ -14,7 +14,7 @@ from PIL import Image
 MAX_PIXELS = 64_000_000
 """More than a camera of 60 megapixels has: reading takes up to 8 bytes a pixel, 500 MB in all."""
 #: Decoders that hold several copies: how often a pixel of theirs counts.
-_COSTLY = {"WEBP": 2, "AVIF": 2, "JPEG2000": 3}
+_COSTLY = {"WEBP": 2, "AVIF": 2, "HEIF": 2, "JPEG2000": 3}
 _RUN_PROGRAMS = ("EPS",)  # Pillow hands them to Ghostscript
 
 

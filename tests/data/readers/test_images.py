@@ -1,10 +1,12 @@
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lit_tasks.data.readers.images import ImageFiles, files_below, in_color, read_image
+from lit_tasks.data.readers.image_folders import endings, files_below, left_out
+from lit_tasks.data.readers.images import ImageFiles, in_color, read_image
 
 
 def ramp() -> np.ndarray:
@@ -53,7 +55,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"cut\.jpg is not a readable image .*truncated"):
         read_image(tmp_path / "cut.jpg")
-    with pytest.raises(FileNotFoundError, match=r"there is no image .*nothing\.jpg"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.jpg is missing"):
         read_image(tmp_path / "nothing.jpg")
 
 
@@ -61,7 +63,7 @@ def test_a_folder_is_searched_for_images_only(tmp_path: Path) -> None:
     for name in ("b.JPG", "a/c.png", ".hidden.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
-    assert [path.name for path in files_below(tmp_path)] == ["c.png", "b.JPG"]
+    assert [path.name for path in files_below(tmp_path).images] == ["c.png", "b.JPG"]
     with pytest.raises(FileNotFoundError, match=r"nothing is not there"):
         files_below(tmp_path / "nothing")
 
@@ -72,3 +74,31 @@ def test_images_are_told_apart_by_content_and_order(tmp_path: Path) -> None:
     a, b, c = (tmp_path / f"{name}.png" for name in "abc")
     assert ImageFiles([a, b]).digest() == ImageFiles([c, b]).digest()
     assert ImageFiles([a, b]).digest() != ImageFiles([b, a]).digest()
+
+
+def test_telephones_and_newer_formats_are_read_where_pillow_can(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    for name in ("a.HEIC", "b.avif", "c.jp2", "d.jfif"):
+        Image.fromarray(ramp().repeat(8, 0).repeat(8, 1)).save(tmp_path / name)
+    found = files_below(tmp_path)
+    assert [path.name for path in found.images] == ["a.HEIC", "b.avif", "c.jp2", "d.jfif"]
+    for path in found.images:
+        error = np.asarray(read_image(path)).astype(int) - ramp().repeat(8, 0).repeat(8, 1)
+        assert abs(error).mean() < 25, path.name
+
+
+def test_without_a_decoder_they_are_counted_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    monkeypatch.setattr("PIL.features.check", lambda feature: False)
+    endings.cache_clear()
+    for name in ("a.heic", "b.avif", "c.png"):
+        (tmp_path / name).write_text("")
+    try:
+        found = files_below(tmp_path)
+    finally:
+        endings.cache_clear()
+    assert [path.name for path in found.images] == ["c.png"]
+    assert "2 files are left out" in left_out(found.others)
+    assert "1 .heic, 1 .avif; .heic is read after pip install pillow-heif" in left_out(found.others)
