@@ -1,10 +1,12 @@
-"""Every experiment of the assignment end to end, and docs/results.md from the run folders alone.
+"""Every experiment of the assignment end to end, then docs/results.md and the table in README.
 
     python benchmarks/results.py --data ../shared/data [--only image] [--write]
 
 Each run is a command of its own in ``runs/results/<config>/<seed>``; one that has its results is
-not run again, so an interrupted evening goes on where it was. ``--write`` only writes the page. No
-figure of ours is typed: all come from results.json. Settings were chosen on validation data.
+not run again, so an interrupted evening goes on where it was. What the runs found is kept in
+docs/results.json, so that a machine without the other runs, or without the data of some, leaves
+their rows as they are. ``--write`` runs nothing. No number is typed: all come from the runs.
+Settings were chosen on validation data.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from rich.progress import Progress
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "results"
 PAGE = ROOT / "docs" / "results.md"
+KEPT = ROOT / "docs" / "results.json"
 FIGURES = ROOT / "docs" / "figures"
 README = ROOT / "README.md"
 _WIDTH = 900  # pixels of an image on the page
@@ -248,26 +251,59 @@ def entry(folder: Path, metric: str) -> dict[str, Any]:
     return result
 
 
-def cell(folders: list[Path], metric: str) -> str:
+def collected(folders: list[Path], metrics: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a config's runs found: means and standard deviations, or values and intervals."""
+    found: dict[str, Any] = {}
+    for metric in metrics:
+        entries = [e for folder in folders if "value" in (e := entry(folder, metric))]
+        values = [e["value"] for e in entries]
+        if len(values) > 1:
+            found[metric] = {"mean": statistics.mean(values), "deviation": statistics.stdev(values)}
+        elif values:
+            found[metric] = {"value": values[0], "interval": entries[0].get("interval")}
+    times = [float((folder / "seconds.txt").read_text()) for folder in folders]
+    return {"seeds": len(folders), "seconds": statistics.median(times), "metrics": found}
+
+
+def keep() -> None:
+    """Put what the runs of this machine found in the place of what was kept of these configs."""
+    found = kept()
+    for part in PARTS:
+        for experiment in part.experiments:
+            if folders := folders_of(experiment.config):
+                found[experiment.config] = collected(folders, experiment.metrics)
+    KEPT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def kept() -> dict[str, Any]:
+    """Return what is known of each config: its number of seeds, seconds and metrics."""
+    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    return found
+
+
+def cell(found: dict[str, Any], metric: str) -> str:
     """Return mean and standard deviation over the seeds, or the one value with its interval."""
-    entries = [found for folder in folders if "value" in (found := entry(folder, metric))]
-    values = [found["value"] for found in entries]
-    if not values:
+    known = found["metrics"].get(metric)
+    if not known:
         return ""
-    if len(values) > 1:
-        return (
-            f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} ({len(values)} seeds)"
-        )
-    low, high = entries[0].get("interval", (0, 0))
-    if low == high:
-        return f"{values[0]:.4f}"
-    return f"{values[0]:.4f} ({low:.4f} - {high:.4f})"
+    if "mean" in known:
+        return f"{known['mean']:.4f} ± {known['deviation']:.4f} ({found['seeds']} seeds)"
+    low, high = known["interval"] or (0, 0)
+    interval = f" ({low:.4f} - {high:.4f})" if low != high else ""
+    return f"{known['value']:.4f}{interval}"
 
 
-def seconds(folders: list[Path]) -> str:
+def minutes(found: dict[str, Any]) -> str:
     """Return the median over the seeds of what the command took, from start to end."""
-    found = statistics.median(float((folder / "seconds.txt").read_text()) for folder in folders)
-    return f"{round(found) // 60}:{round(found) % 60:02}"
+    return f"{round(found['seconds']) // 60}:{round(found['seconds']) % 60:02}"
+
+
+def missing(experiment: Experiment, data: Path) -> list[Path]:
+    """Return the files and folders that an experiment reads and that are not there."""
+    named = [
+        word.partition("=")[2].format(data=data) for word in experiment.words if "{data}" in word
+    ]
+    return [path for path in map(Path, named) if not path.exists()]
 
 
 def folders_of(config: str) -> list[Path]:
@@ -284,27 +320,26 @@ def table(part: Part) -> list[str]:
     """Return the lines of a part's table."""
     metrics = list(dict.fromkeys(m for e in part.experiments for m in e.metrics))
     heads = ["what", *metrics, "min:s", "write-ups"]
-    rows = []
+    rows, known = [], kept()
     for experiment in part.experiments:
-        done = folders_of(experiment.config)
-        cells = [cell(done, metric) for metric in metrics] if done else ["not run"]
+        found = known.get(experiment.config)
+        cells = [cell(found, metric) for metric in metrics] if found else ["not run"]
         cells += [""] * (len(metrics) - len(cells))
-        time = seconds(done) if done else ""
+        time = minutes(found) if found else ""
         rows.append([f"`configs/{experiment.config}.yaml`", *cells, time, experiment.cited])
     rows += [[*other, *[""] * (len(heads) - len(other))] for other in part.others]
     return markdown(heads, rows)
 
 
 def summary() -> list[str]:
-    """Return the README's table: the first metric of what was run, with the write-ups'."""
-    rows = []
+    """Return the README's table: what the write-ups report as well, ours beside theirs."""
+    rows, known = [], kept()
     for part in PARTS:
         for experiment in part.experiments:
-            if done := folders_of(experiment.config):
-                metric = experiment.metrics[-1 if experiment.metrics == TEST else 0]
-                command = f"`lit-tasks fit --config configs/{experiment.config}.yaml`"
-                rows.append([command, metric, cell(done, metric), experiment.cited])
-    return markdown(["command", "metric", "ours", "write-ups"], rows)
+            if experiment.cited and (found := known.get(experiment.config)):
+                metric = experiment.metrics[0]
+                rows.append([f"`{experiment.config}`", cell(found, metric), experiment.cited])
+    return markdown(["config", "ours", "write-ups"], rows)
 
 
 def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
@@ -317,15 +352,13 @@ def shown(figure: RunFigure | None) -> list[str]:
     """Copy a figure of the first run that has it into the docs, small; return the page's lines."""
     if figure is None:
         return []
+    path = FIGURES / f"results_{figure.config}.jpg"
     figures = [folder / "figures" / figure.name for folder in folders_of(figure.config)]
-    there = [path for path in figures if path.is_file()]
-    if not there:
-        return []
-    name = f"results_{figure.config}.jpg"
-    with Image.open(there[0]) as image:
-        image.thumbnail((_WIDTH, 2 * _WIDTH))
-        image.convert("RGB").save(FIGURES / name, quality=80)
-    return ["", f"![{figure.said}](figures/{name})"]
+    if made := [found for found in figures if found.is_file()]:
+        with Image.open(made[0]) as image:
+            image.thumbnail((_WIDTH, 2 * _WIDTH))
+            image.convert("RGB").save(path, quality=80)
+    return ["", f"![{figure.said}](figures/{path.name})"] if path.is_file() else []
 
 
 def page() -> str:
@@ -333,10 +366,11 @@ def page() -> str:
     lines = [
         "# Results",
         "",
-        "Made by `make results` (`python benchmarks/results.py`) from the run folders: one row is",
-        "`lit-tasks fit --config` with the file named, on the data in `../shared/data`. One run",
-        "has its 95 % interval (Wilson), several have mean and standard deviation over seeds.",
-        "Times are on two cores that other work shared.",
+        "Made by `make results` (`python benchmarks/results.py`): a row is",
+        "`lit-tasks fit --config` with the file named, on the data in `../shared/data`; rows whose",
+        "data are absent stay as they are, and the command names them. One run has its 95 %",
+        "interval (Wilson), several have mean and standard deviation over seeds. Times are on two",
+        "cores that other work shared.",
     ]
     for part in PARTS:
         lines += ["", f"## {part.title}", "", part.said, "", *table(part), *shown(part.figure)]
@@ -356,16 +390,22 @@ def main() -> None:
         for seed in range(experiment.seeds)
         if experiment.config.startswith(options.only) and not options.write
     ]
+    data = options.data.resolve()
+    absent = {e.config: gone for e, _ in runs if (gone := missing(e, data))}
+    for config, paths in absent.items():
+        print(f"{config} is not run: there is no {' and no '.join(map(str, paths))}")
+    runs = [(experiment, seed) for experiment, seed in runs if experiment.config not in absent]
     with Progress() as progress:
         bar = progress.add_task("experiments", total=len(runs))
         for experiment, seed in runs:
             run(
                 experiment,
                 seed,
-                options.data.resolve(),
+                data,
                 lambda text: progress.update(bar, description=text),
             )
             progress.advance(bar)
+    keep()
     PAGE.write_text(page())
     before, rest = README.read_text().split(_BEGIN)
     table_there = "\n".join(["", "", *summary(), "", ""])
