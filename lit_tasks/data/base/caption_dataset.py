@@ -127,7 +127,7 @@ def chosen(images: ImageSource, rows: Sequence[int]) -> ImageSource:
     """Return some of the images."""
     if isinstance(images, ImageFiles):
         paths = [images.paths[row] for row in rows]
-        return ImageFiles(paths, max_pixels=images.max_pixels)
+        return replace(images, paths=paths)
     return _Chosen(images, rows)
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -140,13 +141,10 @@ class CaptionDataModule(ImageLoadingDataModule):
     def captioned(self, split: Split) -> CaptionedImages:
         """Return images and sentences of a split; of those to train on, as many as asked for."""
         if split not in self._splits:
-            if split == "predict":
-                self._splits[split] = self._to_predict()
-            else:
-                found = self.read(split)
-                if split == "train" and self.captions is not None:
-                    found = found.limited(self.captions, self.seed)
-                self._splits[split] = found
+            found = self._to_predict() if split == "predict" else self.read(split)
+            if split == "train" and self.captions is not None:
+                found = found.limited(self.captions, self.seed)
+            self._splits[split] = replace(found, images=self.leveled(found.images))
         return self._splits[split]
 
     def _looked_at(self, split: Split) -> Split:
@@ -179,12 +177,14 @@ class CaptionDataModule(ImageLoadingDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what describing new images needs: the words."""
-        return {} if self._vocabulary is None else {"words": self._vocabulary.words}
+        words = {} if self._vocabulary is None else {"words": self._vocabulary.words}
+        return {**words, **self._levels_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` of any captioned data module returned."""
         if "words" in state_dict:
             self._vocabulary = CaptionVocabulary(state_dict["words"])
+        self._load_levels(state_dict)
 
     # The steps.
 

@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from lit_tasks.data.base.image_dataset import ImageDataset
+from lit_tasks.data.readers.bit_depth import BY_TYPE
 from lit_tasks.data.readers.images import ImageFiles, ImageSource
 from lit_tasks.files import stamp
 from lit_tasks.protocols import HasFeatureMaps, HasFeatures
@@ -179,6 +180,8 @@ def fingerprint(network: nn.Module, images: ImageDataset, content: str | None = 
     content = content or images.images.digest()
     total = hashlib.sha256(f"{_VERSION} {content}".encode())
     total.update(repr(images.preprocessing).encode())
+    if isinstance(images.images, ImageFiles) and images.images.levels != BY_TYPE:
+        total.update(repr(images.images.levels).encode())
     total.update(repr(network).encode())
     for name, tensor in network.state_dict().items():
         total.update(name.encode())

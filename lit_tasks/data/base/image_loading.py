@@ -1,12 +1,17 @@
 """What all data modules that open images share: crops, cached features, workers."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.feature_cache import FeatureCache
+from lit_tasks.data.readers.bit_depth import WhiteLevels, found_levels
+from lit_tasks.data.readers.images import ImageFiles, ImageSource
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 
 
@@ -25,6 +30,8 @@ class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
         seed: Decides what is drawn at random: which images are held out, how a stream is shuffled.
         num_workers: Processes that read images.
         max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        white_level: Value that is white in images of more than 8 bits; told from the training
+            images if left out, once for all: 255, 1023, 4095, 16383 or 65535, or 1 for fractions.
     """
 
     predict_example = "my_images"  #: What the end of a fit proposes.
@@ -39,6 +46,7 @@ class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
         seed: int = 0,
         num_workers: int = 0,
         max_pixels: int = MAX_PIXELS,
+        white_level: float | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()  # what subclasses were given as well
@@ -47,9 +55,36 @@ class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if crop is not None and not 0 < crop <= 1:
             raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
+        if white_level is not None and not white_level > 0:
+            raise ValueError(f"white_level must be above 0, got {white_level}")
+        self.white_level = white_level
+        self._levels: WhiteLevels | None = None
         self.batch_size, self.crop, self.augment = batch_size, crop, list(augment or ())
         self.cache_features, self.cache_dir = cache_features, cache_dir
         self.seed, self.num_workers, self.max_pixels = seed, num_workers, max_pixels
+
+    def leveled(self, images: ImageSource) -> ImageSource:
+        """Return images of which all splits have one white; the first that are read decide."""
+        if not isinstance(images, ImageFiles):
+            return images
+        if self.white_level is not None:
+            self._levels = WhiteLevels(self.white_level, self.white_level)
+        if self._levels is None:
+            self._levels = found_levels(images.paths, images.max_pixels)
+            if self._levels is not None:
+                rank_zero_info(
+                    "Images of more than 8 bits: white is"
+                    f" {self._levels.integers:,.0f} in whole numbers, {self._levels.floats:,.0f} in"
+                    " fractions (data.white_level sets another)"
+                )
+        return images if self._levels is None else replace(images, levels=self._levels)
+
+    def _levels_state(self) -> dict[str, list[float]]:
+        return {} if self._levels is None else {"white_levels": list(self._levels)}
+
+    def _load_levels(self, state_dict: dict[str, Any]) -> None:
+        if "white_levels" in state_dict:
+            self._levels = WhiteLevels(*map(float, state_dict["white_levels"]))
 
     def _task(self) -> object:
         return None if self.trainer is None else self.trainer.lightning_module

@@ -117,17 +117,18 @@ class ImageDataModule(ImageLoadingDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what reading new images needs: the names of the classes."""
-        return {"labels": self._labels} if self._labels else {}
+        return {**({"labels": self._labels} if self._labels else {}), **self._levels_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` of any image data module returned."""
         self._labels = list(state_dict.get("labels", self._labels))
+        self._load_levels(state_dict)
 
     # The steps.
 
     def _of_split(self, split: Split) -> ImageSource:
         if split not in self._images:
-            self._images[split] = self.images(split)
+            self._images[split] = self.leveled(self.images(split))
         return self._images[split]
 
     def _learn(self) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lit_tasks.batch import StyleBatch
+from lit_tasks.data.readers.bit_depth import BY_TYPE, found_levels
 from lit_tasks.data.readers.images import in_color, read_image
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.synthetic.strokes import draw_strokes
@@ -93,7 +94,8 @@ class StylePairs(Dataset[Any]):
         elif name == STROKES and not path.is_file():
             image = draw_strokes()
         else:
-            image = read_image(path, name=str(path), max_pixels=self.max_pixels)
+            levels = found_levels([path], self.max_pixels) or BY_TYPE
+            image = read_image(path, name=str(path), max_pixels=self.max_pixels, levels=levels)
         return torch.from_numpy(np.array(resized(image, size, name))).permute(2, 0, 1)
 
 

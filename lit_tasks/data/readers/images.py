@@ -2,15 +2,17 @@
 
 import hashlib
 import os
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lit_tasks.data.readers.bit_depth import BY_TYPE, WhiteLevels, in_eight_bits, is_deep
 from lit_tasks.data.readers.image_folders import HEIF, endings, path_text, text_of
 from lit_tasks.data.readers.opened_images import MAX_PIXELS, TooManyPixelsError, opened_image
 from lit_tasks.data.readers.zipped_files import ZippedFile
@@ -45,11 +47,13 @@ class ImageFiles:
         paths: The files, on the disk or in zip files.
         labels: The class of each.
         max_pixels: How large an image may be.
+        levels: Which values are white in images of more than 8 bits.
     """
 
     paths: Sequence[Path | ZippedFile]
     labels: Sequence[str] | None = None
     max_pixels: int = MAX_PIXELS
+    levels: WhiteLevels = BY_TYPE
 
     @property
     def names(self) -> Sequence[str]:
@@ -68,9 +72,8 @@ class ImageFiles:
             ValueError: The file cannot be read, or the image is too large; names it.
         """
         path = self.paths[index]
-        if isinstance(path, Path):
-            return read_image(path, min_side, max_pixels=self.max_pixels)
-        return read_image(path.open(), min_side, path_text(path), max_pixels=self.max_pixels)
+        file, name = (path, None) if isinstance(path, Path) else (path.open(), path_text(path))
+        return read_image(file, min_side, name, max_pixels=self.max_pixels, levels=self.levels)
 
     def digest(self) -> str:
         """Return a fingerprint of the files' bytes."""
@@ -82,6 +85,7 @@ def read_image(
     min_side: int | None = None,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    levels: WhiteLevels = BY_TYPE,
 ) -> Image.Image:
     """Return the image of a file, see :meth:`ImageFiles.read`; ``name`` stands in errors."""
     remedy = "" if name else "; remove it, or leave it out with bad_images: skip"
@@ -89,15 +93,23 @@ def read_image(
     if isinstance(file, Path) and (missing := _missing(file)):
         raise FileNotFoundError(f"{name} {missing}{remedy}")
     try:
-        with opened_image(file, min_side, max_pixels) as image:
+        with _silenced(), opened_image(file, min_side, max_pixels) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return in_color(image)
+            return in_color(image, levels)
     except TooManyPixelsError as error:
         raise ValueError(f"{name} {error}{remedy}") from None
     except _UNREADABLE as error:
         reason = _unknown(name) if isinstance(error, UnidentifiedImageError) else str(error)
         raise ValueError(f"{name} is not a readable image ({reason}){remedy}") from error
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep back Pillow's warnings about broken metadata: they name no file, only Pillow's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _missing(path: Path) -> str:
@@ -118,24 +130,14 @@ def _unknown(name: str) -> str:
     return "unknown format"
 
 
-def in_color(image: Image.Image) -> Image.Image:
+def in_color(image: Image.Image, levels: WhiteLevels = BY_TYPE) -> Image.Image:
     """Return red, green and blue in 8 bits; what is transparent becomes white."""
     image.load()  # it may be returned itself, and its file be closed
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _in_eight_bits(image)
+    if is_deep(image):
+        image = in_eight_bits(image, levels)
     if "A" in image.getbands() or "transparency" in image.info:
         return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _in_eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
-    found = np.empty(values.shape, np.uint8)
-    for top in range(0, len(values), _STRIP):  # eight bytes a value for a few rows at a time only
-        strip = values[top : top + _STRIP].astype(np.float64)
-        found[top : top + _STRIP] = (strip * scale).round().clip(0, 255)
-    return Image.fromarray(found)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
