@@ -76,7 +76,7 @@ MUTATIONS = [
         "brevity penalty of one sentence",
         "exp(min(0.0, 1 - len(reference) / len(prediction)))",
         "exp(1 - len(reference) / len(prediction))",
-        "metrics",
+        "functional/caption",
     ),
     Mutation(
         "CIDEr-D's clipping",
