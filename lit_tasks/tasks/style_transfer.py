@@ -7,15 +7,17 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.functional.style.losses import Reduction
 from lit_tasks.metrics.gathered_values import GatheredValues
 from lit_tasks.nn.image.pretrained import Weights
 from lit_tasks.nn.style.features import Network, StyleFeatures
-from lit_tasks.nn.style.objective import StyleObjective, loss_names
+from lit_tasks.nn.style.objective import StyleObjective, loss_names, off_scale
 from lit_tasks.nn.style.stylization import ColorMode, Init, Phase, Stylization, check
 from lit_tasks.nn.style.tiles import TiledStyleObjective
 from lit_tasks.protocols import StyleData, attributes, required
@@ -56,6 +58,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
         tv_weight: Weight of the total variation of the normalized image.
         style_loss: ``gram``, or ``wasserstein`` for means and covariances.
+        content_loss: ``sum`` over all features, as in the assignment, or their ``mean``: then the
+            same weights hold for every size.
         init: An image starts as ``content``, as that with the painting's colors (``matched``),
             as ``noise``, or as noise in the colors of the ``style``.
         ema_decay: Decay of a mean over steps that is taken as the image; 0 takes the last step.
@@ -66,6 +70,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             Last digits differ, which large learning rates soon make visible.
         tile: Pixels a side of the parts that a large image is computed in, to the same gradient
             in less memory and more time; the whole at once when left out.
+        expected_rms: Root mean square of layers' features that the weights of the losses were
+            chosen for; a sentence warns where those of an image are four times off.
     """
 
     def __init__(
@@ -79,12 +85,14 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         padding: Literal["zeros", "replicate"] = "zeros",
         tv_weight: float = 0.0,
         style_loss: Literal["gram", "wasserstein"] = "gram",
+        content_loss: Reduction = "sum",
         init: Init = "content",
         ema_decay: float = 0.0,
         color_mode: ColorMode = "style",
         seed: int = 0,
         channels_last: bool = True,
         tile: int | None = None,
+        expected_rms: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -95,7 +103,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             raise ValueError("style needs at least one layer with its weight")
         self.network, self.weights, self.pooling, self.padding = network, weights, pooling, padding
         self.content, self.style = content, style
-        self.tv_weight, self.style_loss = tv_weight, style_loss
+        self.tv_weight, self.style_loss, self.content_loss = tv_weight, style_loss, content_loss
+        self.expected_rms = expected_rms or {}
         self.phases, self.init, self.ema_decay = phases, init, ema_decay
         self.color_mode, self.seed = color_mode, seed
         self.channels_last, self.tile = channels_last, tile
@@ -129,12 +138,19 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         features = StyleFeatures(
             layers, self.network, self.weights, self.pooling, self.padding, self.channels_last
         )
-        weights = features, self.content, self.style, self.tv_weight, self.style_loss
+        losses: dict[str, Any] = {"tv_weight": self.tv_weight, "style_loss": self.style_loss}
+        losses |= {"content_loss": self.content_loss}
         if self.tile is None:
-            self.objective = StyleObjective(*weights)
+            self.objective = StyleObjective(features, self.content, self.style, **losses)
         else:
+<<<<<<< HEAD
             self.objective = TiledStyleObjective(*weights, tile=self.tile)
         self.evaluated = GatheredValues(len(self.loss_names))
+=======
+            losses |= {"tile": self.tile}
+            self.objective = TiledStyleObjective(features, self.content, self.style, **losses)
+        self.evaluated = CollectedScores(len(self.loss_names))
+>>>>>>> 76d1029 (Style transfer on the assignment's scale: published check values hold, content as a mean, Wasserstein in double)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return what counts the steps: it changes nothing."""
@@ -202,6 +218,9 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             self.color_mode,
             derived_seed(self.seed, index),
         )
+        if said := off_scale(job.targets, self.expected_rms):
+            rank_zero_warn(said)
+            self.expected_rms = {}  # once is enough
         waiting = self._waiting.pop(index, None)
         if waiting is not None:
             job.load_state_dict(waiting)

@@ -179,6 +179,15 @@ def test_another_network_cannot_go_on(finished: Path, capsys: pytest.CaptureFixt
     assert "set image_size as it was" in capsys.readouterr().err
 
 
+def test_features_on_another_scale_than_the_weights_expect_are_told_in_a_sentence(
+    folder: Path,
+) -> None:
+    words = ["--model.expected_rms={'3': 1000}", "--data.contents=[0.png]", "--figures=null"]
+    with pytest.warns(UserWarning, match="features of layer 3 have a root mean square of") as said:
+        assert fit(*words, "--model.phases=[{steps: 1, optimizer: torch.optim.SGD}]") == 0
+    assert sum("root mean square" in str(warning.message) for warning in said) == 1
+
+
 def test_an_image_in_parts_is_the_same_image(folder: Path) -> None:
     """By gradient descent: Adam's first steps would follow signs that rounding may turn."""
     descent = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}
@@ -205,6 +214,7 @@ def test_an_image_in_parts_is_the_same_image(folder: Path) -> None:
         (["--model.style={'77': 1.0}"], "squeezenet1_1 has no layer 77"),
         (["--data.contents=[x.png]"], "there is no image x.png"),
         (["--data.image_size=2"], "needs images of at least"),
+        (["--model.expected_rms={'5': 1.0}"], "expected_rms names layer 5, which no loss looks at"),
     ],
     ids=str,
 )

@@ -7,11 +7,14 @@ blended by blending their moments.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Reduction = Literal["sum", "mean"]
+_PART = 32_768  # positions that are added up in the features' own precision
 
 
 class Moments(NamedTuple):
@@ -27,31 +30,42 @@ class Moments(NamedTuple):
 
 
 def moments(features: Float[Tensor, "B C H W"]) -> Moments:
-    r"""Return :math:`\frac1M \sum_p f_p` and :math:`\frac1M \sum_p f_p f_p^\top`."""
+    r"""Return :math:`\frac1M \sum_p f_p` and :math:`\frac1M \sum_p f_p f_p^\top`, in double.
+
+    Products are those of the features' precision, added up in double precision part by part: of
+    350,000 positions of a large image, single precision would leave five digits.
+    """
     if features.is_contiguous(memory_format=torch.channels_last) and features.shape[1] > 1:
         rows = features.permute(0, 2, 3, 1).flatten(1, 2)  # no copy, and no gradient is turned
-        return Moments(rows.mean(dim=1), _Squared.apply(rows) / rows.shape[1])
-    flat = features.flatten(2)
-    products = torch.stack([rows @ rows.mT for rows in flat])  # faster than one batched product
-    return Moments(flat.mean(dim=2), products / flat.shape[2])
+    else:
+        rows = features.flatten(2).mT
+    first, second = _Sums.apply(rows)
+    return Moments(first / rows.shape[1], second / rows.shape[1])
 
 
-class _Squared(torch.autograd.Function):
-    r"""The product :math:`X^\top X`, with the gradient :math:`X (\bar S + \bar S^\top)` at once.
+class _Sums(torch.autograd.Function):
+    r"""The sums :math:`\sum_p x_p` and :math:`X^\top X` of rows, with their gradients in one pass.
 
-    Autograd makes two products of it, and writes down both.
+    The gradient is :math:`\bar s + X (\bar S + \bar S^\top)`. Autograd would take two products
+    for it, and write down both.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Float[Tensor, "B M C"]) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(rows)
-        return rows.mT @ rows
+        parts = rows.split(_PART, dim=1)
+        first = torch.stack([part.sum(dim=1).double() for part in parts]).sum(dim=0)
+        products = [torch.stack([x.mT @ x for x in part]).double() for part in parts]
+        return first, torch.stack(products).sum(dim=0)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         [rows] = ctx.saved_tensors
-        product: Tensor = rows @ (gradient + gradient.mT)
-        return product
+        both = (second + second.mT).to(rows.dtype)
+        if rows.mT.is_contiguous():  # the layout that the gradient is wanted in
+            gradient: Tensor = torch.baddbmm(first[:, :, None].to(rows.dtype), both, rows.mT)
+            return gradient.mT
+        return torch.baddbmm(first[:, None, :].to(rows.dtype), rows, both)
 
 
 def blend(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
@@ -66,14 +80,18 @@ def blend(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
 
 
 def content_loss(
-    features: Float[Tensor, "B C H W"], target: Float[Tensor, "B C H W"]
+    features: Float[Tensor, "B C H W"],
+    target: Float[Tensor, "B C H W"],
+    reduction: Reduction = "sum",
 ) -> Float[Tensor, " B"]:
-    r"""Return :math:`\sum_{c,p} (f_{cp} - t_{cp})^2`.
+    r"""Return :math:`\sum_{c,p} (f_{cp} - t_{cp})^2`, or its mean over :math:`c` and :math:`p`.
 
-    Source: Gatys, Ecker and Bethge (2016), equation 1, who halve it. It is a sum, as in the
-    assignment, so it grows with the image.
+    Source: Gatys, Ecker and Bethge (2016), equation 1, who halve it. The assignment's is the sum,
+    which grows with the image; style losses are means, so with the mean one weight holds for
+    images of any size and all phases of coarse to fine.
     """
-    return (features - target).square().sum(dim=(1, 2, 3))
+    squares = (features - target).square()
+    return squares.sum(dim=(1, 2, 3)) if reduction == "sum" else squares.mean(dim=(1, 2, 3))
 
 
 def gram_matrix(features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C C"]:
@@ -81,7 +99,7 @@ def gram_matrix(features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C C"]:
 
     Source: Gatys, Ecker and Bethge (2016), equation 3, who do not divide here.
     """
-    return moments(features).second / features.shape[1]
+    return (moments(features).second / features.shape[1]).to(features.dtype)
 
 
 def gram_loss(found: Moments, target: Moments) -> Float[Tensor, " B"]:
@@ -106,7 +124,8 @@ def wasserstein_loss(found: Moments, target: Moments, floor: float = 1e-4) -> Fl
     their fourth power, so strong channels count less here.
     Sources: Gelbrich (1990); crowsonkb/style-transfer-pytorch, which takes square roots by an
     iteration. Here they come from eigenvalues, whose sum is differentiable even where they are
-    equal.
+    equal. Large traces are subtracted from one another, so moments should be in double precision,
+    as :func:`moments` returns them.
 
     Args:
         found: Of the image.
@@ -129,7 +148,8 @@ def total_variation(image: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
     r"""Return :math:`\sum (x_{i+1,j} - x_{ij})^2 + \sum (x_{i,j+1} - x_{ij})^2` over all channels.
 
     Source: the assignment. Mahendran and Vedaldi (2015) raise it to a power, here 1; others
-    take the mean.
+    take the mean. The sum of a smooth image stays what it is at another size: there are four times
+    as many differences at twice the size, and their squares are a quarter.
     """
     down = image[:, :, 1:] - image[:, :, :-1]
     right = image[:, :, :, 1:] - image[:, :, :, :-1]

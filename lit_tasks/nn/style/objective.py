@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lit_tasks.functional.style.losses import (
     Moments,
+    Reduction,
     blend,
     content_loss,
     gram_loss,
@@ -18,6 +19,7 @@ from lit_tasks.functional.style.losses import (
 )
 from lit_tasks.nn.style.features import StyleFeatures
 
+_OFF = 4.0  # times: how far features may be from the scale that is expected
 _STYLE_LOSSES = {"gram": gram_loss, "wasserstein": wasserstein_loss}
 
 
@@ -31,6 +33,33 @@ class Targets(NamedTuple):
 
     content: dict[str, Tensor]
     style: dict[str, Moments]
+
+
+def off_scale(targets: Targets, expected: Mapping[str, float]) -> str:
+    """Return in a sentence which layer's features are not on the scale that is expected, if any.
+
+    Content losses grow with the square of the features, Gram matrices' with their fourth power: on
+    another scale, the weights of a config no longer balance them. Images differ by less than
+    twice, so four times is taken as another network or other weights.
+
+    Args:
+        targets: Of an image.
+        expected: Root mean square of the features of layers.
+    """
+    squares = {layer: float(f.square().mean()) for layer, f in targets.content.items()}
+    for layer, of in targets.style.items():
+        squares.setdefault(layer, float(of.second.diagonal(dim1=1, dim2=2).mean()))
+    for layer, value in expected.items():
+        if layer not in squares:
+            raise ValueError(f"expected_rms names layer {layer}, which no loss looks at")
+        found = squares[layer] ** 0.5
+        if not value / _OFF <= found <= value * _OFF:
+            return (
+                f"features of layer {layer} have a root mean square of {found:.3g} where the "
+                f"config's weights of content and style expect {value:.3g} (expected_rms): use "
+                "the network's weights that they were chosen for, or choose them anew"
+            )
+    return ""
 
 
 def loss_names(content: Iterable[str], style: Iterable[str]) -> list[str]:
@@ -48,6 +77,7 @@ class StyleObjective(nn.Module):
         style: Weight of each layer's style loss.
         tv_weight: Weight of the total variation of the normalized image.
         style_loss: ``gram``, or ``wasserstein``.
+        content_loss: Whether squared differences of features are added up (``sum``) or averaged.
     """
 
     def __init__(
@@ -57,8 +87,10 @@ class StyleObjective(nn.Module):
         style: Mapping[str, float],
         tv_weight: float = 0.0,
         style_loss: Literal["gram", "wasserstein"] = "gram",
+        content_loss: Reduction = "sum",
     ) -> None:
         super().__init__()
+        self.content_loss = content_loss
         self.features = features
         self.content, self.style, self.tv_weight = dict(content), dict(style), tv_weight
         self.distance = _STYLE_LOSSES[style_loss]
@@ -87,7 +119,7 @@ class StyleObjective(nn.Module):
         """Return the weighted losses of a normalized image in the order of :func:`loss_names`."""
         found = self.features(image)
         losses = [
-            weight * content_loss(found[layer], targets.content[layer])
+            weight * content_loss(found[layer], targets.content[layer], self.content_loss)
             for layer, weight in self.content.items()
         ]
         losses += [

@@ -148,7 +148,8 @@ class TiledStyleObjective(StyleObjective):
             total = crop.new_zeros(())
             for layer, weight in self.content.items():
                 wanted = self._crop(targets.content[layer], layer, row, column)
-                total = total + weight * (own[layer] - wanted).square().sum()
+                scale = self._content_scale(targets.content[layer])
+                total = total + weight * scale * (own[layer] - wanted).square().sum()
             for layer in self.style:
                 if not own[layer].numel():
                     continue
@@ -187,9 +188,13 @@ class TiledStyleObjective(StyleObjective):
                     assert targets is not None
                     assert content is not None
                     wanted = self._crop(targets.content[layer], layer, row, column)
-                    content[layer] += (own[layer] - wanted).square().sum()
+                    scale = self._content_scale(targets.content[layer])
+                    content[layer] += scale * (own[layer] - wanted).square().sum()
         found = {layer: blend(parts[layer], counts[layer]) for layer in self.style}
         return found, {layer: sum(counts[layer]) for layer in self.style}
+
+    def _content_scale(self, whole: Tensor) -> float:
+        return 1 / whole.numel() if self.content_loss == "mean" else 1.0
 
     def _own(
         self, image: Tensor, row: TileSpan, column: TileSpan, cropped: bool = False

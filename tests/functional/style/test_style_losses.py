@@ -39,6 +39,7 @@ def test_content_is_the_sum_of_squared_differences() -> None:
     for n in range(2):
         slow = sum((a - b) ** 2 for a, b in zip(f[n].flatten(), t[n].flatten(), strict=True))
         torch.testing.assert_close(content_loss(f, t)[n], slow)
+        torch.testing.assert_close(content_loss(f, t, "mean")[n], slow / f[n].numel())
 
 
 def test_a_gram_matrix_is_what_the_loops_say() -> None:
@@ -123,6 +124,27 @@ def test_style_gradients_are_right(loss: Callable[[Moments, Moments], Tensor]) -
     target = moments(features(seed=5))
     f = features().requires_grad_()
     assert torch.autograd.gradcheck(lambda f: loss(moments(f), target), f)
+
+
+def strong_features(seed: int, gray: bool) -> Tensor:
+    """Return features as a network's: large, and many channels that say nearly the same."""
+    draw = torch.Generator().manual_seed(seed)
+    causes = torch.randn(1, 2 if gray else 12, 40 * 30, generator=draw)
+    mixed = torch.randn(64, causes.shape[1], generator=draw) @ causes
+    return 30 * (mixed + 0.05 * torch.randn(mixed.shape, generator=draw)).relu().view(1, 64, 40, 30)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_the_wasserstein_loss_of_single_precision_features_is_that_of_double(gray: bool) -> None:
+    f, target = strong_features(1, gray=False), strong_features(2, gray)
+    assert wasserstein_loss(moments(f), moments(f)).item() == pytest.approx(0, abs=1e-5)
+    gradients = []
+    for kind in (torch.float32, torch.float64):
+        leaf = f.to(kind).requires_grad_()
+        loss = wasserstein_loss(moments(leaf), moments(target.to(kind)))
+        gradients.append(torch.autograd.grad(loss.sum(), leaf)[0].double())
+    single, double = gradients
+    assert (single - double).norm() < 1e-4 * double.norm()
 
 
 def test_content_and_variation_gradients_are_right() -> None:

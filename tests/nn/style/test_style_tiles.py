@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lit_tasks.functional.style.losses import Reduction
 from lit_tasks.nn.style.features import StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective
 from lit_tasks.nn.style.tiles import TiledStyleObjective
@@ -25,7 +26,8 @@ def objectives(network: str, tile: int, loss: Any, **options: Any) -> list[Style
     content, style = NETWORKS[network]
     features = StyleFeatures([content, *style], network, "random", **options).double()
     weights = {layer: 10.0 ** (2 - n) for n, layer in enumerate(style)}
-    arguments = (features, {content: 0.05}, weights, 0.3, loss)
+    reduction: Reduction = "mean" if loss == "wasserstein" else "sum"
+    arguments = (features, {content: 0.05}, weights, 0.3, loss, reduction)
     return [StyleObjective(*arguments), TiledStyleObjective(*arguments, tile=tile)]
 
 
