@@ -143,14 +143,9 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         if self.tile is None:
             self.objective = StyleObjective(features, self.content, self.style, **losses)
         else:
-<<<<<<< HEAD
-            self.objective = TiledStyleObjective(*weights, tile=self.tile)
-        self.evaluated = GatheredValues(len(self.loss_names))
-=======
             losses |= {"tile": self.tile}
             self.objective = TiledStyleObjective(features, self.content, self.style, **losses)
-        self.evaluated = CollectedScores(len(self.loss_names))
->>>>>>> 76d1029 (Style transfer on the assignment's scale: published check values hold, content as a mean, Wasserstein in double)
+        self.evaluated = GatheredValues(len(self.loss_names))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return what counts the steps: it changes nothing."""
