@@ -21,7 +21,7 @@ from lit_tasks.__main__ import main
 from lit_tasks.data.readers import lines
 from lit_tasks.data.readers.archives import unpack
 from lit_tasks.data.readers.coco import read_karpathy
-from lit_tasks.data.readers.tables import table_rows
+from lit_tasks.data.readers.tables import TableOptions, table_rows
 from lit_tasks.data.readers.text_files import Columns, format_of, read_rows
 from lit_tasks.files import MAX_DEPTH, MAX_NODES, check_yaml, parse_json, read_yaml
 from lit_tasks.nn.image.pretrained import _from_hub
@@ -343,12 +343,12 @@ def problems(path: Path, columns: Columns | None = None) -> tuple[int, dict[int,
         ("a.csv", b"caf\xe9,l0\n", "the bytes are not UTF-8"),
         ("a.csv", "y" * (1 << 23) + ",l0\n", "a row must have at most 8,388,608 characters"),
         ("a.csv", '"two\nlines",l0,"open\n', "a quote is opened and never closed"),
-        ("a.tsv", '"never closed\tl0\n', "a quote is opened and never closed"),
+        ("b.tsv", '"never closed\tl0\n', "a quote is opened and never closed"),
+        ("a.tsv", "x\tl0\tmore\n", "2 columns were announced, got 3; set data.quoting to double"),
         ("a.jsonl", '{"text": ' + "[" * 200_000 + "\n", "nested too deeply"),
         ("a.jsonl", '{"text": oops}\n', "this is not JSON (Expecting value"),
         ("a.jsonl", '{"text": "\n', "this is not JSON"),
         ("a.jsonl", '{"text": 1' + "0" * 5000 + "}\n", "this is not JSON (Exceeds the limit"),
-        ("a.jsonl", "\n", "this is not JSON"),
         ("a.jsonl", "3\n", "this is not a JSON object"),
         ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', "the bytes are not UTF-8"),
         ("a.jsonl", '["' + "y" * (1 << 23) + '"]\n', "a row must have at most"),
@@ -364,18 +364,26 @@ def test_a_row_that_cannot_be_parsed_is_one_bad_row(
     good = {
         "a.csv": csv,
         "a.tsv": tuple(part.replace(",", "\t") for part in csv),
+        "b.tsv": tuple(part.replace(",", "\t") for part in csv),
         "a.txt": ("", "l0 a word\n" * 30),
         "a.jsonl": ("", '{"text": "a", "label": 1}\n' * 30),
     }[name]
     parts = [*good, bad, *([] if last else [good[1]])]
     path = tmp_path / name
     path.write_bytes(b"".join(p if isinstance(p, bytes) else p.encode() for p in parts))
+    quoted = Columns(table=TableOptions(quoting="double")) if name == "b.tsv" else None
     with at_most(150):
-        usable, found = problems(path)
+        usable, found = problems(path, quoted)
     assert usable == (30 if last else 60)
     [(line, problem)] = found.items()
     assert line == (32 if good[0] else 31)
     assert reason in problem
+
+
+def test_a_blank_line_is_a_bad_row_where_more_follows(tmp_path: Path) -> None:
+    good = '{"text": "a", "label": 1}\n' * 3
+    (tmp_path / "a.jsonl").write_text(f"{good}\n{good}\n \n")
+    assert problems(tmp_path / "a.jsonl") == (6, {4: "this is not JSON (the line is empty)"})
 
 
 def test_no_file_of_one_endless_row_fills_the_memory(

@@ -11,7 +11,9 @@ from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
-from lit_tasks.data.readers.text_files import Columns, Row, labeled_row, read_folders, read_rows
+from lit_tasks.data.readers.text_files import Columns, read_rows
+from lit_tasks.data.readers.text_folders import read_folders
+from lit_tasks.data.readers.text_rows import Row, labeled_row
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
 
@@ -61,7 +63,7 @@ class ImdbDataModule(TextDataModule):
             raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
         self.path = None if path is None else Path(path)
         self.predict = None if predict is None else Path(predict)
-        self.columns = Columns(text_column, "label", id_column)
+        self.columns = Columns(text_column, "label", id_column, self.table)
         self.val_fraction = val_fraction
 
     def source(self, split: Split) -> Source:

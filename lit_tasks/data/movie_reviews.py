@@ -14,7 +14,8 @@ from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
-from lit_tasks.data.readers.text_files import Columns, Row, labeled_row
+from lit_tasks.data.readers.text_files import Columns
+from lit_tasks.data.readers.text_rows import Row, labeled_row
 from lit_tasks.data.text_files import texts_to_predict
 from lit_tasks.text.encoding import TextOptions
 
@@ -50,7 +51,7 @@ class MovieReviewsDataModule(TextDataModule):
         text = replace(text, markup=True)
         super().__init__(text=text, **kwargs)
         self.predict = None if predict is None else Path(predict)
-        self.columns = Columns(text_column, "label", id_column)
+        self.columns = Columns(text_column, "label", id_column, self.table)
         self.fractions = [1 - val_fraction - test_fraction, val_fraction, test_fraction]
         if min(self.fractions) <= 0:
             raise ValueError(

@@ -66,7 +66,8 @@ class StreamedTextsDataModule(TextDataModule):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.paths = given_paths(val=val, test=test, predict=predict)
-        self.format, self.columns = format, Columns(text_column, label_column, id_column)
+        self.format = format
+        self.columns = Columns(text_column, label_column, id_column, self.table)
         self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.shards, self.first_rows, self.buffer = shards, first_rows, buffer
 

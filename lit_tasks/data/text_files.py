@@ -1,22 +1,28 @@
 """Anyone's own texts: labeled lines, CSV, TSV, JSON Lines, parquet or plain text."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_info
+
 from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
-from lit_tasks.data.readers.text_files import Columns, Format, format_of, read_rows
+from lit_tasks.data.readers.text_files import Columns, Format, format_of, notes_of, read_rows
+from lit_tasks.data.readers.text_folders import files_of
 
 
 class TextFilesDataModule(TextDataModule):
     """Texts in files, one text a row.
 
-    Files that end in ``.txt`` hold a label, a space and the text on each line, and the text alone
-    where labels are not wanted (``predict``); ``.csv``, ``.tsv``, ``.jsonl`` and ``.parquet`` hold
-    named columns.
+    Files that end in ``.txt`` hold a label, a space or tab, and the text on each line (or text,
+    tab, label), and the text alone where labels are not wanted (``predict``). ``.csv``, ``.tsv``,
+    ``.jsonl``, ``.json`` (an array of objects too) and ``.parquet`` hold named columns. All but the
+    last may be packed, as ``.csv.gz``. A folder holds a folder of text files for each label, one
+    text a file.
 
     Args:
         train: Labeled texts to learn from.
@@ -51,11 +57,17 @@ class TextFilesDataModule(TextDataModule):
         self.paths = given_paths(train=train, val=val, test=test, predict=predict)
         self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.format = format
-        self.columns = Columns(text_column, label_column, id_column)
+        self.columns = Columns(text_column, label_column, id_column, self.table)
         self.val_fraction = val_fraction
+        self._sources: dict[Split, Source] = {}
 
     def source(self, split: Split) -> Source:
         """Return the rows of a split's file; without one for validation, rows of training."""
+        if split not in self._sources:
+            self._sources |= self._read(split)
+        return self._sources[split]
+
+    def _read(self, split: Split) -> dict[Split, Source]:
         held_out = "val" not in self.paths and split in ("train", "val")
         name: Split = "train" if held_out else split
         path = path_of(self.paths, name)
@@ -63,10 +75,13 @@ class TextFilesDataModule(TextDataModule):
             path, self.format, columns=self.columns, split=split, cache_dir=self.cache_dir
         )
         if not held_out:
-            return source
+            return {split: source}
         rest = [1 - self.val_fraction, self.val_fraction]
         train, val = self.splits_of(source.data, rest)
-        return Source(source.data, source.name, train if split == "train" else val)
+        return {
+            "train": Source(source.data, source.name, train),
+            "val": Source(source.data, source.name, val),
+        }
 
 
 _PURPOSE = {
@@ -79,7 +94,7 @@ _PURPOSE = {
 
 def given_paths(**paths: Path | None) -> dict[str, Path]:
     """Return those files that were given."""
-    return {split: Path(path) for split, path in paths.items() if path is not None}
+    return {split: Path(path).expanduser() for split, path in paths.items() if path is not None}
 
 
 def path_of(paths: Mapping[str, Path], split: Split) -> Path:
@@ -101,9 +116,17 @@ def file_source(
 ) -> Source:
     """Return the rows of a file; for ``predict`` no labels are read."""
     if split == "predict":
-        columns = Columns(columns.text, None, columns.id)
+        columns = replace(columns, label=None)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}; give the path of the text data")
     found = format_of(path, format)
-    key = fingerprint(digest([path]), found, vars(columns))
+    if path.is_dir() and found != "folders":
+        raise ValueError(f"{path} is a folder, and format is {found}; give a file, or no format")
+    for note in notes_of(path, found, columns):
+        rank_zero_info(note)
+    files = sorted(files_of(path)) if path.is_dir() else [path]
+    names = [file.relative_to(path).as_posix() for file in files]
+    key = fingerprint(digest(files), names, found, asdict(columns))
     make = partial(read_rows, path, found, columns)
     return Source(cached_rows(make, key, cache_dir=cache_dir, name=str(path)), str(path))
 

@@ -1,6 +1,7 @@
 """What all data modules of labeled texts share: vocabulary, bad rows, batches, what travels."""
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,16 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
+from lit_tasks.data.base.labels import (
+    doubts,
+    label_order,
+    missing_numbers,
+    indices_of_labels,
+    shown,
+)
 from lit_tasks.data.base.splits import SPLITS_OF, Split, stratified_splits
 from lit_tasks.data.cache.token_ids import token_ids_of, words_of
-from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
 from lit_tasks.sampling import LengthBuckets
 from lit_tasks.text.encoding import TextOptions
 from lit_tasks.text.vocabulary import Vocabulary
@@ -43,9 +51,16 @@ class Source:
     name: str
     select: np.ndarray | None = None
 
+    def place(self, row: int) -> str:
+        """Return where a row stands, as errors name it: its line, or its file in a folder."""
+        line = self.data.data["line"][row].as_py()
+        if line:
+            return f"{self.name}, line {line}"
+        return f"{self.name}/{self.data.data['id'][row].as_py()}"
+
 
 class TextDataModule(CheckedLoading, LightningDataModule):
-    """Texts with labels, ragged: a batch is all words in one row plus lengths.
+    r"""Texts with labels, ragged: a batch is all words in one row plus lengths.
 
     A subclass says where the rows of each split come from (:meth:`source`). It passes these
     options on as ``**kwargs``; all values stand in ``hparams``.
@@ -60,6 +75,14 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         seed: Decides which rows are held out, and the order of length buckets.
         num_workers: Processes that prepare batches; 0 is fastest for texts that fit in memory.
         cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
+        delimiter: What stands between two cells of a file with columns, ``\t`` for a tab; when left
+            out, a comma, a tab for ``.tsv``, or what the names in the first row stand between.
+        quoting: ``double``: quotes around a cell hide delimiters and line breaks in it; ``none``:
+            quotes are letters; when left out, double, and none where tabs stand between cells.
+        encoding: Encoding of text files, such as ``cp1251``; when left out, UTF-8, UTF-16 or
+            cp1252, as the bytes tell.
+        header: Whether the first row of a file with columns holds their names; without one they
+            are called by their places from 0.
     """
 
     predict_example = "my_texts.csv"  #: What the end of a fit proposes.
@@ -73,11 +96,16 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         seed: int = 0,
         num_workers: int = 0,
         cache_dir: Path | None = None,
+        delimiter: str | None = None,
+        quoting: Quoting | None = None,
+        encoding: str | None = None,
+        header: bool = True,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()  # what subclasses were given as well
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.table = TableOptions(delimiter, quoting, encoding=encoding, header=header)
         self.text = text
         self.batch_size = batch_size
         self.length_buckets = length_buckets
@@ -164,6 +192,12 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[TextBatch]:
         """Return the validation texts in input order."""
+        if not len(self._set("val")):
+            raise ValueError(
+                f"no text is left for validation: of the different texts of each label in "
+                f"{self.source('val').name} too few are there to hold some out; set data.val to "
+                "another file, or data.val_fraction to a larger fraction"
+            )
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[TextBatch]:
@@ -229,18 +263,21 @@ class TextDataModule(CheckedLoading, LightningDataModule):
     def _learn(self) -> None:
         """Take labels and vocabulary from the training texts."""
         source = self.source("train")
-        rows = self._usable(source, check_labels=False)
-        self._labels = sorted(set(_strings(source.data, "label", rows)), key=_label_order)
+        rows = self._usable(source, check_labels=False, train=True)
+        counts = Counter(_strings(source.data, "label", rows))
+        self._labels = sorted(counts, key=label_order)
         if len(self._labels) < 2:
             raise ValueError(
                 f"training needs at least two labels, {source.name} has only {self._labels}"
             )
+        for doubt in doubts(counts, source.name):
+            rank_zero_info(f"warning: {doubt}")
         words = words_of(source.data, self.text.tokenizer).data["words"].take(rows)
         self._vocabulary = Vocabulary.count(
             words.combine_chunks().flatten(), self.text.min_count, self.text.max_size
         )
         rank_zero_info(
-            f"{source.name}: {len(rows):,} texts for training, labels {', '.join(self._labels)}, "
+            f"{source.name}: {len(rows):,} texts for training, labels {shown(self._labels)}, "
             f"a vocabulary of {len(self._vocabulary):,} words"
         )
 
@@ -258,37 +295,61 @@ class TextDataModule(CheckedLoading, LightningDataModule):
             self._ids = list(ids) if any(ids) else rows.tolist()
         else:
             label = self._label_indices(source, rows)
+            if split == "val" and len(rows):
+                self._report_unseen(label)
         self._report_cuts(split, words, rows)
         self._sets[split], self._rows[split] = EncodedTexts(token_ids, rows, label), rows
         return self._sets[split]
 
     def _label_indices(self, source: Source, rows: np.ndarray) -> Tensor:
-        index = {label: i for i, label in enumerate(self._labels)}
+        index = indices_of_labels(self._labels)
         return torch.tensor([index[label] for label in _strings(source.data, "label", rows)])
 
-    def _usable(self, source: Source, check_labels: bool) -> np.ndarray:
+    def _usable(self, source: Source, check_labels: bool, train: bool = False) -> np.ndarray:
         """Return the rows of a split that can be used; the others stop the run or are counted."""
         columns = source.data.data
         rows = np.arange(len(source.data)) if source.select is None else source.select
         problems = columns["problem"].to_numpy()[rows]
-        if check_labels:
+        if check_labels or train:
             labels = columns["label"].to_numpy()[rows]
-            foreign = ~np.isin(labels, np.array(self._labels, dtype=object)) & (problems == "")
-            known = ", ".join(f"'{label}'" for label in self._labels)
             problems = problems.copy()
-            problems[foreign] = [f"the label '{x}' is not one of {known}" for x in labels[foreign]]
+            known = np.array(list(indices_of_labels(self._labels)), dtype=object)
+            foreign = missing_numbers(labels) if train else ~np.isin(labels, known)
+            foreign &= problems == ""
+            why = "not a number as the others are" if train else f"not one of {self._quoted()}"
+            problems[foreign] = [f"the label '{label}' is {why}" for label in labels[foreign]]
         bad = np.flatnonzero(problems != "")
-        if len(bad) and self.bad_rows == "stop":
-            line = columns["line"][int(rows[bad[0]])].as_py()
+        if len(bad) and (self.bad_rows == "stop" or len(bad) == len(rows)):
             more = f" ({len(bad):,} such rows in all)" if len(bad) > 1 else ""
+            remedy = "or set bad_rows to skip" if len(bad) < len(rows) else "no row can be used"
             raise ValueError(
-                f"{source.name}, line {line}: {problems[bad[0]]}{more}; "
-                "correct it, or set bad_rows to skip"
+                f"{source.place(int(rows[bad[0]]))}: {problems[bad[0]]}{more}; correct it, {remedy}"
             )
         if len(bad):
             rank_zero_info(f"{source.name}: {len(bad):,} of {len(rows):,} rows skipped as unusable")
         usable: np.ndarray = rows[problems == ""]
+        self._report_notes(source, usable)
         return usable
+
+    def _quoted(self) -> str:
+        return shown([f"'{label}'" for label in self._labels])
+
+    def _report_notes(self, source: Source, rows: np.ndarray) -> None:
+        noted = np.flatnonzero(source.data.data["note"].to_numpy()[rows] != "")
+        if len(noted):
+            first = int(rows[noted[0]])
+            note = source.data.data["note"][first].as_py()
+            more = f" ({len(noted):,} such rows in all)" if len(noted) > 1 else ""
+            rank_zero_info(
+                f"warning: {source.place(first)}: {note}{more}; if quotes are letters there, set "
+                "quoting to none"
+            )
+
+    def _report_unseen(self, label: Tensor) -> None:
+        counts = torch.bincount(label, minlength=len(self._labels)).tolist()
+        without = [name for name, count in zip(self._labels, counts, strict=True) if not count]
+        if without:
+            rank_zero_info(f"warning: validation has no text of the label {shown(without)}")
 
     def _report_cuts(self, split: Split, words: "Dataset", rows: np.ndarray) -> None:
         if self.text.max_length is None:
@@ -315,8 +376,3 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 def _strings(data: "Dataset", column: str, rows: np.ndarray) -> list[str]:
     values: list[str] = data.data[column].take(rows).to_pylist()
     return values
-
-
-def _label_order(label: str) -> tuple[bool, int, str]:
-    """Order numbers by value and before names."""
-    return (not label.isdecimal(), int(label) if label.isdecimal() else 0, label)

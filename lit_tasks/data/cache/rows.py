@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_VERSION = 2
+_VERSION = 3
 """Raised when the same input and settings give other rows than before."""
-_COLUMNS = dict.fromkeys(("text", "label", "id", "problem"), "string") | {"line": "int64"}
+_COLUMNS = dict.fromkeys(("text", "label", "id", "problem", "note"), "string") | {"line": "int64"}
 
 
 def fingerprint(*parts: object) -> str:

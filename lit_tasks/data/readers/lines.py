@@ -8,11 +8,14 @@ import csv
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Literal, NamedTuple, TextIO
+
+from lit_tasks.data.readers.encodings import open_text
 
 MAX_CHARACTERS = 1 << 23
 """Of a row, a line or a text: a million words. Short lines, or lists in JSON, take 30 times it."""
 _TOO_LONG = f"a row must have at most {MAX_CHARACTERS:,} characters"
+_BYTE_ORDER_MARK = "\ufeff"
 _END = "the end of the file"  # comes as a line of its own, unless a quote is open there
 
 
@@ -30,37 +33,44 @@ class ParsedRow(NamedTuple):
     problem: str = ""
 
 
-def opened(path: Path, newline: str | None = None) -> TextIO:
-    """Open a text file; bytes that are not UTF-8 become what no text has, so that all is read."""
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline=newline)
-
-
 def lines_of(file: TextIO) -> Iterator[tuple[int, str, str]]:
-    """Yield number, content and problem of each line; one that is too long has a problem."""
+    """Yield number, content and problem of each line; one that is too long has a problem.
+
+    A byte order mark at the start of a line, as files have that were put together of several, goes.
+    """
     number = 0
     while line := file.readline(MAX_CHARACTERS + 1):
         number += 1
         if len(line) <= MAX_CHARACTERS:
-            yield number, line, ""
+            yield number, line.lstrip(_BYTE_ORDER_MARK), ""
         else:
             _skip_line(file, line)
             yield number, "", _TOO_LONG
 
 
-def csv_rows(path: Path, delimiter: str = ",") -> Iterator[ParsedRow]:
-    """Yield the rows of a CSV file, that of the header too; lines without anything are no rows."""
+def csv_rows(
+    path: Path, delimiter: str = ",", quoted: bool = True, encoding: str = "utf-8-sig"
+) -> Iterator[ParsedRow]:
+    """Yield the rows of a CSV file, that of the header too; lines without anything are no rows.
+
+    Args:
+        path: The file.
+        delimiter: The character between two cells.
+        quoted: Whether double quotes around a cell hide delimiters and line breaks.
+        encoding: That of the file.
+    """
     csv.field_size_limit(MAX_CHARACTERS)
-    with opened(path, newline="") as file:
+    with open_text(path, encoding, newline="") as file:
         lines = _RowLines(file)
         while not lines.ended:
-            yield from _rows(lines, delimiter)
+            yield from _rows(lines, delimiter, csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
 
 
-def _rows(lines: "_RowLines", delimiter: str) -> Iterator[ParsedRow]:
+def _rows(lines: "_RowLines", delimiter: str, quoting: Literal[0, 3]) -> Iterator[ParsedRow]:
     """Yield rows up to the end, or up to one that cannot be parsed."""
     begins = lines.begin_row()
     try:
-        for fields in csv.reader(lines, delimiter=delimiter):
+        for fields in csv.reader(lines, delimiter=delimiter, quoting=quoting):
             if lines.ended and len(lines.row) == 1:
                 return
             if lines.ended:
@@ -98,6 +108,8 @@ class _RowLines:
             raise StopIteration
         line = self.again.popleft() if self.again else self.file.readline(MAX_CHARACTERS + 1)
         self.ended = not line
+        if not self.row:
+            line = line.lstrip(_BYTE_ORDER_MARK)
         self.row.append(line or _END)
         self.size += len(line)
         if self.size > MAX_CHARACTERS:

@@ -31,11 +31,12 @@ def parquet_records(
     with fsspec.open(address, "rb") as opened:
         try:
             file = pq.ParquetFile(opened)
-            for name in wanted:
-                column_place(address, name, file.schema_arrow.names)
-            classes = _class_names(file.schema_arrow.metadata, label)
-            for batch in file.iter_batches(batch_size=_ROWS, columns=wanted):
-                yield from ((record, classes) for record in _records(batch))
+            there = file.schema_arrow.names
+            names = {name: there[column_place(address, name, there)] for name in wanted}
+            classes = _class_names(file.schema_arrow.metadata, names.get(label or ""))
+            for batch in file.iter_batches(batch_size=_ROWS, columns=list(names.values())):
+                for record in _records(batch):
+                    yield {name: record[own] for name, own in names.items()}, classes
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise ValueError(

@@ -1,35 +1,193 @@
-"""Rows of tables: where a column stands, and what happens to a row that cannot be used."""
+"""Tables: which file has which layout, where a column stands, what becomes of unusable rows."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from lit_tasks.data.readers.lines import ParsedRow, csv_rows
+from lit_tasks.data.readers.encodings import PACKED, check_encoding, encoding_of, open_text
+from lit_tasks.data.readers.lines import ParsedRow, csv_rows, lines_of
 
 BadRows = Literal["stop", "skip"]
 """``stop`` ends the run at the first row that cannot be used and names it; ``skip`` counts them."""
+Quoting = Literal["double", "none"]
+"""``double`` quotes around a cell hide delimiters and line breaks; ``none``: quotes are letters."""
+
+_DELIMITERS = (",", ";", "\t", "|")
+_NAMES = {"\t": "a tab", " ": "a space"}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    r"""How files of columns are to be read; what is left out is taken from the file.
+
+    Args:
+        delimiter: The character between two cells; ``\t`` stands for the tab.
+        quoting: Whether double quotes around a cell hide delimiters and line breaks.
+        encoding: Any that Python knows.
+        header: Whether the first row holds the names of the columns.
+    """
+
+    delimiter: str | None = None
+    quoting: Quoting | None = None
+    encoding: str | None = None
+    header: bool = True
+
+    def __post_init__(self) -> None:
+        delimiter = {"\\t": "\t", "tab": "\t"}.get(self.delimiter or "", self.delimiter)
+        object.__setattr__(self, "delimiter", delimiter)
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
+            raise ValueError(
+                f"delimiter must be one character, neither quote nor line break, got {delimiter!r}"
+            )
+        check_encoding(self.encoding)
+
+
+class Layout(NamedTuple):
+    """What a file of columns looks like.
+
+    Attributes:
+        encoding: Python's name of it.
+        delimiter: The character between two cells.
+        quoted: Whether quotes around a cell hide delimiters and line breaks.
+        names: Those of the columns, and their numbers from 0 where there is no header.
+        above: Rows above the first one of data.
+        notes: Sentences about what had to be guessed.
+    """
+
+    encoding: str
+    delimiter: str
+    quoted: bool
+    names: list[str]
+    above: int
+    notes: tuple[str, ...] = ()
+
+    def rows(self, path: Path) -> Iterator[ParsedRow]:
+        """Yield the rows of data; empty cells behind the last column are none."""
+        rows = csv_rows(path, self.delimiter, self.quoted, self.encoding)
+        for row in islice(rows, self.above, None):
+            while len(row.fields) > len(self.names) and not row.fields[-1].strip():
+                row.fields.pop()
+            if row.fields == self.names and self.above and len(self.names) > 1:
+                yield ParsedRow(row.line, [], "this is the header once more")
+            elif not row.problem and len(row.fields) != len(self.names):
+                yield row._replace(problem=self._ragged(len(row.fields)))
+            else:
+                yield row
+
+    def _ragged(self, fields: int) -> str:
+        hint = "" if self.quoted else "; set data.quoting to double if quotes hold line breaks"
+        return f"{len(self.names)} columns were announced, got {fields}{hint}"
+
+
+def format_suffix(path: Path) -> str:
+    """Return the ending that tells a format, small; ``.csv`` of ``A.CSV.gz``."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def layout_of(path: Path, options: TableOptions, wanted: Sequence[str], delimiter: str) -> Layout:
+    """Return the layout of a file of columns.
+
+    Where no delimiter is given it is the one with which the first row has all wanted names: that
+    of the format, comma, semicolon, tab or a vertical bar.
+
+    Args:
+        path: The file.
+        options: What is known already.
+        wanted: Names of columns that it should have.
+        delimiter: That of the format, which goes first.
+
+    Raises:
+        ValueError: The file is none of text.
+    """
+    encoding, note = encoding_of(path, options.encoding)
+    with open_text(path, encoding) as file:
+        first = next(lines_of(file), (1, "", ""))[1].strip()
+    above, given = 0, options.delimiter
+    if len(first) == 5 and first.lower().startswith("sep="):  # Excel's own line
+        above, given = 1, given or first[4]
+    candidates = dict.fromkeys([given] if given else [delimiter, *_DELIMITERS])
+    found: list[tuple[bool, bool, int, ParsedRow, Layout]] = []
+    for candidate in candidates:
+        quoted = options.quoting == "double" or (options.quoting is None and candidate != "\t")
+        rows = islice(csv_rows(path, candidate, quoted, encoding), above, None)
+        row = next(rows, ParsedRow(1, []))
+        names = [name.strip() for name in row.fields]
+        if not options.header:
+            widths = {len(other.fields) for other in islice(rows, 20)} | {len(names)}
+            suits = len(widths) == 1 and len(names) > 1
+            names = [str(place) for place in range(len(names))]
+        else:
+            suits = all(_places(name, names) for name in wanted)
+        layout = Layout(encoding, candidate, quoted, names, above + options.header, (note,))
+        found.append((suits, len(names) > 1, -len(found), row, layout))
+    suits, _, _, row, layout = max(found, key=lambda entry: entry[:3])
+    if row.problem:
+        raise ValueError(f"{path}, line {row.line}: {row.problem}")
+    notes = [note, *_doubled(path, layout.names, wanted)]
+    if suits and layout.delimiter not in (given, delimiter):
+        shown = _NAMES.get(layout.delimiter, f"'{layout.delimiter}'")
+        notes.append(f"{path} is read with {shown} between its columns")
+    return layout._replace(notes=tuple(filter(None, notes)))
+
+
+def _doubled(path: Path, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    counts = Counter(name for name in names if name)
+    return [
+        f"{path} has {count} columns called '{name}'; the first one is read"
+        for name, count in counts.items()
+        if count > 1 and any(_places(wish, [name]) for wish in wanted)
+    ]
+
+
+def _places(name: str, header: Sequence[str]) -> list[int]:
+    """Return where a name stands as it is, or else in other case or with blanks around it."""
+    exact = [place for place, there in enumerate(header) if there == name]
+    plain = [there.strip().casefold() for there in header]
+    near = [place for place, there in enumerate(plain) if there == name.strip().casefold()]
+    return exact or (near if len({header[place] for place in near}) == 1 else [])
+
+
+def has_columns(header: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Tell whether several columns are there and the wanted ones are among them."""
+    return len(header) > 1 and all(_places(name, header) for name in wanted)
 
 
 def column_place(path: Path | str, name: str, header: Sequence[str]) -> int:
-    """Return where a column stands."""
-    if name in header:
-        return list(header).index(name)
-    quoted = ", ".join(f"'{there}'" for there in header) or "none"
+    """Return where a column stands: its name as it is, or else in other case.
+
+    Raises:
+        ValueError: It is not there; says which are.
+    """
+    places = _places(name, header)
+    if places:
+        return places[0]
+    quoted = ", ".join(f"'{there}'" for there in header[:20]) or "none"
+    more = f" and {len(header) - 20:,} more" if len(header) > 20 else ""
     near = difflib.get_close_matches(name, header, n=1)
     meant = f" (did you mean '{near[0]}'?)" if near else ""
     raise ValueError(
-        f"{path} has no column '{name}', only {quoted}{meant}; "
+        f"{path} has no column '{name}', only {quoted}{more}{meant}; "
         f"give the right name to the option --data.*_column that is '{name}' now"
     )
 
 
-def table_rows(table: Path, columns: Sequence[str | None]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the rows of a CSV file with a header line, each behind its place as errors name it.
+def table_rows(
+    table: Path, columns: Sequence[str | None], options: TableOptions | None = None
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the rows of a CSV or TSV file, each behind its place as errors name it.
 
     Args:
         table: The file.
-        columns: Those that must be there and must not be empty, leaving ``None`` out.
+        columns: Those that must be there and must not be empty, leaving ``None`` out; a row has
+            them under these names, and all others under their own.
+        options: How the file is to be read; its header and bytes tell where left out.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -38,16 +196,27 @@ def table_rows(table: Path, columns: Sequence[str | None]) -> Iterator[tuple[str
     if not table.is_file():
         raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
     wanted = [name for name in columns if name is not None]
-    rows = csv_rows(table)
-    header = next(rows, ParsedRow(1, []))
-    for name in wanted:
-        column_place(table, name, header.fields)
-    for line, fields, problem in rows:
+    usual = "\t" if format_suffix(table) == ".tsv" else ","
+    layout = layout_of(table, options or TableOptions(), wanted, usual)
+    places = {name: column_place(table, name, layout.names) for name in wanted}
+    for line, fields, problem in layout.rows(table):
         where = f"{table}, line {line}"
+        empty = [name for name in wanted if not "".join(fields[places[name] :][:1]).strip()]
+        if empty and fields:
+            raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
         if problem:
             raise ValueError(f"{where}: {problem}; correct it, or remove the row")
-        row = dict(zip(header.fields, fields, strict=False))
-        empty = [name for name in wanted if not row.get(name, "").strip()]
-        if empty:
-            raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
+        row = dict(zip(reversed(layout.names), reversed(fields), strict=True))  # the first one wins
+        row |= {name: fields[place] for name, place in places.items()}
         yield where, row
+
+
+def text_and_label(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """Return which of two columns holds texts and which labels: texts repeat less, or are longer.
+
+    Args:
+        rows: Rows of two cells each.
+    """
+    columns = list(zip(*rows, strict=True))
+    first, second = ((len(set(c)), sum(map(len, c)) / len(c)) for c in columns)
+    return (0, 1) if first > second else (1, 0)

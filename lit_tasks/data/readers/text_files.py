@@ -1,41 +1,53 @@
-"""Rows of text from files: labeled lines, CSV, TSV, JSON Lines, parquet and folders.
+"""Rows of text from files: labeled lines, CSV, TSV, JSON Lines, Parquet and folders.
 
 Every row carries its line and, where something is wrong with it, the reason; whether that stops
 the run or skips the row is decided later, so both choices share one cache.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal
 
-from lit_tasks.data.readers.lines import MAX_CHARACTERS, ParsedRow, csv_rows, lines_of, opened
+from lit_tasks.data.readers.cells import id_cell, label_cell, stripped, text_cell
+from lit_tasks.data.readers.encodings import encoding_of, undecoded
+from lit_tasks.data.readers.json_records import json_records
+from lit_tasks.data.readers.lines import MAX_CHARACTERS
 from lit_tasks.data.readers.parquet import parquet_records
-from lit_tasks.data.readers.tables import column_place
-from lit_tasks.files import parse_json
+from lit_tasks.data.readers.tables import (
+    Layout,
+    TableOptions,
+    column_place,
+    format_suffix,
+    layout_of,
+    text_and_label,
+)
+from lit_tasks.data.readers.text_folders import (
+    files_of,
+    labels_of,
+    notes_of_folder,
+    read_folders,
+    unlabeled_files,
+)
+from lit_tasks.data.readers.text_lines import Lines, look_at_lines
+from lit_tasks.data.readers.text_rows import Row, problem_of, text_row
 
-Format = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
+Format = Literal["lines", "csv", "tsv", "jsonl", "parquet", "folders"]
 
 _SUFFIXES: dict[str, Format] = {
     ".txt": "lines",
     ".text": "lines",
     ".csv": "csv",
     ".tsv": "tsv",
+    ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
+    ".pq": "parquet",
 }
-
-
-class Row(TypedDict):
-    """One text; ``problem`` is empty or says why the row cannot be used."""
-
-    text: str
-    label: str
-    id: str
-    line: int
-    problem: str
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst")
 
 
 @dataclass(frozen=True)
@@ -45,20 +57,55 @@ class Columns:
     text: str = "text"
     label: str | None = "label"
     id: str | None = None
+    table: TableOptions = field(default_factory=TableOptions)
+
+    @property
+    def wanted(self) -> list[str]:
+        """The names that a table must have."""
+        return [name for name in (self.text, self.label, self.id) if name is not None]
 
 
 def format_of(path: Path, given: Format | None) -> Format:
-    """Return the format that was given or that the name of the file ends with."""
+    """Return the format that was given or that the name of the file ends with.
+
+    Raises:
+        ValueError: It cannot be inferred; says what to do.
+    """
     if given is not None:
         return given
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; give a file of texts")
-    if path.suffix.lower() not in _SUFFIXES:
+        if any(files_of(path)):
+            return "folders"
         raise ValueError(
-            f"cannot infer the format of {path} from '{path.suffix}': rename the file to one of "
-            f"{', '.join(_SUFFIXES)} or set format to lines, csv, tsv, jsonl or parquet"
+            f"{path} is a folder; give a file of texts, or a folder with a folder of text files "
+            "for each label"
         )
-    return _SUFFIXES[path.suffix.lower()]
+    suffix = format_suffix(path)
+    if suffix in _SPREADSHEETS:
+        raise ValueError(
+            f"{path} is a spreadsheet: save it as CSV there (in Excel: File, Save As, CSV UTF-8), "
+            "and give that file"
+        )
+    if suffix in _ARCHIVES:
+        raise ValueError(f"{path} is an archive: unpack it, and give the file of texts in it")
+    if suffix not in _SUFFIXES:
+        raise ValueError(
+            f"cannot infer the format of {path} from '{suffix}': set format to lines, csv, tsv, "
+            f"jsonl or parquet, or give a file that ends in {', '.join(_SUFFIXES)}"
+        )
+    return _SUFFIXES[suffix]
+
+
+def notes_of(path: Path, format: Format, columns: Columns) -> tuple[str, ...]:
+    """Return sentences about what reading a file has to guess, without reading it all."""
+    if format == "folders":
+        return () if columns.label is None else notes_of_folder(path)
+    if format == "parquet":
+        return ()
+    if format == "jsonl":
+        note = encoding_of(path, columns.table.encoding)[1]
+        return (note,) if note else ()
+    return _look(path, format, columns).notes
 
 
 def read_rows(path: Path | str, format: Format, columns: Columns) -> Iterator[Row]:
@@ -67,134 +114,119 @@ def read_rows(path: Path | str, format: Format, columns: Columns) -> Iterator[Ro
     Raises:
         ValueError: A column is missing; the sentence names the ones that are there.
     """
-    reader: Callable[[Any, Columns], Iterator[Row]] = {
-        "lines": _lines,
-        "csv": _csv,
-        "tsv": _tsv,
-        "jsonl": _json_lines,
-        "parquet": _parquet,
-    }[format]
-    for row in reader(path, columns):
+    if format == "parquet":
+        rows = _parquet_rows(str(path), columns)
+    elif format == "jsonl":
+        rows = _json_rows(Path(path), columns)
+    elif format == "folders":
+        folder, encoding = Path(path), columns.table.encoding
+        if columns.label is None:
+            rows = unlabeled_files(folder, encoding)
+        else:
+            rows = read_folders(folder, labels_of(folder), encoding)
+    else:
+        rows = _text_rows(Path(path), columns, format)
+    for row in rows:
         if not row["problem"]:
-            row["problem"] = _problem(row, columns.label is not None)
+            row["problem"] = problem_of(row, columns.label is not None)
         if row["problem"]:  # what cannot be written as UTF-8 does not go into the cache
             for cell in ("text", "label", "id"):
                 row[cell] = row[cell].encode(errors="replace").decode()
         yield row
 
 
-def read_folders(folder: Path, labels: Sequence[str]) -> Iterator[Row]:
-    """Yield the text files of ``folder/<label>/``, label after label, each in order of number.
-
-    ``10_7.txt`` comes after ``9_8.txt``; names without numbers stand in alphabetical order.
-    """
-    for label in labels:
-        files = sorted((folder / label).glob("*.txt"), key=_number_in_name)
-        for line, file in enumerate(files, start=1):
-            with file.open(encoding="utf-8", errors="surrogateescape") as read:
-                text = read.read(MAX_CHARACTERS + 1)
-            row = labeled_row(text[:MAX_CHARACTERS], label, id=f"{label}/{file.name}", line=line)
-            if len(text) > MAX_CHARACTERS:
-                row["problem"] = f"a text must have at most {MAX_CHARACTERS:,} characters"
-            yield row
+def _look(path: Path, format: Format, columns: Columns) -> Lines | Layout:
+    if format == "lines":
+        wanted = columns.wanted
+        return look_at_lines(path, columns.table, wanted, labeled=columns.label is not None)
+    delimiter = "\t" if format == "tsv" else ","
+    wanted = columns.wanted if columns.table.header else []
+    return layout_of(path, columns.table, wanted, delimiter)
 
 
-def labeled_row(text: str, label: str, id: str, line: int) -> Row:
-    """Return a row, with what is wrong with it."""
-    row = _row(text, label, id, line)
-    return {**row, "problem": _problem(row, labeled=True)}
+def _text_rows(path: Path, columns: Columns, format: Format) -> Iterator[Row]:
+    layout = _look(path, format, columns)
+    if isinstance(layout, Layout):
+        yield from _table_rows(path, columns, layout)
+        return
+    for number, text, label, problem in layout.rows(path):
+        yield text_row(text, stripped(label), "", number, problem)
 
 
-def _number_in_name(file: Path) -> tuple[int, str]:
-    number = file.stem.split("_")[0]
-    return int(number) if number.isdecimal() else -1, file.name
-
-
-def _row(text: str, label: str, id: str, line: int, problem: str = "") -> Row:
-    return {"text": text, "label": label, "id": id, "line": line, "problem": problem}
-
-
-def _problem(row: Row, labeled: bool) -> str:
-    """Return what is wrong with a row, or nothing."""
-    try:
-        (row["text"] + row["label"] + row["id"]).encode()
-    except UnicodeEncodeError as error:
-        byte = ord(error.object[error.start]) - 0xDC00
-        return f"the bytes are not UTF-8 (0x{byte & 0xFF:02x} at character {error.start})"
-    if labeled and not row["text"].strip():
-        return "the text is empty"
-    if labeled and not row["label"]:
-        return "there is no label"
-    return ""
-
-
-def _lines(path: Path, columns: Columns) -> Iterator[Row]:
-    with opened(path) as file:
-        for number, line, problem in lines_of(file):
-            if columns.label is None:
-                yield _row(line.strip(), "", "", number, problem)
-                continue
-            label, _, text = line.strip().partition(" ")
-            yield _row(text, label, "", number, problem)
-
-
-def _tsv(path: Path, columns: Columns) -> Iterator[Row]:
-    return _csv(path, columns, delimiter="\t")
-
-
-def _csv(path: Path, columns: Columns, delimiter: str = ",") -> Iterator[Row]:
-    rows = csv_rows(path, delimiter)
-    first, header, problem = next(rows, ParsedRow(1, []))
-    if any("\udc80" <= letter <= "\udcff" for name in header for letter in name):
-        problem = "the bytes are not UTF-8; convert the file"
-    if problem:
-        raise ValueError(f"{path}, line {first}: {problem}")
-    places = [None if n is None else column_place(path, n, header) for n in _names(columns)]
-    for line, fields, problem in rows:
-        if not problem and len(fields) != len(header):
-            problem = f"{len(header)} columns were announced, got {len(fields)}"
+def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
+    if any(undecoded(name) for name in layout.names):
+        raise ValueError(
+            f"{path}, line {max(1, layout.above)}: the bytes are not UTF-8; name their encoding "
+            "with data.encoding, for example cp1252"
+        )
+    places = _places(path, columns, layout)
+    known: set[str] = set()
+    for line, fields, problem in layout.rows(path):
         if problem:
-            yield _row("", "", "", line, problem)
-        else:
-            text, label, name = ("" if p is None else fields[p] for p in places)
-            yield _row(text, label.strip(), name, line)
+            yield text_row("", "", "", line, problem)
+            continue
+        text, label, name = ("" if p is None else fields[p] for p in places)
+        label = stripped(label)
+        row = text_row(text, label, name, line)
+        if label and len(known) < MAX_CHARACTERS:
+            known.add(label)
+        if layout.quoted and "\n" in text:
+            row["note"] = _open_quote(text, layout, places[1], known)
+        yield row
 
 
-def _json_lines(path: Path, columns: Columns) -> Iterator[Row]:
-    known: list[str] = []
-    with opened(path) as file:
-        for number, line, problem in lines_of(file):
-            record: Any = {}
-            try:
-                record = {} if problem else parse_json(line)
-                cells = [_string(record.get(n)) if n else "" for n in _names(columns)]
-            except (ValueError, RecursionError) as error:  # a number of 5,000 digits is one
-                problem = f"this is not JSON ({error})"
-            except AttributeError:
-                problem = "this is not a JSON object on a line of its own"
-            if problem:
-                yield _row("", "", "", number, problem)
-                continue
-            if not known:
-                known = list(record)
-                for name in filter(None, _names(columns)):
-                    column_place(path, name, known)
-            text, label, name = cells
-            yield _row(text, label, name, number)
+def _places(path: Path, columns: Columns, layout: Layout) -> list[int | None]:
+    """Return where text, label and id stand; two columns without names tell by what they hold."""
+    usual = Columns()
+    if not columns.table.header and (columns.text, columns.id) == (usual.text, None):
+        rows = [row.fields for row, _ in zip(layout.rows(path), range(1000), strict=False)]
+        rows = [fields for fields in rows if len(fields) == len(layout.names)]
+        if len(layout.names) == 1 and columns.label is None:
+            return [0, None, None]
+        if len(layout.names) == 2 and rows and columns.label in (usual.label, None):
+            text, label = text_and_label(rows)
+            return [text, None if columns.label is None else label, None]
+    names = (columns.text, columns.label, columns.id)
+    return [None if n is None else column_place(path, n, layout.names) for n in names]
 
 
-def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
-    names = _names(columns)
-    for line, (record, classes) in enumerate(parquet_records(str(path), names, columns.label), 1):
-        text, label, name = (_string(record[n]) if n else "" for n in names)
-        if classes and label:
-            label = classes[int(label)] if 0 <= int(label) < len(classes) else ""
-        yield _row(text, label, name, line)
+def _open_quote(text: str, layout: Layout, label: int | None, known: set[str]) -> str:
+    """Return a note where lines of a text look like rows of the table."""
+    lines = [line.split(layout.delimiter) for line in text.splitlines()[:-1]]
+    rows = [cells for cells in lines if len(cells) == len(layout.names) > 1]
+    if not any(label is None or stripped(cells[label].strip('"')) in known for cells in rows):
+        return ""
+    return f"{len(rows):,} lines within its text look like rows, so a quote may stand open there"
 
 
-def _names(columns: Columns) -> tuple[str, str | None, str | None]:
-    return columns.text, columns.label, columns.id
+def _json_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    names: list[str | None] = []
+    for number, record, problem in json_records(path, encoding_of(path, columns.table.encoding)[0]):
+        if problem:
+            yield text_row("", "", "", number, problem)
+            continue
+        if not names:
+            there = list(record)
+            asked = (columns.text, columns.label, columns.id)
+            names = [None if n is None else there[column_place(path, n, there)] for n in asked]
+        missing = [name for name in names if name is not None and name not in record]
+        if missing:
+            yield text_row("", "", "", number, f"there is no '{missing[0]}' in this object")
+            continue
+        yield _typed_row([None if n is None else record[n] for n in names], number)
 
 
-def _string(value: object) -> str:
-    return "" if value is None else str(value)
+def _parquet_rows(address: str, columns: Columns) -> Iterator[Row]:
+    names = (columns.text, columns.label, columns.id)
+    for line, (record, classes) in enumerate(parquet_records(address, names, columns.label), 1):
+        cells = [record[n] if n else None for n in names]
+        if classes and isinstance(cells[1], int):
+            cells[1] = classes[cells[1]] if 0 <= cells[1] < len(classes) else None
+        yield _typed_row(cells, line)
+
+
+def _typed_row(cells: Sequence[object], line: int) -> Row:
+    text, bad_text = text_cell(cells[0])
+    label, bad_label = label_cell(cells[1])
+    name, bad_id = id_cell(cells[2])
+    return text_row(text, label, name, line, bad_text or bad_label or bad_id)

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lit_tasks.data.readers.tables import TableOptions
 from lit_tasks.data.readers.text_files import Columns, format_of, read_folders, read_rows
 
 WANTED = [("fine , good", "1"), ("so\nso", "0")]
@@ -23,8 +24,9 @@ def test_csv_tsv_json_lines_and_parquet_hold_the_same_rows(tmp_path: Path) -> No
     records = [{"text": text, "label": int(label)} for text, label in WANTED]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    quoted = Columns(table=TableOptions(quoting="double"))
     for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
-        assert texts(tmp_path / name) == WANTED
+        assert texts(tmp_path / name, quoted) == WANTED
 
 
 def test_labeled_lines_and_plain_lines(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""Labels of texts as files have them: their order, and what looks like a mistake."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+_SHOWN = 20  # labels in a sentence
+_FEW = 5  # labels that a small set may have
+_MISSING = {"nan", "na", "n/a", "none", "null", "<na>", "?"}  # as other programs write it
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"([+-]?\d+)\.0*")
+
+
+def label_order(label: str) -> tuple[bool, float, str]:
+    """Order numbers by value and before names."""
+    is_number = _NUMBER.fullmatch(label) is not None
+    return not is_number, float(label) if is_number else 0.0, label
+
+
+def shown(labels: Sequence[str]) -> str:
+    """Return the first labels, for a sentence."""
+    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
+    return ", ".join(labels[:_SHOWN]) + more
+
+
+def doubts(counts: Mapping[str, int], name: str) -> list[str]:
+    """Return sentences about labels that look like mistakes.
+
+    Args:
+        counts: Texts of each label.
+        name: What the texts come from.
+    """
+    rows, found = sum(counts.values()), []
+    if len(counts) > max(_FEW, rows / 4):
+        found.append(
+            f"{name} has {len(counts):,} labels in {rows:,} texts ({shown(sorted(counts)[:3])}, "
+            "...); are these labels, or words or numbers from another column?"
+        )
+    alike: dict[str, list[str]] = {}
+    for label in counts:
+        alike.setdefault(_plain(label), []).append(label)
+    pairs = [" and ".join(repr(x) for x in sorted(same)) for same in alike.values() if same[1:]]
+    if pairs:
+        more = f", and {len(pairs) - 3:,} more such" if len(pairs) > 3 else ""
+        found.append(
+            f"{name} has labels that differ only by case, blanks or zeros and are classes of their "
+            f"own: {'; '.join(pairs[:3])}{more}"
+        )
+    missing = sorted(label for label in counts if label.casefold() in _MISSING)
+    if missing:
+        number = sum(counts[label] for label in missing)
+        found.append(
+            f"{name}: {number:,} texts have the label {' or '.join(missing)}; it is a class like "
+            "others, so leave these rows out if it stands for a missing label"
+        )
+    return found
+
+
+def missing_numbers(labels: np.ndarray) -> np.ndarray:
+    """Return which labels are ``nan`` where all others are numbers: there a label is missing."""
+    known = {str(label) for label in np.unique(labels[labels != ""])}
+    names = [label for label in known if _NUMBER.fullmatch(label) is None]
+    if not names or len(names) == len(known) or any(n.casefold() != "nan" for n in names):
+        return np.zeros(len(labels), dtype=bool)
+    found: np.ndarray = np.isin(labels, np.array(names, dtype=object))
+    return found
+
+
+def indices_of_labels(labels: Sequence[str]) -> dict[str, int]:
+    """Return the class of each label, and of ``1`` where the label is ``1.0`` or the reverse."""
+    index = {label: place for place, label in enumerate(labels)}
+    for label, place in list(index.items()):
+        whole = _WHOLE.fullmatch(label)
+        index.setdefault(whole[1] if whole else f"{label}.0", place)
+    return index
+
+
+def _plain(label: str) -> str:
+    whole = _WHOLE.fullmatch(label)
+    return whole[1] if whole else "".join(label.split()).casefold()

@@ -1,0 +1,200 @@
+"""Text files as they lie about: packed with gzip or not, UTF-8, UTF-16 or what Windows wrote."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from lit_tasks.zip_files import MAX_RATIO, SMALL, UnpackedSizeError
+
+_UNPACKERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+PACKED = (".gz", ".bz2", ".xz")
+"""Endings behind that of the format: ``reviews.csv.gz``."""
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
+_MARKS = {  # the longer ones first
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
+_OTHERS = {
+    b"PK\3\4": "a spreadsheet or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF file",
+    b"SQLite format 3": "a database",
+}
+_CHUNK = 1 << 17
+_ENOUGH = 20  # characters of several bytes that are UTF-8: this is no accident
+_SEVERAL = 2  # bytes that are not UTF-8: one alone may be damage
+_UNDECODED = re.compile("[\udc80-\udcff]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1b\x7f]")
+_UNDEFINED = re.compile("[\udc81\udc8d\udc8f\udc90\udc9d]")  # in cp1252
+_BYTE = 0xDC00  # added to a byte that could not be decoded
+
+
+def _keep_bytes(error: UnicodeError) -> tuple[str, int]:
+    """Return bytes that cannot be decoded as what no text has, so that the rest is read."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(_BYTE + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("lit_tasks.keep_bytes", _keep_bytes)
+
+
+def undecoded(text: str) -> str:
+    """Return which byte of a text could not be decoded and where, or nothing."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        byte = (ord(error.object[error.start]) - _BYTE) & 0xFF
+        return f"(0x{byte:02x} at character {error.start})"
+    return ""
+
+
+def check_encoding(name: str | None) -> None:
+    """Refuse the name of an encoding that Python does not know.
+
+    Raises:
+        ValueError: It does not; gives examples.
+    """
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=name)
+    except LookupError:
+        raise ValueError(
+            "encoding must be one that Python knows, such as utf-8, utf-16, cp1252 or shift_jis, "
+            f"got '{name}'"
+        ) from None
+
+
+def encoding_of(path: Path, given: str | None) -> tuple[str, str]:
+    r"""Return the encoding of a text file, and a sentence where it had to be guessed.
+
+    Marks at the beginning tell UTF-8, UTF-16 and UTF-32, null bytes tell UTF-16 without a mark.
+    Several bytes that are not UTF-8, most of them alone between ASCII letters as in ``caf\xe9``,
+    are cp1252.
+    """
+    with open_bytes(path) as file:
+        head = file.read(_CHUNK)
+        for magic, what in _OTHERS.items():
+            if head.startswith(magic):
+                raise ValueError(
+                    f"{path} is {what} and no text, whatever its name: export it as CSV, "
+                    "or give it its own ending"
+                )
+        if given is not None:  # Python leaves a mark of UTF-8 in the text
+            return ("utf-8-sig" if codecs.lookup(given).name == "utf-8" else given), ""
+        for mark, encoding in _MARKS.items():
+            if head.startswith(mark):
+                return encoding, ""
+        without_mark = _utf16_without_mark(head)
+        if without_mark:
+            return without_mark, f"{path} is read as {without_mark}, which its null bytes tell"
+        if _is_cp1252(head, file):
+            return "cp1252", (
+                f"{path} is not UTF-8 and is read as cp1252 (Western Europe); if that is wrong, "
+                "give its encoding with data.encoding"
+            )
+    return "utf-8-sig", ""
+
+
+def _utf16_without_mark(head: bytes) -> str:
+    """Return the encoding where every second byte is often null and the others never are."""
+    sample = head[:4096]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        nulls = sample[first::2].count(0)
+        if nulls > max(1, len(sample) // 20) and not sample[1 - first :: 2].count(0):
+            return encoding
+    return ""
+
+
+def _is_cp1252(head: bytes, file: IO[bytes]) -> bool:
+    decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+    single = crowded = others = 0
+    while head:
+        text = decode(head)
+        if not text.isascii():
+            runs = [len(run) for run in _UNDECODED.findall(text)]
+            single += runs.count(1)
+            crowded += sum(runs) - runs.count(1)
+            others += len(re.findall(r"[^\x00-\x7f]", text)) - sum(runs)
+            if _UNDEFINED.search(text) or (others >= _ENOUGH and not single):
+                return False
+        if _CONTROL.search(text):
+            return False
+        head = file.read(_CHUNK)
+    return single >= _SEVERAL and single > 4 * crowded and single > 20 * others
+
+
+def open_text(path: Path, encoding: str = "utf-8-sig", newline: str | None = None) -> TextIO:
+    """Open a text file, packed or not; what cannot be decoded becomes what no text has."""
+    return io.TextIOWrapper(
+        io.BufferedReader(_Unpacked(path), _CHUNK),
+        encoding=encoding,
+        errors="lit_tasks.keep_bytes",
+        newline=newline,
+    )
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that may be packed with gzip, bzip2 or xz."""
+    with io.BufferedReader(_Unpacked(path), _CHUNK) as file:
+        yield file
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a file, unpacked where its first bytes say so.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            magic = file.read(6)
+        opens = next((o for m, o in _UNPACKERS.items() if magic.startswith(m)), None)
+        self._path, self._packed, self._size = path, opens is not None, 0
+        self._file: IO[bytes] = opens(path, "rb") if opens else path.open("rb", buffering=0)
+        self._most = max(SMALL, MAX_RATIO * path.stat().st_size)
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; refuse what is damaged or unpacks to far more than its size."""
+        try:
+            content = self._file.read(len(buffer))
+        except _DAMAGED as error:
+            if not self._packed:
+                raise
+            raise ValueError(
+                f"{self._path} is not a whole packed file ({error}); download or pack it again"
+            ) from error
+        self._size += len(content)
+        if self._packed and self._size > self._most:
+            raise UnpackedSizeError(
+                f"{self._path} must unpack to at most {MAX_RATIO} times its size; if you trust it, "
+                "unpack it yourself"
+            )
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()

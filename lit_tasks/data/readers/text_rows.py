@@ -1,0 +1,42 @@
+"""What a row of text is, and what is wrong with one."""
+
+from typing import TypedDict
+
+from lit_tasks.data.readers.encodings import undecoded
+
+
+class Row(TypedDict):
+    """One text.
+
+    ``problem`` is empty or says why the row cannot be used, ``note`` what is odd about it.
+    """
+
+    text: str
+    label: str
+    id: str
+    line: int
+    problem: str
+    note: str
+
+
+def text_row(text: str, label: str, id: str, line: int, problem: str = "") -> Row:
+    """Return a row that nothing is odd about."""
+    return {"text": text, "label": label, "id": id, "line": line, "problem": problem, "note": ""}
+
+
+def labeled_row(text: str, label: str, id: str, line: int) -> Row:
+    """Return a row, with what is wrong with it."""
+    row = text_row(text, label, id, line)
+    return {**row, "problem": problem_of(row, labeled=True)}
+
+
+def problem_of(row: Row, labeled: bool) -> str:
+    """Return what is wrong with a row, or nothing."""
+    where = undecoded(row["text"] + row["label"] + row["id"])
+    if where:
+        return f"the bytes are not UTF-8 {where}; name their encoding with data.encoding"
+    if labeled and not row["text"].strip():
+        return "the text is empty"
+    if labeled and not row["label"]:
+        return "there is no label"
+    return ""
