@@ -19,9 +19,9 @@ from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
 from lit_tasks.data.base.labels import (
     doubts,
+    indices_of_labels,
     label_order,
     missing_numbers,
-    indices_of_labels,
     shown,
 )
 from lit_tasks.data.base.splits import SPLITS_OF, Split, stratified_splits

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_tasks.data.base.labels import doubts, label_order, missing_numbers, indices_of_labels
+from lit_tasks.data.base.labels import doubts, indices_of_labels, label_order, missing_numbers
 from lit_tasks.data.text_files import TextFilesDataModule
 
 
