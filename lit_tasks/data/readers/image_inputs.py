@@ -5,8 +5,9 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
+from lit_tasks.data.readers.encodings import encoding_of, open_text
 from lit_tasks.data.readers.image_folders import files_below, located, path_text
-from lit_tasks.data.readers.lines import lines_of, opened
+from lit_tasks.data.readers.lines import lines_of
 from lit_tasks.data.readers.tables import table_rows
 from lit_tasks.data.readers.zipped_files import ZippedFile, zipped_images
 
@@ -78,7 +79,7 @@ def _images(
 
 
 def _listed(path: Path) -> Iterator[str]:
-    with opened(path) as file:
+    with open_text(path, encoding_of(path, None)[0]) as file:
         for number, line, problem in lines_of(file):
             if problem:
                 raise ValueError(f"{path_text(path)}, line {number}: {problem}")
