@@ -126,7 +126,7 @@ class Trust:
         self._refusal = None
         try:
             with self.only_trusted(), _looking(self._strictly):
-                parser.parse_object(settings, defaults=False, _skip_validation=True)
+                parser.parse_object(settings, env=False, defaults=False, _skip_validation=True)
         except ArgumentError as error:
             if self._refusal is None:
                 parser.exit_on_error = exits

@@ -20,7 +20,8 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 from lit_tasks import trust
 from lit_tasks.cli import checkpoint, default_callbacks, finished, run_folder
 from lit_tasks.cli.arguments import Arguments
-from lit_tasks.cli.loggers import after_training, with_csv
+from lit_tasks.cli.checkpoint_address import fetched, is_address
+from lit_tasks.cli.loggers import after_training, fill_folders, with_csv
 from lit_tasks.cli.parser import ReadableParser, check_config_files
 from lit_tasks.cli.record import SaveRunConfig, forget_rows_after, print_next_steps
 from lit_tasks.cli.trainer import RunTrainer
@@ -53,7 +54,11 @@ class TaskCLI(CommandLine):
         with trust.restored():
             super().__init__(
                 parser_class=ReadableParser,
-                parser_kwargs={"allow_abbrev": False},
+                parser_kwargs={
+                    "allow_abbrev": False,
+                    "default_env": True,  # PL_FIT__TRAINER__MAX_EPOCHS=3
+                    self.arguments.command: {"default_env": True},
+                },
                 trainer_class=RunTrainer,
                 trainer_defaults={**TRAINER_DEFAULTS, "logger": self._loggers()},
                 save_config_callback=SaveRunConfig,
@@ -124,7 +129,9 @@ class TaskCLI(CommandLine):
         asks = "--print_config" in self.arguments.flags or self._asks_help()
         if given is None and self.arguments.command != "fit" and not asks:
             raise ValueError(f"{self.arguments.command} needs a trained model: --ckpt_path FILE")
-        return None if given in (None, "null") else run_folder.resolved(Path(given))
+        if given in (None, "null"):
+            return None
+        return fetched(given) if is_address(given) else run_folder.resolved(Path(given))
 
     def _asks_help(self) -> bool:
         return any(flag.split("=")[0].endswith(("help", "-h")) for flag in self.arguments.flags)
@@ -137,6 +144,7 @@ class TaskCLI(CommandLine):
         self.run_dir = run_folder.choose(
             config["runs"], config["experiment"], config["run_dir"], resumes
         )
+        self._filled = fill_folders(config["trainer"]["logger"], self.run_dir)
         if self.checkpoint_path is not None:
             config["ckpt_path"] = str(self.checkpoint_path)
         if resumes:
@@ -184,7 +192,10 @@ class TaskCLI(CommandLine):
 
     def after_instantiate_classes(self) -> None:
         """Give the data module what the checkpoint knows about reading inputs, before its setup."""
-        check_callbacks(attributes(self.trainer).callbacks, self.model)
+        for arguments in self._filled:
+            arguments["save_dir"] = ""
+        is_validated = self.subcommand != "fit" or self.trainer.limit_val_batches != 0
+        check_callbacks(attributes(self.trainer).callbacks, self.model, is_validated)
         if not self.content:
             return
         path = self.setting(self.config, "ckpt_path")

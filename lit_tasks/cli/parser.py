@@ -5,6 +5,7 @@ are in there; this file picks them out.
 """
 
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -15,13 +16,17 @@ from typing import Any, NoReturn
 
 import yaml
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks.timer import Interval
 from lightning.pytorch.core import LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
+from yaml import SafeDumper
 
 from lit_tasks import bundled_configs
+from lit_tasks.cli.loggers import fill_folders
 from lit_tasks.files import check_yaml, read_yaml
 from lit_tasks.jsonargparse_internals import option_names, replace_yaml_loader, yaml_loader
 from lit_tasks.printable import printable
+from lit_tasks.runs.settings import flat
 from lit_tasks.trust import CheckedParser
 
 
@@ -38,6 +43,8 @@ class _CheckedLoader(yaml_loader()):  # type: ignore[misc]
 
 
 replace_yaml_loader(_CheckedLoader)
+# The default of Lightning's Timer, which PyYAML would refuse to write into the run's config.
+yaml.add_representer(Interval, lambda dumper, each: dumper.represent_str(each.value), SafeDumper)
 
 
 class ReadableParser(CheckedParser):
@@ -53,6 +60,12 @@ class ReadableParser(CheckedParser):
         if isinstance(args, list):
             args = [re.sub(r"^(--[\w.]+=)None$", r"\1null", word) for word in args]
         return super().parse_args(args, *more, **options)
+
+    def before_value(self, key: str, value: Any, hint: Any) -> None:
+        """Let loggers that need a folder have none yet: they get that of the run."""
+        if key.endswith("trainer.logger"):
+            fill_folders(value, None)
+        super().before_value(key, value, hint)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one sentence to stderr and exit with code 2."""
@@ -78,10 +91,23 @@ class ReadableParser(CheckedParser):
 
     def _unknown_key(self, key: str) -> str:
         key = key.lstrip("-").split("=")[0]
+        if whole := self._whole_name(key):
+            return f"there is no option {key!r}; did you mean {whole!r}?"
         known = _with_prefixes(option_names(self))
         if "." not in key or key.split(".")[0] in known:
             known |= _options_of_classes(self.words)
         return f"there is no option {key!r}{_did_you_mean(key, known)}"
+
+    def _whole_name(self, key: str) -> str:
+        """Return the name of an option that was called by its end, or nothing."""
+        first, dot, rest = key.partition(".")
+        names = {f"{name}{dot}{rest}" for name in _options_of_sections(self.words, first)}
+        is_option = key.split(".")[-1] in _options_of_classes(self.words)
+        for path in self.config_files if is_option else ():
+            for name in flat(read_yaml(path)):
+                name = name.replace("init_args.", "").removesuffix(".class_path")
+                names |= {name} if name.endswith(f".{key}") else set()
+        return min(names, key=lambda name: (name.count("."), name), default="")
 
     def _wrong_value(self, message: str) -> str:
         if found := re.search(
@@ -97,7 +123,7 @@ class ReadableParser(CheckedParser):
         )
         if not (key and value and types):
             return " ".join(re.sub(r"^\s*-", "", line).strip() for line in message.splitlines())
-        place = self._place(key[1].split(".")[-1])
+        place = _variable(key[1], value[1]) or self._place(key[1].split(".")[-1])
         return f"{key[1]} must be {' or '.join(types)}, got {value[1]}{place}"
 
     def _place(self, key: str) -> str:
@@ -127,6 +153,13 @@ def check_config_files(paths: Iterable[Path]) -> None:
         read_yaml(path)
 
 
+def _variable(key: str, value: str) -> str:
+    """Return which environment variable said a value, if one did."""
+    end = f"__{key.upper().replace('.', '__')}"
+    names = (n for n, v in os.environ.items() if n.startswith("PL_") and n.endswith(end))
+    return next((f" (in the variable {n})" for n in names if os.environ[n] == value), "")
+
+
 def _did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     near = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
@@ -146,6 +179,16 @@ def _options_of_classes(words: str) -> set[str]:
         for cls in found.__mro__ if isinstance(found, type) else ():
             options |= set(inspect.signature(cls).parameters) - {"self", "args", "kwargs"}
     return options
+
+
+def _options_of_sections(words: str, option: str) -> Iterator[str]:
+    """Yield the full names that an option has in the task or data whose class is in ``words``."""
+    for module, name in set(re.findall(r"([A-Za-z_][\w.]*)\.([A-Za-z_]\w*)", words)):
+        found = getattr(sys.modules.get(module), name, None)
+        for section, kind in (("model", LightningModule), ("data", LightningDataModule)):
+            classes = found.__mro__ if isinstance(found, type) and issubclass(found, kind) else ()
+            if any(option in inspect.signature(cls).parameters for cls in classes):
+                yield f"{section}.{option}"
 
 
 def _unknown_class(module: str, name: str) -> str:

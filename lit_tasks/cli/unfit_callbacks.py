@@ -3,14 +3,25 @@
 from collections.abc import Iterable
 
 from lightning.pytorch import Callback, LightningModule
-from lightning.pytorch.callbacks import LearningRateFinder, StochasticWeightAveraging
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from lit_tasks.distributed.lightning_internals import learning_rate_name
 
 
-def check_callbacks(callbacks: Iterable[Callback], model: LightningModule) -> None:
+def check_callbacks(
+    callbacks: Iterable[Callback], model: LightningModule, is_validated: bool = True
+) -> None:
     """Refuse callbacks that would fail or do nothing.
+
+    Args:
+        callbacks: Those of the trainer.
+        model: The task.
+        is_validated: Whether there are validations while training.
 
     Raises:
         ValueError: One of them would.
@@ -21,6 +32,12 @@ def check_callbacks(callbacks: Iterable[Callback], model: LightningModule) -> No
             raise ValueError(
                 "StochasticWeightAveraging averages a copy made before the model is built, which is"
                 " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
+            )
+        stops_by = callback.monitor if isinstance(callback, EarlyStopping) else ""
+        if stops_by.startswith("val/") and not is_validated:
+            raise ValueError(
+                f"early stopping monitors {stops_by!r}, which limit_val_batches 0 leaves out: to"
+                " train without validation, add --early_stopping=null"
             )
         if not isinstance(callback, LearningRateFinder):
             continue

@@ -37,6 +37,7 @@ from lit_tasks.tasks.initialization import initialize_words
 from lit_tasks.tasks.optimization import (
     Decay,
     Rate,
+    TunableLearningRate,
     check_schedule,
     in_two_phases,
     learning_rate,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class CaptioningTask(CheckedLoading, LightningModule):
+class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     """Describe each image in one sentence.
 
     Evaluation writes freely. The words of people decide ``loss`` alone, the mean over all words of
@@ -61,7 +62,8 @@ class CaptioningTask(CheckedLoading, LightningModule):
             where the data bring features from a file.
         finetuning: How the backbone is trained; not at all when left out.
         optimizer: Builds the optimizer from the parameters.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch; ``OneCycleLR`` and
+            ``CyclicLR`` after every step.
         lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
         warmup: Fraction of all steps in which the learning rate rises.

@@ -36,7 +36,14 @@ from lit_tasks.protocols import (
 )
 from lit_tasks.tasks.classification_figures import drawn
 from lit_tasks.tasks.initialization import initialize_head
-from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step, train_stages
+from lit_tasks.tasks.optimization import (
+    Decay,
+    TunableLearningRate,
+    check_schedule,
+    scheduled,
+    shows_step,
+    train_stages,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
 Batch = ImageBatch | FeatureBatch
 
 
-class ImageClassificationTask(CheckedLoading, LightningModule):
+class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModule):
     """Give each image one of a few labels.
 
     Without ``finetuning`` the backbone is frozen: it is bit for bit the same after training.
@@ -53,7 +60,8 @@ class ImageClassificationTask(CheckedLoading, LightningModule):
         backbone: Builds the backbone; told whether to load its pretrained weights.
         finetuning: How the backbone is trained; not at all when left out.
         optimizer: Builds the optimizer from the parameters.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch; ``OneCycleLR`` and
+            ``CyclicLR`` after every step.
         lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
         warmup: Fraction of all steps in which the learning rate rises.

@@ -1,17 +1,27 @@
 """Learning rates over a run: a scheduler of one's own, or a rise and a fall until the last step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import cos, isfinite, pi
 from typing import Any, Literal
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
-from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import ReduceLROnPlateau as MonitoringPlateau
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import (
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+)
 
-from lit_tasks.distributed.lightning_internals import rebuild_ddp
+from lit_tasks.distributed.lightning_internals import is_attached, rebuild_ddp
 from lit_tasks.nn.image.finetuning import Finetuning
 from lit_tasks.protocols import attributes
 
@@ -77,7 +87,9 @@ def scheduled(
     Args:
         trainer: Knows how long the run is.
         optimizer: The optimizer.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch, or after every step if
+            it is a ``OneCycleLR`` or a ``CyclicLR``. A ``ReduceLROnPlateau`` without a monitor of
+            its own looks at ``val/loss``.
         lr_decay: How the learning rate falls over all steps.
         warmup: Fraction of all steps in which it rises.
         rate: Its course.
@@ -93,7 +105,7 @@ def scheduled(
             " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
         )
     if lr_scheduler is not None:
-        return {"optimizer": optimizer, "lr_scheduler": lr_scheduler(optimizer)}
+        return {"optimizer": optimizer, "lr_scheduler": _own(trainer, lr_scheduler, optimizer)}
     if lr_decay == "constant" and not warmup and rate is learning_rate:
         return optimizer
     steps = _total_steps(trainer)
@@ -102,12 +114,42 @@ def scheduled(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def _own(
+    trainer: Trainer, lr_scheduler: LRSchedulerCallable, optimizer: Optimizer
+) -> Any:
+    """Return a scheduler of the user's, with when it is stepped and by what."""
+    try:
+        scheduler: Any = lr_scheduler(optimizer)
+    except ValueError as error:
+        if "total_steps" not in str(error):
+            raise
+        more: Any = lr_scheduler  # a OneCycleLR that was not told how long the run is
+        scheduler = more(optimizer, total_steps=_total_steps(trainer))
+    if isinstance(scheduler, ReduceLROnPlateau):
+        monitor = scheduler.monitor if isinstance(scheduler, MonitoringPlateau) else "val/loss"
+        return {"scheduler": scheduler, "monitor": monitor}
+    if isinstance(scheduler, OneCycleLR):
+        _check_cycle(scheduler.total_steps, trainer)
+    by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
+    return {"scheduler": scheduler, "interval": "step" if by_step else "epoch"}
+
+
+def _check_cycle(steps: int, trainer: Trainer) -> None:
+    """Refuse a cycle that is over before the run."""
+    of_run = trainer.estimated_stepping_batches
+    if isfinite(of_run) and steps < of_run:
+        raise ValueError(
+            f"the cycle of OneCycleLR has {steps:,} steps and the run {of_run:,}: leave total_steps"
+            " (and epochs and steps_per_epoch) out, then it takes the whole run"
+        )
+
+
 def _total_steps(trainer: Trainer) -> int:
     steps = trainer.estimated_stepping_batches
     if not isfinite(steps) or steps < 0:  # Lightning says -1 where max_steps is left out
         raise ValueError(
             "the learning rate falls until the last step, and a stream has no known length: set "
-            "trainer.max_steps, or model.lr_decay to constant without warmup"
+            "trainer.max_steps, or model.lr_decay to constant without warmup and lr_scheduler"
         )
     return max(1, int(steps))
 
@@ -133,3 +175,36 @@ def shows_step(task: LightningModule) -> bool:
     """
     every = attributes(task.trainer).log_every_n_steps
     return bool(every) and (task.global_step + 1) % every == 0
+
+
+class TunableLearningRate:
+    """A task whose learning rate Lightning's ``LearningRateFinder`` and ``Tuner`` can set.
+
+    Attributes:
+        optimizer: Builds the task's optimizer from the parameters.
+    """
+
+    optimizer: OptimizerCallable
+    hparams: Any
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that the optimizer begins with."""
+        made = self.optimizer([nn.Parameter(torch.zeros(1))])
+        return float(made.param_groups[0]["lr"])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        factor = value / self.lr if self.lr else 1.0
+        make: Any = self.optimizer
+        self.optimizer = partial(make, lr=value)
+        spec = self.hparams.get("optimizer")
+        if isinstance(spec, Mapping) and "class_path" in spec:  # what a checkpoint says of it
+            arguments = {**(spec.get("init_args") or {}), "lr": value}
+            self.hparams["optimizer"] = {**spec, "init_args": arguments}
+        task: Any = self
+        if not is_attached(task):
+            return
+        for config in task.trainer.lr_scheduler_configs:  # or the old rate comes back
+            if isinstance(config.scheduler, LRScheduler):
+                config.scheduler.base_lrs = [rate * factor for rate in config.scheduler.base_lrs]

@@ -23,19 +23,26 @@ from lit_tasks.protocols import (
     required,
 )
 from lit_tasks.tasks.initialization import initialize_head, initialize_words
-from lit_tasks.tasks.optimization import Decay, check_schedule, scheduled, shows_step
+from lit_tasks.tasks.optimization import (
+    Decay,
+    TunableLearningRate,
+    check_schedule,
+    scheduled,
+    shows_step,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class TextClassificationTask(CheckedLoading, LightningModule):
+class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModule):
     """Give each text one of a few labels.
 
     Args:
         encoder: Builds the encoder from the size of the vocabulary.
         optimizer: Builds the optimizer from the parameters.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch; ``OneCycleLR`` and
+            ``CyclicLR`` after every step.
         lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
             ``cosine``, or not at all (``constant``).
         dropout: Fraction of the encoder's features left out in front of the head while training.

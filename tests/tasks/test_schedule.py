@@ -1,9 +1,14 @@
+from functools import partial
+from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from torch.optim.lr_scheduler import ConstantLR
+import torch
+from lightning.pytorch.cli import ReduceLROnPlateau as MonitoringPlateau
+from torch.optim.lr_scheduler import ConstantLR, CyclicLR, OneCycleLR, ReduceLROnPlateau
 
-from lit_tasks.tasks.optimization import check_schedule, in_two_phases, learning_rate
+from lit_tasks.tasks.optimization import check_schedule, in_two_phases, learning_rate, scheduled
 
 
 @pytest.mark.parametrize("lr_decay", ["linear", "cosine", "constant"])
@@ -48,3 +53,40 @@ def test_two_rulers_of_the_learning_rate_are_refused(
 def test_a_rise_is_a_share_of_the_run(warmup: float) -> None:
     with pytest.raises(ValueError, match=f"warmup must be from 0 to 1, got {warmup}"):
         check_schedule(None, "linear", warmup)
+
+
+def schedule(make: Any, steps: float = 30) -> Any:
+    trainer: Any = SimpleNamespace(callbacks=[], estimated_stepping_batches=steps)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    found: Any = scheduled(trainer, optimizer, make, "constant")
+    return found["lr_scheduler"]
+
+
+@pytest.mark.parametrize(
+    ("make", "monitor"),
+    [
+        (partial(MonitoringPlateau, monitor="val/accuracy"), "val/accuracy"),
+        (ReduceLROnPlateau, "val/loss"),
+    ],
+)
+def test_a_plateau_is_seen_by_its_monitor(make: Any, monitor: str) -> None:
+    assert schedule(make)["monitor"] == monitor
+
+
+def test_a_cycle_is_stepped_after_every_step_and_takes_the_whole_run() -> None:
+    found = schedule(partial(OneCycleLR, max_lr=0.1))
+    assert (found["interval"], found["scheduler"].total_steps) == ("step", 30)
+    by_hand = partial(OneCycleLR, max_lr=0.1, epochs=4, steps_per_epoch=10)
+    assert schedule(by_hand)["scheduler"].total_steps == 40
+    assert schedule(partial(CyclicLR, base_lr=0.1, max_lr=0.2))["interval"] == "step"
+    assert schedule(ConstantLR)["interval"] == "epoch"
+
+
+def test_a_cycle_that_ends_before_the_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="OneCycleLR has 29 steps and the run 30: leave total_st"):
+        schedule(partial(OneCycleLR, max_lr=0.1, total_steps=29))
+    assert schedule(partial(OneCycleLR, max_lr=0.1, total_steps=9), inf)["interval"] == "step"
+    with pytest.raises(ValueError, match=r"set trainer\.max_steps"):
+        schedule(partial(OneCycleLR, max_lr=0.1), inf)
+    with pytest.raises(ValueError, match="pct_start"):
+        schedule(partial(OneCycleLR, max_lr=0.1, pct_start=2.0))
