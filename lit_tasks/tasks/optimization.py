@@ -114,9 +114,7 @@ def scheduled(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _own(
-    trainer: Trainer, lr_scheduler: LRSchedulerCallable, optimizer: Optimizer
-) -> Any:
+def _own(trainer: Trainer, lr_scheduler: LRSchedulerCallable, optimizer: Optimizer) -> Any:
     """Return a scheduler of the user's, with when it is stepped and by what."""
     try:
         scheduler: Any = lr_scheduler(optimizer)
