@@ -183,6 +183,7 @@ PARTS = (
                 ("1000_lstm", "0.2147"),
                 ("rnn", ""),
                 ("lstm", ""),
+                ("transformer", ""),
             )
         ),
         caption_baselines("coco_captions"),
@@ -193,7 +194,7 @@ PARTS = (
         "training images.",
         tuple(
             Experiment(f"caption_flickr8k_{name}", CAPTION_METRICS, FLICKR8K)
-            for name in ("lstm", "attention")
+            for name in ("lstm", "attention", "transformer")
         ),
         caption_baselines("flickr8k_captions"),
         RunFigure(

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -268,7 +269,8 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         def score(sentences: list[list[int]]) -> Tensor:
             each = len(sentences) // len(references)
             theirs = [several for several in references for _ in range(each)]
-            return reward([self._spelled(words) for words in sentences], theirs)
+            ended = [len(words) < self.generation.max_words for words in sentences]
+            return reward([self._spelled(words) for words in sentences], theirs, ended)
 
         features = self.features(batch.image)
         loss, mean = self_critical_loss(
@@ -281,7 +283,10 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     def _make_reward(self) -> CiderReward:
         if self._reward is None:
             data = required(attributes(self.trainer).datamodule, HasReferences, self)
-            self._reward = CiderReward([list(said) for said in data.references("train")])
+            references = [list(said) for said in data.references("train")]
+            assert self.self_critical is not None
+            self._reward = CiderReward(references, self.self_critical.end_word)
+            rank_zero_info(f"Learning from CIDEr-D, {self.self_critical.signature}")
         return self._reward
 
     @property

@@ -159,10 +159,27 @@ def test_intervals_hold_the_value_and_narrow_with_more_images() -> None:
     assert widths[1] < widths[0] / 2
 
 
-def test_a_reward_is_the_mean_score_where_frequencies_are_of_the_same_references() -> None:
+@pytest.mark.parametrize("end_word", [True, False])
+def test_a_reward_is_the_mean_score_where_frequencies_are_of_the_same_references(
+    end_word: bool,
+) -> None:
     predictions, references = corpus(30)
-    rewards = CiderReward(references)(predictions, references)
+    rewards = CiderReward(references, end_word=end_word)(predictions, references)
     assert rewards.shape == (30,)
-    assert float(rewards.double().mean()) == pytest.approx(
-        theirs(predictions, references)["cider_d"], abs=1e-6
+    end = " stop" if end_word else ""  # any word that nobody else writes
+    ended = [text + end for text in predictions], [[t + end for t in r] for r in references]
+    assert float(rewards.double().mean()) == pytest.approx(theirs(*ended)["cider_d"], abs=1e-6)
+
+
+def test_hanging_words_pay_less_where_the_end_word_counts_and_a_cut_sentence_has_none() -> None:
+    references = [["a dog runs on grass", "a dog on grass"], ["a cat sits", "the cat sat down"]]
+    said, hanging = "a dog on grass", "a dog on grass with a"
+    counted = CiderReward(references)
+    whole, hung, cut = (
+        float(counted([text], references[:1], ended=[end]))
+        for text, end in ((said, True), (hanging, True), (said, False))
     )
+    without = CiderReward(references, end_word=False)
+    plain, hung_plain = (float(without([text], references[:1])) for text in (said, hanging))
+    assert cut < whole
+    assert hung / whole < hung_plain / plain

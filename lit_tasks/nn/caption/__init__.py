@@ -5,6 +5,7 @@ from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
 from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 from lit_tasks.nn.caption.self_critical import SelfCritical
+from lit_tasks.nn.caption.transformer import TransformerCaptioner
 
 __all__ = [
     "AttentionCaptioner",
@@ -12,4 +13,5 @@ __all__ = [
     "GenerationConfig",
     "RecurrentCaptioner",
     "SelfCritical",
+    "TransformerCaptioner",
 ]

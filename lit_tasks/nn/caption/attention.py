@@ -1,7 +1,6 @@
 """Soft-attention captioner over a feature map."""
 
 from collections.abc import Sequence
-from math import isqrt
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +11,7 @@ from lit_tasks.nn.caption.captioner import (
     State,
     WordEmbedding,
     norm,
+    position_waves,
     teacher_forcing_inputs,
 )
 from lit_tasks.nn.recurrent.cells import LSTMCell, init_forget_bias
@@ -117,7 +117,7 @@ class AttentionCaptioner(nn.Module):
         # Dropout1d leaves out whole rows of (B, F, P): a feature, at all positions.
         features = self.image_dropout(self.norm(features).mT).mT
         if self.positions:
-            features = torch.cat((features, self._places(features)), dim=2)
+            features = torch.cat((features, position_waves(features, self.positions)), dim=2)
         h, c = self.to_state(features.mean(dim=1)).tanh().chunk(2, dim=1)
         context = self.context(features)
         return State((context, self.of_position(context)), (h, c))
@@ -145,21 +145,6 @@ class AttentionCaptioner(nn.Module):
         weights = agreement.softmax(dim=-1)
         seen = (weights @ context).flatten(0, 1)
         return self.gate(h).sigmoid() * seen, weights.flatten(0, 1)
-
-    def _places(self, features: Tensor) -> Float[Tensor, "B P W"]:
-        """Return waves that tell row and column of each position of a square map."""
-        side = isqrt(features.shape[1])
-        if side**2 != features.shape[1]:
-            raise ValueError(
-                f"positions needs a square map, got {features.shape[1]} positions: set it to 0"
-            )
-        turns = torch.pi * 2.0 ** torch.arange(self.positions, device=features.device)
-        middles = (torch.arange(side, device=features.device) + 0.5) / side
-        angles = middles[:, None] * turns
-        waves = torch.cat((angles.sin(), angles.cos()), dim=1).to(features.dtype)
-        rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
-        places = torch.cat((rows, columns), dim=2).flatten(0, 1)
-        return places.expand(len(features), -1, -1)
 
     def _logits(self, vectors: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """Return scores from word, state and context: the paper's deep output layer."""

@@ -161,6 +161,28 @@ def norm(in_features: int, wanted: bool) -> nn.Module:
     return nn.LayerNorm(in_features, elementwise_affine=False) if wanted else nn.Identity()
 
 
+def position_waves(features: Float[Tensor, "B P F"], waves: int) -> Float[Tensor, "B P W"]:
+    """Return sine and cosine of row and column of each position of a square map, ``4 * waves``.
+
+    The waves make 1, 2, 4, ... half turns over the map: after Vaswani et al. (2017), in two
+    dimensions.
+
+    Raises:
+        ValueError: The map is not square.
+    """
+    side = isqrt(features.shape[1])
+    if side**2 != features.shape[1]:
+        raise ValueError(
+            f"positions needs a square map, got {features.shape[1]} positions: set it to 0"
+        )
+    turns = torch.pi * 2.0 ** torch.arange(waves, device=features.device)
+    middles = (torch.arange(side, device=features.device) + 0.5) / side
+    angles = middles[:, None] * turns
+    found = torch.cat((angles.sin(), angles.cos()), dim=1).to(features.dtype)
+    rows, columns = found[:, None].expand(-1, side, -1), found[None].expand(side, -1, -1)
+    return torch.cat((rows, columns), dim=2).flatten(0, 1).expand(len(features), -1, -1)
+
+
 class FeaturePooling(nn.Module):
     """One row of features an image: pooled features as they are, a map in one of two ways.
 

@@ -103,7 +103,10 @@ def greedy(
     captioner: Captioner, features: Tensor, constraints: DecodingConstraints = DecodingConstraints()
 ) -> Sentences:
     """Return the sentence that takes the most probable word each time."""
-    return _write(captioner, features, constraints, 1, lambda log_probs, _: log_probs.argmax(dim=1))
+    found, _ = _write(
+        captioner, features, constraints, 1, lambda log_probs, _: log_probs.argmax(dim=1)
+    )
+    return found
 
 
 @torch.no_grad()
@@ -132,6 +135,41 @@ def sample(
         ValueError: A number is out of its range.
     """
     check_sampling(temperature, top_k, top_p)
+    choose = _choice(uniforms, constraints, temperature, top_k, top_p)
+    return _write(captioner, features, constraints, uniforms.shape[1], choose)[0]
+
+
+def sample_log_probs(
+    captioner: Captioner,
+    features: Tensor,
+    uniforms: Float[Tensor, "B K T"],
+    constraints: DecodingConstraints = DecodingConstraints(),
+) -> tuple[Sentences, Float[Tensor, "B K"]]:
+    """Return sentences drawn at random and the logarithm of the probability that each was drawn.
+
+    The latter has a gradient, and comes from the very states that the words were drawn from: in
+    training mode from the same dropout. It is that of the choices that were made: among the words
+    that were allowed, and without the end word of a sentence of the longest length, which was not
+    asked whether it wants to end.
+
+    Args:
+        captioner: Writes.
+        features: Of the images.
+        uniforms: Numbers between 0 and 1 that decide, as in :func:`sample`.
+        constraints: Which sentences may be written.
+    """
+    choose = _choice(uniforms, constraints)
+    return _write(captioner, features, constraints, uniforms.shape[1], choose)
+
+
+def _choice(
+    uniforms: Float[Tensor, "B K T"],
+    constraints: DecodingConstraints,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> Callable[[Tensor, int], Tensor]:
+    """Return what draws a word from the logarithms of probabilities of each row."""
     if uniforms.shape[2] < constraints.max_words:
         raise ValueError(
             f"uniforms must decide {constraints.max_words} words (max_words), "
@@ -139,6 +177,7 @@ def sample(
         )
     each = uniforms.flatten(0, 1)
 
+    @torch.no_grad()
     def choose(log_probs: Tensor, step: int) -> Tensor:
         probability, words = (log_probs / temperature).softmax(dim=1).sort(1, descending=True)
         if top_k:
@@ -152,7 +191,7 @@ def sample(
         last = (probability > 0).sum(dim=1, keepdim=True) - 1
         return words.gather(1, torch.minimum(rank, last)).squeeze(1)
 
-    return _write(captioner, features, constraints, uniforms.shape[1], choose)
+    return choose
 
 
 def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
@@ -170,8 +209,12 @@ def _write(
     constraints: DecodingConstraints,
     each: int,
     choose: Callable[[Tensor, int], Tensor],
-) -> Sentences:
-    """Write word by word; ``choose`` takes scores ``(B * each, V)`` and the number of the word."""
+) -> tuple[Sentences, Tensor]:
+    """Write word by word; ``choose`` takes scores ``(B * each, V)`` and the number of the word.
+
+    Beside the sentences comes the logarithm of the probability of the choices, ``(B, each)``,
+    where gradients are wanted.
+    """
     state = captioner.begin(features)
     count = len(features) * each
     rows = torch.arange(len(features), device=features.device).repeat_interleave(each)
@@ -179,6 +222,7 @@ def _write(
     written = rows.new_zeros(count, 0)
     word, going = rows.new_full((count,), START), rows.new_ones(count, dtype=torch.bool)
     total, lengths = torch.zeros(count, device=features.device), rows.new_zeros(count)
+    chosen = torch.zeros(count, device=features.device)
     for step in range(constraints.max_words):
         if not going.any():
             break
@@ -187,13 +231,17 @@ def _write(
         word = choose(allowed, step).masked_fill(~going, END)
         found = log_probs.gather(1, word.unsqueeze(1)).squeeze(1)
         total = total + found.masked_fill(~going, 0)
+        if torch.is_grad_enabled():
+            among = allowed.log_softmax(dim=1).gather(1, word.unsqueeze(1)).squeeze(1)
+            chosen = chosen + among.masked_fill(~going, 0)
         going = going & (word != END)
         lengths = lengths + going
         written = torch.cat((written, word.unsqueeze(1)), dim=1)
     if going.any():
         total = total + _ending(captioner, word, state).masked_fill(~going, 0)
     shape = (len(features), each)
-    return Sentences(written.view(*shape, written.shape[1]), lengths.view(shape), total.view(shape))
+    words = written.view(*shape, written.shape[1])
+    return Sentences(words, lengths.view(shape), total.view(shape)), chosen.view(shape)
 
 
 def _ending(captioner: Captioner, word: Tensor, state: State) -> Tensor:

@@ -37,20 +37,22 @@ def reward(sentences: list[list[int]]) -> Tensor:
     return torch.tensor([worth(words) for words in sentences], dtype=torch.float64)
 
 
-def expected_reward(model: RecurrentCaptioner) -> Tensor:
-    """The exact mean over all sentences; a sentence of the longest length has to end."""
-    total = torch.zeros((), dtype=torch.float64)
-    for count in range(CONSTRAINTS.max_words + 1):
-        for words in product(range(3, WORDS), repeat=count):
-            tokens, lengths = ragged([list(words)], torch.device("cpu"))
-            found = model(image(), tokens, lengths)
-            scores = found.logits.clone()
-            scores[:, [0, 2]] = -1e9  # never drawn
-            logarithm = scores.log_softmax(1).gather(1, found.target[:, None])[:, 0]
-            if count == CONSTRAINTS.max_words:
-                logarithm = logarithm[:-1]
-            total = total + logarithm.sum().exp() * worth(list(words))
-    return total
+def expected_reward(model: RecurrentCaptioner, times: int = 1) -> Tensor:
+    """The exact mean over all sentences; a sentence of the longest length has to end.
+
+    ``times`` is how often each is looked at, which matters where something is dropped.
+    """
+    counts = range(CONSTRAINTS.max_words + 1)
+    sentences = [list(words) for n in counts for words in product(range(3, WORDS), repeat=n)]
+    tokens, lengths = ragged(sentences * times, torch.device("cpu"))
+    found = model(image().expand(len(lengths), -1), tokens, lengths)
+    logits = found.logits.clone()
+    logits[:, [0, 2]] = -1e9  # never drawn
+    logarithm = logits.log_softmax(1).gather(1, found.target[:, None])[:, 0]
+    forced = (found.target == 1) & (lengths[found.sequence] == CONSTRAINTS.max_words + 2)
+    logarithm = logarithm.masked_fill(forced, 0)
+    each = torch.zeros(len(lengths), dtype=torch.float64).index_add(0, found.sequence, logarithm)
+    return (each.exp() * reward(sentences * times)).sum() / times
 
 
 @pytest.mark.parametrize("samples", [1, 4])
@@ -68,16 +70,41 @@ def test_the_gradient_is_that_of_the_expected_reward(samples: int) -> None:
     assert float(row.norm() / exact_row.norm()) == pytest.approx(1, abs=0.05)
 
 
-def test_sentences_are_drawn_without_dropout_and_the_mode_comes_back() -> None:
+def test_sentences_and_their_probabilities_come_from_the_same_dropout() -> None:
+    # Dropout is a part of the policy: the gradient is that of the reward expected over sentences
+    # and over what is dropped. Drawn without dropout and scored with it, it points elsewhere.
+    model = captioner()
+    model.head[0].p = 0.6
+    model.train()
+    weights = list(model.parameters())
+    torch.manual_seed(2)
+    exact = torch.autograd.grad(-expected_reward(model, 3000), weights)
+    times = 20000
+    loss, _ = self_critical_loss(model, image().expand(times, -1), 2, CONSTRAINTS, reward)
+    found = torch.autograd.grad(loss, weights)
+    exact_row, row = (torch.cat([g.flatten() for g in gs]) for gs in (exact, found))
+    assert float(torch.cosine_similarity(exact_row, row, dim=0)) > 0.98
+    assert float(row.norm() / exact_row.norm()) == pytest.approx(1, abs=0.1)
+
+
+def test_the_greedy_sentence_of_the_baseline_comes_without_dropout() -> None:
     model = captioner()
     model.train()
     seen = []
     hook = model.head[0].register_forward_pre_hook(lambda module, _: seen.append(module.training))
-    self_critical_loss(model, image(3), 2, CONSTRAINTS, reward)
+    self_critical_loss(model, image(3), 1, CONSTRAINTS, reward)
     hook.remove()
-    assert seen[-1]
-    assert not any(seen[:-1])
+    assert seen[0]
+    assert not seen[-1]
     assert model.training
+
+
+@pytest.mark.parametrize("end_word", [True, False])
+def test_what_is_learned_from_is_said_as_sacreeos_says_it(end_word: bool) -> None:
+    mode = "STANDARD" if end_word else "NO<EOS>"
+    several, one = SelfCritical(samples=5, end_word=end_word), SelfCritical(1, 1, 1, end_word)
+    assert several.signature == f"{mode}_wInit+Cider-D[n4,s6.0]+average[nspi5]+1.0.2"
+    assert one.signature == f"{mode}_wInit+Cider-D[n4,s6.0]+greedy[nspi1]+1.0.2"
 
 
 def test_a_captioner_learns_to_write_what_is_rewarded() -> None:

@@ -11,6 +11,7 @@ from lit_tasks.nn.caption.attention import AttentionCaptioner
 from lit_tasks.nn.caption.captioner import FeaturePooling, teacher_forcing_inputs
 from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
+from lit_tasks.nn.caption.transformer import TransformerCaptioner
 from lit_tasks.nn.recurrent.cells import init_forget_bias
 
 WORDS, FEATURES = 11, 6
@@ -26,6 +27,13 @@ MAKE: dict[str, Any] = {
 MAKE["attention"] = partial(AttentionCaptioner, attention_size=4, **SMALL)
 MAKE["attention-context"] = partial(AttentionCaptioner, attention_size=4, context_size=3, **SMALL)
 MAKE["attention-positions"] = partial(AttentionCaptioner, attention_size=4, positions=2, **SMALL)
+SMALL_TRANSFORMER = {"hidden_size": 8, "num_heads": 2, "feedforward_size": 12}
+for layers in (1, 2):
+    MAKE[f"transformer-{layers}"] = partial(
+        TransformerCaptioner, num_layers=layers, **SMALL_TRANSFORMER
+    )
+MAKE["transformer-positions"] = partial(TransformerCaptioner, positions=2, **SMALL_TRANSFORMER)
+MAKE["ensemble-transformer"] = partial(CaptionerEnsemble, member=MAKE["transformer-2"], members=2)
 MAKE["ensemble"] = partial(CaptionerEnsemble, member=MAKE["lstm-state-1"], members=2)
 MAKE["ensemble-attention"] = partial(CaptionerEnsemble, member=MAKE["attention"], members=2)
 
@@ -94,8 +102,9 @@ def test_show_and_tell_reads_the_image_as_a_word_before_the_first() -> None:
     torch.testing.assert_close(model.begin(image).moving, (h.transpose(0, 1), c.transpose(0, 1)))
 
 
-def test_attention_weights_are_shares_and_find_the_position_that_was_moved() -> None:
-    model, tokens, lengths = captioner("attention"), captions([6, 4]), torch.tensor([6, 4])
+@pytest.mark.parametrize("kind", ["attention", "transformer-1", "transformer-2"])
+def test_attention_weights_are_shares_and_find_the_position_that_was_moved(kind: str) -> None:
+    model, tokens, lengths = captioner(kind), captions([6, 4]), torch.tensor([6, 4])
     found = model(maps(2), tokens, lengths)
     assert found.attention.shape == (8, 4)
     torch.testing.assert_close(found.attention.sum(1), torch.ones(8, dtype=torch.float64))
@@ -172,15 +181,62 @@ def test_glove_fills_the_first_numbers_of_each_words_vector() -> None:
 def test_positions_tell_a_map_from_the_same_map_upside_down() -> None:
     tokens, lengths = captions([5]), torch.tensor([5])
     upside_down = maps(1)[:, [2, 3, 0, 1]]
-    for kind, same in (("attention", True), ("attention-positions", False)):
+    kinds = {"attention": True, "transformer-2": True}
+    for kind, same in {
+        **kinds,
+        "attention-positions": False,
+        "transformer-positions": False,
+    }.items():
         model = captioner(kind)
         found, turned = (model(m, tokens, lengths).logits for m in (maps(1), upside_down))
         assert torch.allclose(found, turned) == same
 
 
-def test_positions_of_a_map_that_is_no_square_are_refused() -> None:
+@pytest.mark.parametrize("kind", ["attention", "transformer"])
+def test_positions_of_a_map_that_is_no_square_are_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="positions needs a square map, got 6 positions"):
-        captioner("attention-positions").begin(maps(1, positions=6))
+        captioner(f"{kind}-positions").begin(maps(1, positions=6))
+
+
+def test_a_transformer_reads_pooled_features_as_a_map_of_one_position() -> None:
+    model, tokens, lengths = captioner("transformer-2"), captions([4, 3]), torch.tensor([4, 3])
+    pooled = maps(2).mean(1)
+    found = model(pooled, tokens, lengths)
+    torch.testing.assert_close(found.logits, model(pooled[:, None], tokens, lengths).logits)
+    assert found.attention is None
+
+
+def test_a_transformer_is_torchs_decoder_on_words_and_their_places() -> None:
+    model, tokens = captioner("transformer-2"), captions([6])
+    half = torch.arange(4) * 2 / 8
+    angles = torch.arange(5)[:, None] / 10000**half
+    x = model.words(tokens[:-1]).clone()
+    x[:, 0::2] += angles.sin()
+    x[:, 1::2] += angles.cos()
+    memory = model.memory(maps(1))
+    causal = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    wanted = model.head(model.decoder(x[None], memory, tgt_mask=causal))[0]
+    found = model(maps(1), tokens, torch.tensor([6])).logits
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)  # angles are single precision here
+
+
+@pytest.mark.parametrize("options", [{"hidden_size": 9, "num_heads": 2}, {"num_heads": 0}])
+def test_heads_that_do_not_share_out_the_features_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="hidden_size must be even and a multiple of num_heads"):
+        TransformerCaptioner(WORDS, FEATURES, **options)
+
+
+def test_the_layers_of_a_transformer_start_from_different_weights() -> None:
+    first, second = captioner("transformer-2").decoder.layers
+    assert not torch.equal(first.linear1.weight, second.linear1.weight)
+
+
+def test_dropout_of_a_transformer_is_there_in_a_step_too() -> None:
+    model = TransformerCaptioner(WORDS, FEATURES, dropout=0.5, **SMALL_TRANSFORMER)
+    word, state = torch.tensor([0]), model.begin(maps(1).float())
+    torch.manual_seed(0)
+    drawn = torch.stack([model.step(word, state)[0] for _ in range(2)])
+    assert not torch.equal(drawn[0], drawn[1])
 
 
 @pytest.mark.parametrize("lstm", [nn.LSTM(3, 4, 2, bidirectional=True), nn.LSTMCell(3, 4)])

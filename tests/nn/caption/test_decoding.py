@@ -1,5 +1,6 @@
 """Decoding against brute force and one image at a time, and the laws of its options."""
 
+from functools import partial
 from itertools import product
 
 import pytest
@@ -12,26 +13,31 @@ from lit_tasks.nn.caption.attention import AttentionCaptioner
 from lit_tasks.nn.caption.beam_search import beam_search
 from lit_tasks.nn.caption.decoding import DecodingConstraints, Sentences, greedy, normalized, sample
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
+from lit_tasks.nn.caption.transformer import TransformerCaptioner
 
 FEATURES = 6
 
 
-def captioner(seed: int, words: int = 9, scale: float = 3.0, attention: bool = False) -> nn.Module:
+MAKE = {
+    "pooled": partial(RecurrentCaptioner, embedding_dim=5, hidden_size=7),
+    "attention": partial(AttentionCaptioner, embedding_dim=5, hidden_size=7, attention_size=4),
+    "transformer": partial(
+        TransformerCaptioner, hidden_size=8, num_heads=2, num_layers=2, feedforward_size=8
+    ),
+}
+
+
+def captioner(seed: int, words: int = 9, scale: float = 3.0, kind: str = "pooled") -> nn.Module:
     torch.manual_seed(seed)
-    if attention:
-        model: nn.Module = AttentionCaptioner(
-            words, FEATURES, embedding_dim=5, hidden_size=7, attention_size=4
-        )
-    else:
-        model = RecurrentCaptioner(words, FEATURES, embedding_dim=5, hidden_size=7)
+    model: nn.Module = MAKE[kind](words, FEATURES)
     for parameter in model.parameters():  # decided, but not always the same sentence
         parameter.data *= scale
     return model.double().eval()
 
 
-def images(count: int, seed: int = 1, attention: bool = False) -> Tensor:
+def images(count: int, seed: int = 1, kind: str = "pooled") -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    shape = (count, 4, FEATURES) if attention else (count, FEATURES)
+    shape = (count, FEATURES) if kind == "pooled" else (count, 4, FEATURES)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
@@ -56,13 +62,14 @@ def best_of_all(
 
 
 @pytest.mark.parametrize("power", [0.0, 0.7, 1.0])
-@pytest.mark.parametrize("seed", range(4))
-def test_a_wide_beam_finds_the_best_of_all_sentences(seed: int, power: float) -> None:
-    model, constraints = captioner(seed, words=6), DecodingConstraints(max_words=3, min_words=1)
-    found = beam_search(
-        model, images(3), num_beams=45, constraints=constraints, length_penalty=power
-    )
-    for image, rows, score in zip(images(3), found.listed(), found.score, strict=True):
+@pytest.mark.parametrize(
+    ("seed", "kind"), [(0, "pooled"), (1, "pooled"), (2, "transformer"), (3, "transformer")]
+)
+def test_a_wide_beam_finds_the_best_of_all_sentences(seed: int, kind: str, power: float) -> None:
+    model, some = captioner(seed, words=6, kind=kind), images(3, kind=kind)
+    constraints = DecodingConstraints(max_words=3, min_words=1)
+    found = beam_search(model, some, num_beams=45, constraints=constraints, length_penalty=power)
+    for image, rows, score in zip(some, found.listed(), found.score, strict=True):
         assert rows[0] == best_of_all(model, image, constraints, power)
         assert float(score[0]) == pytest.approx(score_of(model, image, rows[0]))
 
@@ -106,10 +113,10 @@ def test_a_beam_of_one_is_greedy(seed: int, no_repeat_ngram_size: int, power: fl
     torch.testing.assert_close(one.score, narrow.score)
 
 
-@pytest.mark.parametrize("attention", [False, True], ids=["pooled", "attention"])
+@pytest.mark.parametrize("kind", MAKE)
 @pytest.mark.parametrize("num_beams", [1, 2, 5])
-def test_images_of_a_batch_are_described_as_each_alone(num_beams: int, attention: bool) -> None:
-    model, some = captioner(7, 20, attention=attention), images(6, attention=attention)
+def test_images_of_a_batch_are_described_as_each_alone(num_beams: int, kind: str) -> None:
+    model, some = captioner(7, 20, kind=kind), images(6, kind=kind)
     together = beam_search(model, some, num_beams, DecodingConstraints(12))
     for number, image in enumerate(some):
         alone = beam_search(model, image[None], num_beams, DecodingConstraints(12))
