@@ -75,11 +75,13 @@ class TransformerCaptioner(nn.Module):
         layer = nn.TransformerDecoderLayer(
             hidden_size, num_heads, feedforward_size, dropout, batch_first=True, norm_first=True
         )
-        self.decoder = nn.TransformerDecoder(layer, num_layers, norm=nn.LayerNorm(hidden_size))
+        self.decoder = nn.TransformerDecoder(layer, num_layers)
         for weight in self.decoder.parameters():  # the layers are copies: draw each anew
             if weight.ndim > 1:
                 nn.init.xavier_uniform_(weight)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, num_words))
+        self.head = nn.Sequential(
+            nn.LayerNorm(hidden_size), nn.Dropout(dropout), nn.Linear(hidden_size, num_words)
+        )
 
     def initialize(self, words: Sequence[str]) -> str:
         """Load the pretrained vectors of ``words`` and return how many there are."""
@@ -113,7 +115,7 @@ class TransformerCaptioner(nn.Module):
             x = layer(x, memory, tgt_mask=causal, tgt_is_causal=True)
         if not self.training and memory.shape[1] > 1:
             attention = _looked_at(layer, before, memory, causal)[sequence, step]
-        logits = self.head(self.decoder.norm(x)[sequence, step])
+        logits = self.head(x[sequence, step])
         return DecoderOutput(logits, target, sequence, token_index, attention)
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
@@ -143,7 +145,7 @@ class TransformerCaptioner(nn.Module):
             inner = layer.dropout(layer.activation(layer.linear1(layer.norm3(x))))
             x = x + layer.dropout3(layer.linear2(inner))
             moving += own
-        logits: Tensor = self.head(self.decoder.norm(x).squeeze(1))
+        logits: Tensor = self.head(x.squeeze(1))
         return logits.log_softmax(dim=1), state._replace(moving=tuple(moving))
 
     def _layers(self) -> list[nn.TransformerDecoderLayer]:
@@ -172,8 +174,9 @@ def _projected(attention: nn.MultiheadAttention, x: Tensor, part: int) -> Float[
     """Return queries (part 0), keys (1) or values (2) of each head."""
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     rows = slice(part * attention.embed_dim, (part + 1) * attention.embed_dim)
-    projected = F.linear(x, weight[rows], bias[rows])
-    return projected.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+    projected: Tensor = F.linear(x, weight[rows], bias[rows])
+    heads: Tensor = projected.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+    return heads
 
 
 def _keys(attention: nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,5 +203,5 @@ def _looked_at(
     normed = layer.norm1(x)
     own, _ = layer.self_attn(normed, normed, normed, attn_mask=causal, need_weights=False)
     _, weights = layer.multihead_attn(layer.norm2(x + own), memory, memory, need_weights=True)
-    assert weights is not None
+    assert isinstance(weights, Tensor)
     return weights
