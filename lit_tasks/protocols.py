@@ -5,7 +5,7 @@ that has the members fits. A task asks for what it needs with :func:`required`, 
 missing; whatever is optional is asked with ``isinstance``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from inspect import getattr_static
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, cast, runtime_checkable
@@ -201,6 +201,15 @@ class HasSteps(Protocol):
     @property
     def steps(self) -> int:
         """How many."""
+
+
+@runtime_checkable
+class HasUnlikeCurves(Protocol):
+    """A task some of whose metrics mean something else in training than in validation."""
+
+    @property
+    def unlike_in_training(self) -> Collection[str]:
+        """Their names without the stage: curves of them are not drawn on the same axes."""
 
 
 @runtime_checkable

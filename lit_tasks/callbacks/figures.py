@@ -56,6 +56,8 @@ class FigureWriter(Callback):
             self._write(trainer, folder / f"{stage}_{name}.png", figure)
 
     def _write(self, trainer: Trainer, path: Path, figure: "Figure") -> None:
+        from lit_tasks.plots import save_figure
+
         with atomic_write(path) as beside:
-            figure.savefig(beside, format="png", dpi=self.dpi, bbox_inches="tight")
+            save_figure(figure, beside, self.dpi)
         show_image(trainer, path.stem.replace("_", "/", 1), path, trainer.global_step)

@@ -95,7 +95,7 @@ class ImageWriter(Callback):
         return name, str(path)
 
     def _finish(self, row: dict[str, Any]) -> None:
-        from lit_tasks.plots import loss_curves
+        from lit_tasks.plots import loss_curves, save_figure
 
         name, losses = row["name"], row["losses"]
         total = [sum(parts) for parts in zip(*losses.values(), strict=True)]
@@ -103,7 +103,7 @@ class ImageWriter(Callback):
             content = {"name": name, "steps": row["steps"], "loss": total, **losses}
             beside.write_text(json.dumps(content))
         with atomic_write(self._folder / f"{name}_loss.png") as beside:
-            loss_curves({"loss": total, **losses}).savefig(beside, format="png", dpi=120)
+            save_figure(loss_curves({"loss": total, **losses}), beside)
         frames = sorted((self._folder / name).glob("*.png"))
         if self.animation and len(frames) > 1:
             self._animate(frames, self._folder / f"{name}.gif")

@@ -11,7 +11,7 @@ from lit_tasks.callbacks.results import add_results
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import atomic_write
 from lit_tasks.metrics.directions import directions
-from lit_tasks.protocols import Command, attributes
+from lit_tasks.protocols import Command, HasUnlikeCurves, attributes
 from lit_tasks.runs.curves import best_and_last, of_training, read_rows
 
 
@@ -65,12 +65,13 @@ class LearningCurves(Callback):
         if not any(name.startswith(("train/", "val/")) for row in rows for name in row):
             return
         add_results(self._folder, best_and_last(rows, directions(pl_module)))
-        from lit_tasks.plots import learning_curves
+        from lit_tasks.plots import learning_curves, save_figure
 
+        apart = pl_module.unlike_in_training if isinstance(pl_module, HasUnlikeCurves) else ()
         path = self._folder / "figures" / "learning_curves.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as beside:
-            learning_curves(rows, self.axes).savefig(beside, format="png", dpi=self.dpi)
+            save_figure(learning_curves(rows, self.axes, apart), beside, self.dpi)
         show_image(trainer, "learning_curves", path, trainer.global_step)
 
     def _rows(self, trainer: Trainer) -> list[dict[str, float]]:

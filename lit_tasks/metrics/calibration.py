@@ -5,6 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
+BINS = 15  #: As many as Guo et al. (2017) have.
+
 
 class CalibrationError(Metric):
     """Expected calibration error: the mean gap between confidence and accuracy, over bins.
@@ -23,7 +25,7 @@ class CalibrationError(Metric):
     correct: Tensor
     confidence: Tensor
 
-    def __init__(self, bins: int = 15) -> None:
+    def __init__(self, bins: int = BINS) -> None:
         super().__init__()
         self.bins = bins
         for name in ("count", "correct", "confidence"):

@@ -71,7 +71,7 @@ def plot(comparison: Comparison, path: Path) -> None:
     Raises:
         ValueError: No run has a curve of what is compared.
     """
-    from lit_tasks.plots import overlaid_curves
+    from lit_tasks.plots import overlaid_curves, save_figure
     from lit_tasks.runs.curves import curve_names, of_training
 
     rows = {
@@ -86,7 +86,7 @@ def plot(comparison: Comparison, path: Path) -> None:
         raise ValueError("there is nothing to plot: no run has a curve in its metrics.csv")
     figure = overlaid_curves(rows, wanted)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, format=path.suffix.removeprefix(".") or "png")
 
 
 def _label(comparison: Comparison, index: int) -> str:

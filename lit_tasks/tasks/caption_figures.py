@@ -1,7 +1,6 @@
 """Figures of a captioner: its sentences above those of people, and where it looked."""
 
 from collections.abc import Sequence
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _IMAGES_SHOWN, _MAPS = 12, 4
-_LETTERS = 34  # in a line above an image
 
 
 def drawn(
@@ -63,9 +61,10 @@ def drawn(
 def _gallery(images: Sequence[np.ndarray], rows: Sequence[CaptionPair]) -> "Figure":
     """Return images under what was generated and, below it, what a person wrote."""
     titles = [
-        f"{fill(row.prediction, _LETTERS)}\n—\n{fill(row.references[0], _LETTERS)}" for row in rows
+        f"generated: {row.prediction or '(nothing)'}\nhuman: {next(iter(row.references), '(none)')}"
+        for row in rows
     ]
-    return image_grid(images, titles, columns=4)
+    return image_grid(images, titles, columns=4, lines=4)
 
 
 def _trained(task: Any, data: ShowsSamples) -> "Figure | None":

@@ -290,6 +290,11 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         return self._reward
 
     @property
+    def unlike_in_training(self) -> tuple[str, ...]:
+        """With smoothed words or own words as input the training loss is another one."""
+        return ("loss",) if self.label_smoothing or self.scheduled_sampling else ()
+
+    @property
     def higher_is_better(self) -> dict[str, bool]:
         """Which way each metric is better, by its name without the stage."""
         return {"loss": False, **dict.fromkeys(CAPTION_METRICS, True)}

@@ -8,8 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lit_tasks.metrics.calibration import BINS
 from lit_tasks.metrics.classification import confusion
 from lit_tasks.plots import class_bars, confusion_matrix, image_grid, reliability
+from lit_tasks.plots.names import shortened
+from lit_tasks.printable import printable
 from lit_tasks.sampling import evenly_spread
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ def drawn(
     target: Int[Tensor, " N"],
     labels: Sequence[str],
     show: Show | None,
+    files: Callable[[Sequence[int]], list[str]] | None = None,
 ) -> "dict[str, Figure]":
     """Return figures by name.
 
@@ -32,13 +36,14 @@ def drawn(
         target: Class of every image.
         labels: Names of the classes.
         show: Returns the images at some positions; without it no images are drawn.
+        files: Returns what the images at some positions are called.
     """
     sure, predicted = probability.max(dim=1)
     counts = confusion(predicted, target, len(labels))
     right, taken, of_class = (n.double() for n in (counts.diag(), counts.sum(0), counts.sum(1)))
     figures = {
         "confusion_matrix": confusion_matrix(counts.numpy(), labels),
-        "reliability": reliability(sure.numpy(), (predicted == target).double().numpy()),
+        "reliability": reliability(sure.numpy(), (predicted == target).double().numpy(), bins=BINS),
         "classes": class_bars(
             labels,
             (right / taken.clamp(min=1)).tolist(),
@@ -49,23 +54,31 @@ def drawn(
     if show is None:
         return figures
     some = evenly_spread(len(target), _IMAGES_SHOWN)
-    figures["predictions"] = _grid(some, probability, target, labels, show)
+    figures["predictions"] = _grid(some, probability, target, labels, show, files)
     wrong = torch.nonzero(predicted != target).flatten()
     of_truth = probability[wrong, target[wrong]]
     worst = wrong[of_truth.argsort(stable=True)][:_IMAGES_SHOWN].tolist()
     if worst:
-        figures["worst_mistakes"] = _grid(worst, probability, target, labels, show)
+        figures["worst_mistakes"] = _grid(worst, probability, target, labels, show, files)
     return figures
 
 
 def _grid(
-    indices: list[int], probability: Tensor, target: Tensor, labels: Sequence[str], show: Show
+    indices: list[int],
+    probability: Tensor,
+    target: Tensor,
+    labels: Sequence[str],
+    show: Show,
+    files: Callable[[Sequence[int]], list[str]] | None,
 ) -> "Figure":
     """Return images under the predicted label and its probability, and under the true one."""
     titles, right = [], []
     for index in indices:
         predicted, true = int(probability[index].argmax()), int(target[index])
-        title = f"{labels[predicted]} {float(probability[index, predicted]):.2f}"
+        name = shortened(printable(labels[predicted]), 32)
+        title = f"{name} {float(probability[index, predicted]):.2f}"
         right.append(predicted == true)
-        titles.append(title if predicted == true else f"{title}\nis {labels[true]}")
-    return image_grid(show(indices), titles, right)
+        is_true = f"\nis {shortened(printable(labels[true]), 32)}"
+        titles.append(title if predicted == true else title + is_true)
+    below = None if files is None else files(indices)
+    return image_grid(show(indices), titles, right, below=below)

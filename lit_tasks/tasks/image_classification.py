@@ -1,6 +1,6 @@
 """Which of a few classes an image belongs to: a pretrained backbone and a linear head."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +25,7 @@ from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.onnx import StatedProbabilities, export_classifier
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import (
+    DescribesSamples,
     HasLabels,
     HasPredictFiles,
     HasTrainClassCounts,
@@ -258,6 +259,11 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         return mixed, weights.to(default)
 
     @property
+    def unlike_in_training(self) -> tuple[str, ...]:
+        """The training loss has neither temperature nor, maybe, the true labels alone."""
+        return ("loss",)
+
+    @property
     def higher_is_better(self) -> dict[str, bool]:
         """Which way each metric is better, by its name without the stage."""
         return {} if self.metrics is None else self.metrics.higher_is_better
@@ -322,4 +328,10 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         data = attributes(self.trainer).datamodule
         split: SplitName = "test" if stage == "test" else "val"
         images = partial(data.shown, split) if isinstance(data, ShowsSamples) else None
-        return drawn(probability, target, self.hparams["labels"], images)
+
+        def files(indices: Sequence[int]) -> list[str]:
+            assert isinstance(data, DescribesSamples)
+            return [str(row.get("file", "")) for row in data.describe(split, indices)]
+
+        names = files if isinstance(data, DescribesSamples) else None
+        return drawn(probability, target, self.hparams["labels"], images, names)

@@ -32,7 +32,8 @@ def drawn(
     for index in sorted(finished)[:_IMAGES_SHOWN]:
         pair = data.pair(index)
         images += [pixels(p) for p in (pair["content"], pair["styles"][0], finished[index])]
-        titles += [*pair["name"].split("__")[:2], "result"][-3:]
+        content, _, style = pair["name"].partition("__")
+        titles += [f"content\n{content}", f"style\n{style}", f"result\n{pair['name']}"]
     curves = {
         data.names[n]: traces[n].sum(dim=1).tolist() for n in sorted(finished)[:_IMAGES_SHOWN]
     }

@@ -136,6 +136,11 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         return loss
 
     @property
+    def unlike_in_training(self) -> tuple[str, ...]:
+        """With smoothed labels or weights of classes the training loss is another one."""
+        return ("loss",) if self.label_smoothing or self.class_weights else ()
+
+    @property
     def higher_is_better(self) -> dict[str, bool]:
         """Which way each metric is better, by its name without the stage."""
         return {} if self.metrics is None else self.metrics.higher_is_better
