@@ -22,6 +22,12 @@ def test_the_error_is_that_of_torchmetrics_in_any_batches(
     assert float(metric.compute()) == pytest.approx(float(expected), abs=1e-6)
 
 
+def test_a_bin_holds_its_upper_edge_and_not_its_lower_one() -> None:
+    metric = CalibrationError()  # 0.6 is 9/15: alone in the bin below 0.61
+    metric.update(torch.tensor([[0.6, 0.4], [0.61, 0.39]]).double(), torch.tensor([0, 1]))
+    assert float(metric.compute()) == pytest.approx((abs(1 - 0.6) + abs(0 - 0.61)) / 2)
+
+
 def test_accuracy_counts_over_batches_and_knows_its_interval() -> None:
     metric = AccuracyInterval()
     metric.update(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]))
