@@ -212,14 +212,14 @@ MUTATIONS = [
     ),
     Mutation(
         "merged predictions",
-        'numpy.unique(places["at"], return_index=True)',
-        '(0, numpy.argsort(places["offset"]))',
+        'numpy.unique(entries["index"], return_index=True)',
+        '(0, numpy.argsort(entries["offset"]))',
         "callbacks/predictions/test_prediction_writer.py",
     ),
     Mutation(
         "split column",
-        "if split_column and split not in LABELED_SPLITS",
-        "if split_column and not split",
+        "split = split_named(cell)",
+        'split = split_named(cell) or "train"',
         "data",
     ),
     Mutation(
