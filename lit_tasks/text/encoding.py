@@ -18,7 +18,9 @@ class TextOptions:
 
     Args:
         split: ``words`` cuts punctuation off and contractions apart; ``space`` cuts at white space
-            alone, for texts that are tokenized already.
+            alone, for texts that are tokenized already; ``characters`` gives every one to three
+            characters on end, for scripts without spaces; ``auto`` is ``characters`` where the
+            words of the training texts hardly repeat, and else ``words``.
         lowercase: Whether capitals count as small letters.
         markup: Whether ``<br />`` is a line break instead of words.
         min_count: Words that occur less often in the training texts are unknown.
@@ -29,7 +31,7 @@ class TextOptions:
             ``both``; the head when left out.
     """
 
-    split: Literal["words", "space"] = "words"
+    split: Literal["auto", "words", "space", "characters"] = "auto"
     lowercase: bool = True
     markup: bool = False
     min_count: int = 1
@@ -45,8 +47,9 @@ class TextOptions:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that these options describe."""
-        return Tokenizer(self.split, self.lowercase, self.markup)
+        """The tokenizer that these options describe; one of words as long as nothing is known."""
+        split = "words" if self.split == "auto" else self.split
+        return Tokenizer(split, self.lowercase, self.markup)
 
     def after(self, stored: dict[str, Any]) -> "TextOptions":
         """Return the options of a checkpoint, with truncation replaced where it is given here."""

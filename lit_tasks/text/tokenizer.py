@@ -4,6 +4,7 @@
 6 s and Hugging Face ``tokenizers`` 17 s (`benchmarks/tokenizer.py` compares them).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,7 @@ _SUBSTITUTIONS = (
     (_MARK, "'"),
 )
 
+_LONGEST = 3  # characters on end: two tell most words of Chinese, three those of Thai
 _SPACE = r"[\s\pZ\x{1c}-\x{1f}\x{85}]+"
 
 
@@ -32,12 +34,13 @@ class Tokenizer:
 
     Args:
         split: ``words`` cuts punctuation off and contractions apart (do n't); ``space`` cuts at
-            white space alone, for texts that are tokenized already.
+            white space alone, for texts that are tokenized already; ``characters`` gives every one
+            to three characters on end, which scripts without spaces need.
         lowercase: Whether capitals count as small letters.
         markup: Whether ``<br />`` is a line break instead of words.
     """
 
-    split: Literal["words", "space"] = "words"
+    split: Literal["words", "space", "characters"] = "words"
     lowercase: bool = True
     markup: bool = False
 
@@ -53,6 +56,8 @@ class Tokenizer:
         # Not utf8_split_whitespace: at the end of an array it sometimes misses the white space
         # behind a character beyond the basic plane (seen with pyarrow 26.0.1).
         texts = pc.replace_substring_regex(texts, pattern=_SPACE, replacement=" ")
+        if self.split == "characters":
+            return _character_ngrams(texts.to_pylist())
         return _without_empty_words(pc.ascii_split_whitespace(texts))
 
 
@@ -65,3 +70,23 @@ def _without_empty_words(rows: pa.ListArray) -> pa.ListArray:
     flat = values.filter(keep)
     flat = flat.slice(int(kept[offsets[0]]), int(kept[offsets[-1]] - kept[offsets[0]]))
     return pa.ListArray.from_arrays(new_offsets, flat)
+
+
+def _character_ngrams(texts: Sequence[str]) -> pa.ListArray:
+    """Return the n-grams of characters of each text in order; none goes across white space."""
+    codes = np.frombuffer("\n".join([*texts, ""]).encode("utf-32-le"), np.uint32)
+    row = np.cumsum(codes == ord("\n"))
+    inside = ~np.isin(codes, (0, ord(" "), ord("\n")))
+    order, grams = [], []
+    whole = inside
+    for n in range(1, _LONGEST + 1):
+        whole = inside if n == 1 else whole[:-1] & inside[n - 1 :]
+        start = np.flatnonzero(whole)
+        windows = np.stack([codes[start + i] for i in range(n)], axis=1)
+        grams.append(np.ascontiguousarray(windows).view(f"<U{n}").ravel())
+        order.append(start * _LONGEST + n - 1)
+    places = np.concatenate(order)
+    values = np.concatenate(grams)[np.argsort(places)]
+    lengths = np.bincount(row[places // _LONGEST], minlength=len(texts))[: len(texts)]
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, pa.string()))

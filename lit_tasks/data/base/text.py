@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,11 @@ from lit_tasks.data.base.labels import (
     shown,
 )
 from lit_tasks.data.base.splits import SPLITS_OF, Split, stratified_splits
-from lit_tasks.data.cache.token_ids import token_ids_of, words_of
+from lit_tasks.data.cache.token_ids import token_ids_of, word_counts, words_of
 from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
 from lit_tasks.sampling import LengthBuckets
 from lit_tasks.text.encoding import TextOptions
+from lit_tasks.text.scripts import needs_characters
 from lit_tasks.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -272,14 +273,26 @@ class TextDataModule(CheckedLoading, LightningDataModule):
             )
         for doubt in doubts(counts, source.name):
             rank_zero_info(f"warning: {doubt}")
-        words = words_of(source.data, self.text.tokenizer).data["words"].take(rows)
-        self._vocabulary = Vocabulary.count(
-            words.combine_chunks().flatten(), self.text.min_count, self.text.max_size
-        )
+        self._vocabulary = self._count_words(source, rows)
+        what = "n-grams of characters" if self.text.split == "characters" else "words"
         rank_zero_info(
             f"{source.name}: {len(rows):,} texts for training, labels {shown(self._labels)}, "
-            f"a vocabulary of {len(self._vocabulary):,} words"
+            f"a vocabulary of {len(self._vocabulary):,} {what}"
         )
+
+    def _count_words(self, source: Source, rows: np.ndarray) -> Vocabulary:
+        counts = word_counts(words_of(source.data, self.text.tokenizer), rows)
+        if self.text.split == "auto":
+            characters = needs_characters(counts, len(rows))
+            self.text = replace(self.text, split="characters" if characters else "words")
+            if characters:
+                rank_zero_info(
+                    f"{source.name}: words hardly repeat in its texts, as in scripts without "
+                    "spaces, so n-grams of characters are counted instead; set text.split to words "
+                    "if that is wrong"
+                )
+                counts = word_counts(words_of(source.data, self.text.tokenizer), rows)
+        return Vocabulary.of_counts(counts, self.text.min_count, self.text.max_size)
 
     def _set(self, split: Split) -> EncodedTexts:
         """Return a split as token ids."""

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import fingerprint, without_bars
@@ -15,11 +17,35 @@ from lit_tasks.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_COUNTED_AT_ONCE = 1_000_000  # words of which a table of counts is kept
+
 
 def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
     """Return the column ``words`` of the texts, a list of strings each."""
     key = fingerprint(content_key(rows), "words", vars(tokenizer))
     return _mapped(rows, partial(_tokenize, tokenizer=tokenizer), key)
+
+
+def word_counts(words: "Dataset", rows: np.ndarray) -> pa.Table:
+    """Return each word of some texts and how often it stands there, ``values`` and ``counts``."""
+    column = words.data["words"]
+    starts = np.cumsum([0, *(len(chunk) for chunk in column.chunks)])
+    rows = np.sort(rows)
+    bounds = np.searchsorted(rows, starts)
+    counts: list[pa.Table] = []
+    for chunk, start, first, end in zip(
+        column.chunks, starts, bounds[:-1], bounds[1:], strict=False
+    ):
+        flat = chunk.take(pa.array(rows[first:end] - start)).flatten()
+        counts.append(pa.Table.from_struct_array(pc.value_counts(flat)))
+        if sum(map(len, counts[1:])) > max(_COUNTED_AT_ONCE, len(counts[0])):
+            counts = [_added(counts)]
+    return _added(counts)
+
+
+def _added(counts: list[pa.Table]) -> pa.Table:
+    total = pa.concat_tables(counts).group_by("values").aggregate([("counts", "sum")])
+    return total.select(["values", "counts_sum"]).rename_columns(["values", "counts"])
 
 
 def token_ids_of(words: "Dataset", vocabulary: Vocabulary, options: TextOptions) -> "Dataset":

@@ -1,27 +1,13 @@
 """Text files as they lie about: packed with gzip or not, UTF-8, UTF-16 or what Windows wrote."""
 
-import bz2
 import codecs
-import gzip
 import io
-import lzma
 import re
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, TextIO
 
-from lit_tasks.zip_files import MAX_RATIO, SMALL, UnpackedSizeError
+from lit_tasks.zip_files import unpacked
 
-_UNPACKERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
-}
-PACKED = (".gz", ".bz2", ".xz")
-"""Endings behind that of the format: ``reviews.csv.gz``."""
-_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 _MARKS = {  # the longer ones first
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -87,7 +73,7 @@ def encoding_of(path: Path, given: str | None) -> tuple[str, str]:
     Several bytes that are not UTF-8, most of them alone between ASCII letters as in ``caf\xe9``,
     are cp1252.
     """
-    with open_bytes(path) as file:
+    with unpacked(path) as file:
         head = file.read(_CHUNK)
         for magic, what in _OTHERS.items():
             if head.startswith(magic):
@@ -142,59 +128,8 @@ def _is_cp1252(head: bytes, file: IO[bytes]) -> bool:
 def open_text(path: Path, encoding: str = "utf-8-sig", newline: str | None = None) -> TextIO:
     """Open a text file, packed or not; what cannot be decoded becomes what no text has."""
     return io.TextIOWrapper(
-        io.BufferedReader(_Unpacked(path), _CHUNK),
+        unpacked(path),
         encoding=encoding,
         errors="lit_tasks.keep_bytes",
         newline=newline,
     )
-
-
-@contextmanager
-def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that may be packed with gzip, bzip2 or xz."""
-    with io.BufferedReader(_Unpacked(path), _CHUNK) as file:
-        yield file
-
-
-class _Unpacked(io.RawIOBase):
-    """The bytes of a file, unpacked where its first bytes say so.
-
-    Args:
-        path: The file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            magic = file.read(6)
-        opens = next((o for m, o in _UNPACKERS.items() if magic.startswith(m)), None)
-        self._path, self._packed, self._size = path, opens is not None, 0
-        self._file: IO[bytes] = opens(path, "rb") if opens else path.open("rb", buffering=0)
-        self._most = max(SMALL, MAX_RATIO * path.stat().st_size)
-
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; refuse what is damaged or unpacks to far more than its size."""
-        try:
-            content = self._file.read(len(buffer))
-        except _DAMAGED as error:
-            if not self._packed:
-                raise
-            raise ValueError(
-                f"{self._path} is not a whole packed file ({error}); download or pack it again"
-            ) from error
-        self._size += len(content)
-        if self._packed and self._size > self._most:
-            raise UnpackedSizeError(
-                f"{self._path} must unpack to at most {MAX_RATIO} times its size; if you trust it, "
-                "unpack it yourself"
-            )
-        buffer[: len(content)] = content
-        return len(content)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-        super().close()

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from lit_tasks.data.readers.encodings import PACKED, check_encoding, encoding_of, open_text
+from lit_tasks.data.readers.encodings import check_encoding, encoding_of, open_text
 from lit_tasks.data.readers.lines import ParsedRow, csv_rows, lines_of
+from lit_tasks.zip_files import PACKED
 
 BadRows = Literal["stop", "skip"]
 """``stop`` ends the run at the first row that cannot be used and names it; ``skip`` counts them."""
