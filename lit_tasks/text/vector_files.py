@@ -93,7 +93,6 @@ def opened_vectors(path: Path, embedding_dim: int) -> Iterator[io.BufferedReader
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, or has none or several of that width; names the file.
     """
-    path = path.expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f"no word vectors at {path}; give a GloVe text file, a .vec file, a binary file of "
@@ -148,6 +147,6 @@ def _width_within(path: Path, archive: zipfile.ZipFile, name: str) -> int:
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str) -> io.BufferedReader:
     try:
-        return io.BufferedReader(archive.open(name), _CHUNK)  # type: ignore[arg-type, type-var]
+        return io.BufferedReader(archive.open(name), _CHUNK)  # type: ignore[arg-type]
     except DAMAGED as error:
         raise ValueError(f"{path} cannot be unpacked ({error}); unpack it yourself") from error

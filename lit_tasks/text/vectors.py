@@ -49,7 +49,7 @@ def load_vectors(
     """
     if source == GLOVE_6B_50D:
         return _from_package(words, embedding_dim)
-    return _from_file(Path(source), words, embedding_dim)
+    return _from_file(Path(source).expanduser(), words, embedding_dim)
 
 
 def _from_package(words: Sequence[str], embedding_dim: int) -> tuple[np.ndarray, np.ndarray]:
