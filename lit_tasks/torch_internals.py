@@ -4,15 +4,40 @@ from typing import Any
 
 from torch import distributed as dist
 from torch import nn
+from torch._C import _functorch, _len_torch_dispatch_stack
+from torch.autograd import forward_ad
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["leaves", "let_dynamo_trace", "process_store", "sync_buffers"]
+__all__ = [
+    "forward_mode",
+    "leaves",
+    "let_dynamo_trace",
+    "observed",
+    "process_store",
+    "sync_buffers",
+    "transformed",
+]
 
 
 def leaves(tree: Any) -> list[Any]:
     """Return what nested lists, tuples and mappings hold, in order."""
     return tree_leaves(tree)
+
+
+def forward_mode() -> bool:
+    """Tell whether derivatives are being computed forwards (``jvp``, ``jacfwd``, ``hessian``)."""
+    return forward_ad._current_level >= 0
+
+
+def transformed() -> bool:
+    """Tell whether a transform of `torch.func` is at work (``vmap``, ``grad``, ...)."""
+    return _functorch.maybe_current_level() is not None
+
+
+def observed() -> bool:
+    """Tell whether a transform or a mode wants to see every operator that is called."""
+    return transformed() or _len_torch_dispatch_stack() > 0
 
 
 def sync_buffers(model: DistributedDataParallel) -> None:

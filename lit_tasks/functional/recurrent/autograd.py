@@ -5,7 +5,48 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import register_flop_formula
+
+from lit_tasks.torch_internals import observed
+
+
+def plain(*arguments: Any) -> bool:
+    """Tell whether all tensors are numbers in memory and nobody watches what is done to them.
+
+    Then a function of ours is called as it is. Otherwise the operator made of it is, which
+    transforms, modes (fake tensors, counters of operations) and the meta device know.
+    """
+    if observed():
+        return False
+    tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+    return all(type(t) in (Tensor, nn.Parameter) and not t.is_meta for t in tensors)
+
+
+def count_flops(forward: Any, backward: Any, input: int, grads: int, needs_input: int) -> None:
+    """Tell torch's counter of operations how many the products of two operators take.
+
+    Args:
+        forward: Takes the rows, then other tensors, then the weights of input and state.
+        backward: Takes gradients, then the same, and whether the rows need a gradient.
+        input: How many tensors stand between the rows and the weights.
+        grads: How many gradients stand in front.
+        needs_input: Where ``backward`` takes that flag.
+    """
+
+    def sizes(shapes: Sequence[Any]) -> tuple[int, int]:
+        rows, w_ih, w_hh = shapes[0], *shapes[input + 1 : input + 3]
+        return 2 * rows[0] * w_ih[0] * w_ih[1], 2 * rows[0] * w_hh[0] * w_hh[1]
+
+    def of_forward(*shapes: Any, **_: Any) -> int:
+        return sum(sizes(shapes))
+
+    def of_backward(*shapes: Any, **_: Any) -> int:
+        of_input, of_state = sizes(shapes[grads:])
+        return (1 + bool(shapes[needs_input])) * of_input + 2 * of_state
+
+    register_flop_formula(forward)(of_forward)
+    register_flop_formula(backward)(of_backward)
 
 
 def drop_padding_rows(

@@ -1,9 +1,12 @@
-"""The element-wise part of an LSTM step as one compiled loop, where the machine has a C compiler.
+"""The time loop of RNN, LSTM and GRU as compiled code, where the machine has a C compiler.
 
-Eight element-wise calls of torch read and write the rows of a step eight times; ``fused.c`` does it
-once. It is compiled at first use (a second), kept in the user's cache (``lit_tasks/fused``), and
-called through `ctypes`, so no header of torch is needed. Without a compiler, and for anything but
-float32 on the CPU, the plain tensor formulas run. ``LIT_TASKS_FUSED=0`` switches it off.
+Eight element-wise calls of torch read and write the rows of a step eight times, and three calls a
+step cost more than a small step itself. ``fused.c`` runs over a whole sequence in one call. It is
+compiled at first use (a second or two), kept in the user's cache (``lit_tasks/fused``), and called
+through `ctypes`, so no header of torch is needed. Its products of matrices are those of the BLAS in
+torch's own library; where that is not to be found (`loop_usable`), the element-wise part of an
+LSTM's step is compiled and the rest is not. Without a compiler, and for anything but float32 and
+float64 on the CPU, the plain tensor formulas run. ``LIT_TASKS_FUSED=0`` switches it off.
 """
 
 import ctypes
@@ -22,33 +25,82 @@ SOURCE = Path(__file__).with_name("fused.c")
 # without errno and traps a compiler may vectorize the loops; NaN and infinity keep their meaning
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 WIDE = ("-mprefer-vector-width=512",)
-
 _log = logging.getLogger(__name__)
 
 
+class Batch(ctypes.Structure):
+    """``batch`` of ``fused.c``: what of the sequences' shape all functions need."""
+
+    _fields_ = [
+        ("sizes", ctypes.c_void_p),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("steps", "rows", "sequences", "inputs", "hidden", "block")
+        ),
+    ]
+
+
 @cache
-def library() -> ctypes.CDLL | None:
+def library(dtype: torch.dtype = torch.float32) -> ctypes.CDLL | None:
     """Return the compiled library, or ``None`` where it is off, which is logged once."""
     if os.environ.get("LIT_TASKS_FUSED") == "0":
-        _log.info("The compiled LSTM step is off: LIT_TASKS_FUSED is 0.")
+        if dtype is torch.float32:
+            _log.info("The compiled recurrent loop is off: LIT_TASKS_FUSED is 0.")
         return None
+    flags = FLAGS if dtype is torch.float32 else (*FLAGS, "-DDOUBLE")
     try:
-        return compiled_library.load(SOURCE, FLAGS, WIDE, _declare)
+        found = compiled_library.load(SOURCE, flags, WIDE, _declare)
+        found.set_gemm(blas(dtype))
+        return found
     except (OSError, ValueError, AttributeError, subprocess.SubprocessError) as error:
         reason = " ".join(str(error).split())
         _log.warning(
-            "The compiled LSTM step is off (%s): LSTMs compute the same, but slower; install a C "
-            "compiler or name one in CC, or set LIT_TASKS_FUSED=0 if this is meant.",
+            "The compiled recurrent loop is off (%s): the layers compute the same, but slower; "
+            "install a C compiler or name one in CC, or set LIT_TASKS_FUSED=0 if this is meant.",
             reason,
         )
         return None
 
 
+@cache
+def blas(dtype: torch.dtype) -> int | None:
+    """Return the address of the product of matrices in torch's own library, if it has one."""
+    path = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        function = ctypes.CDLL(str(path))["sgemm_" if dtype is torch.float32 else "dgemm_"]
+    except (OSError, AttributeError):
+        return None
+    return ctypes.cast(function, ctypes.c_void_p).value
+
+
+def loop(dtype: torch.dtype) -> ctypes.CDLL:
+    """Return the library of the loop; there has to be one (see `loop_usable`)."""
+    found = _loop(dtype)
+    assert found is not None
+    return found
+
+
+def _loop(dtype: torch.dtype) -> ctypes.CDLL | None:
+    if dtype not in (torch.float32, torch.float64) or blas(dtype) is None:
+        return None
+    return library() if dtype is torch.float32 else library(dtype)
+
+
 def _declare(found: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
+    found.set_gemm.argtypes = [pointer]
     found.lstm_forward_step.argtypes = [*[pointer] * 5, number, number]
     found.lstm_backward_step.argtypes = [*[pointer] * 8, number, number]
-    found.lstm_forward_step.restype = found.lstm_backward_step.restype = None
+    steps = (found.lstm_forward_step, found.lstm_backward_step, found.set_gemm)
+    for function in steps:
+        function.restype = None
+    batch, choice = ctypes.POINTER(Batch), ctypes.c_int
+    found.lstm_forward.argtypes = [batch, choice, *[pointer] * 11]
+    found.lstm_backward.argtypes = [batch, *[pointer] * 18]
+    found.rnn_forward.argtypes = [batch, choice, *[pointer] * 7]
+    found.rnn_backward.argtypes = [batch, choice, *[pointer] * 13]
+    found.gru_forward.argtypes = [batch, choice, *[pointer] * 10]
+    found.gru_backward.argtypes = [batch, *[pointer] * 15]
 
 
 def usable(*tensors: Tensor | None) -> bool:
@@ -59,6 +111,14 @@ def usable(*tensors: Tensor | None) -> bool:
         for tensor in given
     )
     return fits and library() is not None
+
+
+def loop_usable(input: Tensor, *others: Tensor | None) -> bool:
+    """Tell whether the compiled loop can run on these tensors, which it reads as plain memory."""
+    dtype = input.dtype
+    if not input.is_cpu or _loop(dtype) is None:
+        return False
+    return all(other is None or (other.dtype is dtype and other.is_cpu) for other in others)
 
 
 def lstm_forward_step(z: Tensor, bias: Tensor | None, c: Tensor, c_next: Tensor, h: Tensor) -> None:

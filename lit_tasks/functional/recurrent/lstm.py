@@ -17,6 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lit_tasks.functional.recurrent import fused as fused_step
+from lit_tasks.functional.recurrent import loops
+from lit_tasks.functional.recurrent.loops import GRAD_ROWS, KEPT_ROWS, SCRATCH_ROWS, transposed
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
 
 
@@ -63,11 +65,6 @@ def lstm_cell_backward(
     return torch.cat(grad_z, dim=1), delta * f  # eq. (29)
 
 
-# Enough rows that a product of matrices runs at full speed; fewer where they are not kept, so that
-# they stay in the cache.
-KEPT_ROWS, SCRATCH_ROWS, GRAD_ROWS = 2048, 512, 512
-
-
 class LSTMSequence(NamedTuple):
     """What `lstm_forward` computes; the last two are what the derivative needs beside it.
 
@@ -104,8 +101,12 @@ def lstm_forward(
     states' own product is added to it step by step, in place.
 
     The gates, which the derivative needs, are returned when ``keep`` is set; otherwise there are
-    none. ``fused`` uses the compiled element-wise step where it can run.
+    none. ``fused`` uses the compiled loop where it can run.
     """
+    if fused and fused_step.loop_usable(input, h0, c0, w_ih, w_hh, bias):
+        return LSTMSequence(
+            *loops.lstm_forward(input, h0, c0, w_ih, w_hh, bias, batch_sizes, keep)
+        )
     hidden = h0.shape[1]
     states = input.shape[0], hidden
     output, cells = input.new_empty(states), input.new_empty(states)
@@ -113,7 +114,7 @@ def lstm_forward(
     max_rows = max((block.total for block in all_blocks), default=0)
     gates = input.new_empty(input.shape[0] if keep else 0, 4 * hidden)
     scratch = input.new_empty(0 if keep else max_rows, 4 * hidden)
-    w_x, w_h = w_ih.t().contiguous(), w_hh.t().contiguous()
+    w_x, w_h = transposed(w_ih), transposed(w_hh)
     h, c = h0.contiguous(), c0.contiguous()
     fused = fused and fused_step.usable(output, h, c, bias)
     for block in all_blocks:
@@ -174,9 +175,13 @@ def lstm_backward(
     input, and the sums over time that are the gradients of the weights. The gradient of the input
     is left empty unless ``needs_input``.
     """
+    given = grad_output, grad_h_n, grad_c_n, grad_cells
     grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
     grad_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n.clone()
     grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
+    if fused and fused_step.loop_usable(input, h0, c0, w_ih, w_hh, output, cells, gates, *given):
+        saved = (input, h0, c0, w_ih, w_hh, output, cells, gates, batch_sizes)
+        return loops.lstm_backward(grad_output, grad_h, grad_c, grad_cells, *saved, needs_input)
     grad_output = None if grad_output is None else grad_output.contiguous()
     grad_cells = None if grad_cells is None else grad_cells.contiguous()
     grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
@@ -213,6 +218,29 @@ def lstm_backward(
         grad_w_hh.addmm_(grad_z.t(), before[1])
         grad_bias += grad_z.sum(0)
     return grad_input, grad_h, grad_c, grad_w_ih, grad_w_hh, grad_bias
+
+
+def lstm_forward_by_steps(
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    c0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "4*H I"],
+    w_hh: Float[Tensor, "4*H H"],
+    bias: Float[Tensor, " 4*H"] | None,
+    batch_sizes: Int[Tensor, " T"],
+) -> LSTMSequence:
+    """Do `lstm_forward` without changing a tensor, so that torch can derive it in any way."""
+    sums_x = input @ w_ih.t() if bias is None else input @ w_ih.t() + bias
+    h, c, steps = h0, c0, []
+    for sum_x in sums_x.split(batch_sizes.tolist()):
+        size = sum_x.shape[0]
+        h, c, gates = lstm_cell_forward(sum_x + h[:size] @ w_hh.t(), c[:size])
+        steps.append((h, c, gates))
+    if not steps:
+        return LSTMSequence(sums_x[:, : h0.shape[1]], h0, c0, sums_x[:, : h0.shape[1]], sums_x)
+    output, cells, gates = (torch.cat(column) for column in zip(*steps, strict=True))
+    ends = last_rows(output, h0, batch_sizes), last_rows(cells, c0, batch_sizes)
+    return LSTMSequence(output, *ends, cells, gates)
 
 
 def _factors(

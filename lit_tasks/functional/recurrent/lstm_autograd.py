@@ -11,8 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lit_tasks.functional.recurrent.autograd import (
+    count_flops,
     drop_padding_rows,
     grad_through,
+    plain,
     vmap_by_batching,
     vmap_by_loop,
 )
@@ -21,7 +23,9 @@ from lit_tasks.functional.recurrent.lstm import (
     lstm_backward,
     lstm_backward_by_steps,
     lstm_forward,
+    lstm_forward_by_steps,
 )
+from lit_tasks.torch_internals import forward_mode
 
 Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 Six = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -134,8 +138,8 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> Five:
-        found: Five = lstm_op(*args)
-        return found
+        found: Five = lstm_forward(*args) if plain(*args) else lstm_op(*args)
+        return tuple(found)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -147,9 +151,15 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        call = lstm_backward_op if torch.compiler.is_compiling() else _LSTMBackward.apply
-        needs_input = bool(ctx.needs_input_grad[0])
-        x, *found, bias = call(*grads, *ctx.saved_tensors, needs_input, ctx.fused)
+        saved, needs_input = ctx.saved_tensors, bool(ctx.needs_input_grad[0])
+        compiling = torch.compiler.is_compiling()
+        if torch.is_grad_enabled() and not compiling:  # there may be a second derivative
+            found = _LSTMBackward.apply(*grads, *saved, needs_input, ctx.fused)
+        elif not compiling and grads[4] is None and plain(*grads, *saved):
+            found = lstm_backward(*grads[:4], *saved, needs_input, ctx.fused)
+        else:
+            found = lstm_backward_op(*grads, *saved, needs_input, ctx.fused)
+        x, *found, bias = found
         return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None, None
 
 
@@ -176,6 +186,8 @@ class _LSTMBackward(torch.autograd.Function):
 lstm_op.register_autograd(_LSTM.backward, setup_context=_LSTM.setup_context)
 lstm_op.register_vmap(vmap_by_batching(lstm_op, states=2, sizes=6))
 lstm_backward_op.register_vmap(vmap_by_loop(lstm_backward_op))
+ops = torch.ops.lit_tasks
+count_flops(ops.lstm, ops.lstm_backward, input=2, grads=5, needs_input=14)
 
 
 def lstm(
@@ -202,6 +214,12 @@ def lstm(
         fused: Use the compiled element-wise step where there is one.
     """
     given = (input, h0, c0, w_ih, w_hh, bias)
-    keep = torch.is_grad_enabled()
-    call = lstm_op if torch.compiler.is_compiling() or not keep else _LSTM.apply
-    return LSTMSequence(*call(*given, batch_sizes, keep, fused))
+    learn = torch.is_grad_enabled()
+    if torch.compiler.is_compiling():
+        return LSTMSequence(*lstm_op(*given, batch_sizes, learn, fused))
+    if forward_mode():
+        return lstm_forward_by_steps(*given, batch_sizes)
+    if learn and any(tensor is not None and tensor.requires_grad for tensor in given):
+        return LSTMSequence(*_LSTM.apply(*given, batch_sizes, True, fused))
+    call = lstm_forward if plain(*given) else lstm_op
+    return LSTMSequence(*call(*given, batch_sizes, False, fused))

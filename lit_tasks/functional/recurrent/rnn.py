@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lit_tasks.functional.recurrent import loops
+from lit_tasks.functional.recurrent.fused import loop_usable
+from lit_tasks.functional.recurrent.loops import GRAD_ROWS, transposed
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
 
 Nonlinearity = Literal["tanh", "relu"]
-# Enough rows that a product of matrices runs at full speed, few enough that they stay in the cache.
-GRAD_ROWS = 512
 
 
 def rnn_cell_forward(
@@ -61,14 +62,37 @@ def rnn_forward(
     bias: Float[Tensor, " H"] | None,
     batch_sizes: Int[Tensor, " T"],
     nonlinearity: Nonlinearity = "tanh",
+    fused: bool = False,
 ) -> RNNSequence:
-    """Run over packed sequences from their initial states."""
+    """Run over packed sequences from their initial states, in the compiled loop if ``fused``."""
+    if fused and loop_usable(input, h0, w_ih, w_hh, bias):
+        relu = nonlinearity == "relu"
+        return RNNSequence(*loops.rnn_forward(input, h0, w_ih, w_hh, bias, batch_sizes, relu))
     output = torch.mm(input, w_ih.t()) if bias is None else torch.addmm(bias, input, w_ih.t())
     activate_ = torch.tanh_ if nonlinearity == "tanh" else torch.relu_
-    w_h = w_hh.t().contiguous()
+    w_h = transposed(w_hh)
     h = h0
     for z in output.split(batch_sizes.tolist()):
         h = activate_(z.addmm_(h[: z.shape[0]], w_h))
+    return RNNSequence(output, last_rows(output, h0, batch_sizes))
+
+
+def rnn_forward_by_steps(
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "H I"],
+    w_hh: Float[Tensor, "H H"],
+    bias: Float[Tensor, " H"] | None,
+    batch_sizes: Int[Tensor, " T"],
+    nonlinearity: Nonlinearity = "tanh",
+) -> RNNSequence:
+    """Do `rnn_forward` without changing a tensor, so that torch can derive it in any way."""
+    sums_x = input @ w_ih.t() if bias is None else input @ w_ih.t() + bias
+    h, outputs = h0, []
+    for sum_x in sums_x.split(batch_sizes.tolist()):
+        h = rnn_cell_forward(sum_x + h[: sum_x.shape[0]] @ w_hh.t(), nonlinearity)
+        outputs.append(h)
+    output = torch.cat(outputs) if outputs else sums_x
     return RNNSequence(output, last_rows(output, h0, batch_sizes))
 
 
@@ -84,6 +108,7 @@ def rnn_backward(
     batch_sizes: Int[Tensor, " T"],
     nonlinearity: Nonlinearity = "tanh",
     needs_input: bool = True,
+    fused: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of ``input, h0, w_ih, w_hh, bias``.
 
@@ -92,6 +117,11 @@ def rnn_backward(
     steps at once. That of the input is left empty unless ``needs_input``.
     """
     grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
+    grad_h = grad_h.contiguous()
+    if fused and loop_usable(input, h0, w_ih, w_hh, output, grad_output, grad_h):
+        saved = (input, h0, w_ih, w_hh, output, batch_sizes)
+        relu = nonlinearity == "relu"
+        return loops.rnn_backward(grad_output, grad_h, *saved, relu, needs_input)
     grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
     grad_bias = w_ih.new_zeros(w_ih.shape[0])
     grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)

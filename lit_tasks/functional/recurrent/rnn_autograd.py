@@ -11,8 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lit_tasks.functional.recurrent.autograd import (
+    count_flops,
     drop_padding_rows,
     grad_through,
+    plain,
     vmap_by_batching,
     vmap_by_loop,
 )
@@ -22,7 +24,9 @@ from lit_tasks.functional.recurrent.rnn import (
     rnn_backward,
     rnn_backward_by_steps,
     rnn_forward,
+    rnn_forward_by_steps,
 )
+from lit_tasks.torch_internals import forward_mode
 
 Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -36,10 +40,12 @@ def rnn_op(
     bias: Tensor | None,
     batch_sizes: Tensor,
     nonlinearity: str,
+    fused: bool,
 ) -> tuple[Tensor, Tensor]:
     """Call `rnn_forward`; rows that no step has are zero."""
     sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
-    done = rnn_forward(input[:rows], h0, w_ih, w_hh, bias, sizes, _checked(nonlinearity))
+    given = (input[:rows], h0, w_ih, w_hh, bias, sizes)
+    done = rnn_forward(*given, _checked(nonlinearity), fused)
     return fill(done.output), done.h_n
 
 
@@ -55,12 +61,13 @@ def rnn_backward_op(
     batch_sizes: Tensor,
     nonlinearity: str,
     needs_input: bool,
+    fused: bool,
 ) -> Five:
     """Call `rnn_backward`; rows that no step has have no gradient."""
     sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
     of_output = None if grad_output is None else grad_output[:rows]
     saved = (input[:rows], h0, w_ih, w_hh, output[:rows], sizes)
-    done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity), needs_input)
+    done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity), needs_input, fused)
     return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
 
 
@@ -79,6 +86,7 @@ def _(
     bias: Tensor | None,
     batch_sizes: Tensor,
     nonlinearity: str,
+    fused: bool,
 ) -> tuple[Tensor, Tensor]:
     return input.new_empty(input.shape[0], h0.shape[1]), torch.empty_like(h0)
 
@@ -95,6 +103,7 @@ def _(
     batch_sizes: Tensor,
     nonlinearity: str,
     needs_input: bool,
+    fused: bool,
 ) -> Five:
     like = torch.empty_like
     x = like(input) if needs_input else input.new_empty(0, input.shape[1])
@@ -108,22 +117,27 @@ class _RNN(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = rnn_op(*args)
-        return found
+        found: tuple[Tensor, Tensor] = rnn_forward(*args) if plain(*args) else rnn_op(*args)
+        return tuple(found)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        x, h0, w_ih, w_hh, bias, batch_sizes, ctx.nonlinearity = inputs
+        x, h0, w_ih, w_hh, bias, batch_sizes, ctx.nonlinearity, ctx.fused = inputs
         ctx.has_bias = bias is not None
         ctx.save_for_backward(x, h0, w_ih, w_hh, output[0], batch_sizes)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        call = rnn_backward_op if torch.compiler.is_compiling() else _RNNBackward.apply
-        needs_input = bool(ctx.needs_input_grad[0])
-        x, *found, bias = call(*grads, *ctx.saved_tensors, ctx.nonlinearity, needs_input)
-        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None
+        saved, needs_input = ctx.saved_tensors, bool(ctx.needs_input_grad[0])
+        call = rnn_backward_op
+        if not torch.compiler.is_compiling():
+            if torch.is_grad_enabled():  # there may be a second derivative
+                call = _RNNBackward.apply
+            elif plain(*grads, *saved):
+                call = rnn_backward
+        x, *found, bias = call(*grads, *saved, ctx.nonlinearity, needs_input, ctx.fused)
+        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None, None
 
 
 class _RNNBackward(torch.autograd.Function):
@@ -139,18 +153,20 @@ class _RNNBackward(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        *tensors, ctx.nonlinearity, _ = inputs
+        *tensors, ctx.nonlinearity, _, _ = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         formula = partial(rnn_backward_by_steps, nonlinearity=ctx.nonlinearity)
-        return *grad_through(formula, ctx.saved_tensors, grads), None, None
+        return *grad_through(formula, ctx.saved_tensors, grads), None, None, None
 
 
 rnn_op.register_autograd(_RNN.backward, setup_context=_RNN.setup_context)
 rnn_op.register_vmap(vmap_by_batching(rnn_op, states=1, sizes=5))
 rnn_backward_op.register_vmap(vmap_by_loop(rnn_backward_op))
+ops = torch.ops.lit_tasks
+count_flops(ops.rnn, ops.rnn_backward, input=1, grads=2, needs_input=9)
 
 
 def rnn(
@@ -161,6 +177,7 @@ def rnn(
     bias: Float[Tensor, " H"] | None,
     batch_sizes: Int[Tensor, " T"],
     nonlinearity: Nonlinearity = "tanh",
+    fused: bool = False,
 ) -> RNNSequence:
     """Run packed sequences through one layer in one direction, with our own derivative.
 
@@ -173,6 +190,14 @@ def rnn(
         bias: The sum of torch's two biases.
         batch_sizes: Sequences that have each step, on the CPU.
         nonlinearity: What is applied to the sum.
+        fused: Use the compiled loop where there is one.
     """
-    call = rnn_op if torch.compiler.is_compiling() else _RNN.apply
-    return RNNSequence(*call(input, h0, w_ih, w_hh, bias, batch_sizes, nonlinearity))
+    given = (input, h0, w_ih, w_hh, bias)
+    if torch.compiler.is_compiling():
+        return RNNSequence(*rnn_op(*given, batch_sizes, nonlinearity, fused))
+    if forward_mode():
+        return rnn_forward_by_steps(*given, batch_sizes, nonlinearity)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
+        return RNNSequence(*_RNN.apply(*given, batch_sizes, nonlinearity, fused))
+    call = rnn_forward if plain(*given) else rnn_op
+    return RNNSequence(*call(*given, batch_sizes, nonlinearity, fused))

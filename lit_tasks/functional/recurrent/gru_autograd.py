@@ -1,0 +1,185 @@
+"""The seam between the GRU's own derivative and torch: no mathematics, only who gets what.
+
+It is built like `lstm_autograd`. For a second derivative the forward pass is run once more,
+recorded this time: then the gates that the derivative reads hang together with the inputs.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lit_tasks.functional.recurrent.autograd import (
+    count_flops,
+    drop_padding_rows,
+    plain,
+    vmap_by_batching,
+    vmap_by_loop,
+)
+from lit_tasks.functional.recurrent.gru import (
+    GRUSequence,
+    Six,
+    gru_backward,
+    gru_backward_by_steps,
+    gru_forward,
+    gru_forward_by_steps,
+)
+from lit_tasks.torch_internals import forward_mode
+
+Three = tuple[Tensor, Tensor, Tensor]
+
+
+@torch.library.custom_op("lit_tasks::gru", mutates_args=())
+def gru_op(
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    batch_sizes: Tensor,
+    keep: bool,
+    fused: bool,
+) -> Three:
+    """Call `gru_forward`; rows that no step has are zero."""
+    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
+    done = gru_forward(input[:rows], h0, w_ih, w_hh, b_ih, b_hh, sizes, keep, fused)
+    return fill(done.output), done.h_n, fill(done.gates) if keep else done.gates
+
+
+@torch.library.custom_op("lit_tasks::gru_backward", mutates_args=())
+def gru_backward_op(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    gates: Tensor,
+    batch_sizes: Tensor,
+    needs_input: bool,
+    fused: bool,
+) -> Six:
+    """Call `gru_backward`; rows that no step has have no gradient."""
+    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
+    of_output = None if grad_output is None else grad_output[:rows]
+    saved = (input[:rows], h0, w_ih, w_hh, output[:rows], gates[:rows], sizes)
+    done = gru_backward(of_output, grad_h_n, *saved, needs_input, fused)
+    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
+
+
+@gru_op.register_fake
+def _(
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    batch_sizes: Tensor,
+    keep: bool,
+    fused: bool,
+) -> Three:
+    rows, hidden = input.shape[0], h0.shape[1]
+    gates = input.new_empty(rows if keep else 0, 4 * hidden)
+    return input.new_empty(rows, hidden), torch.empty_like(h0), gates
+
+
+@gru_backward_op.register_fake
+def _(
+    grad_output: Tensor | None,
+    grad_h_n: Tensor | None,
+    input: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    output: Tensor,
+    gates: Tensor,
+    batch_sizes: Tensor,
+    needs_input: bool,
+    fused: bool,
+) -> Six:
+    like, wide = torch.empty_like, w_ih.shape[0]
+    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
+    biases = w_ih.new_empty(wide), w_ih.new_empty(wide)
+    return x, like(h0), like(w_ih), like(w_hh), *biases
+
+
+class _GRU(torch.autograd.Function):
+    """Saves what the derivative needs and hands it over."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*args: Any) -> Three:
+        found: Three = gru_forward(*args) if plain(*args) else gru_op(*args)
+        return tuple(found)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        x, h0, w_ih, w_hh, b_ih, b_hh, batch_sizes, _, ctx.fused = inputs
+        states, _, gates = output
+        ctx.mark_non_differentiable(gates)
+        ctx.has_bias = b_ih is not None
+        ctx.save_for_backward(x, h0, w_ih, w_hh, b_ih, b_hh, states, gates, batch_sizes)
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
+        x, h0, w_ih, w_hh, b_ih, b_hh, states, gates, sizes = ctx.saved_tensors
+        needs_input = bool(ctx.needs_input_grad[0])
+        grads = (grad_output, grad_h_n)
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            again = gru_forward_by_steps(x, h0, w_ih, w_hh, b_ih, b_hh, sizes)
+            saved = (x, h0, w_ih, w_hh, again.output, again.gates, sizes)
+            found = gru_backward_by_steps(*grads, *saved)
+        else:
+            saved = (x, h0, w_ih, w_hh, states, gates, sizes)
+            call = gru_backward if plain(*saved, *grads) else gru_backward_op
+            found = call(*grads, *saved, needs_input, ctx.fused)
+        biases = found[4:] if ctx.has_bias else (None, None)
+        return found[0] if needs_input else None, *found[1:4], *biases, None, None, None
+
+
+gru_op.register_autograd(_GRU.backward, setup_context=_GRU.setup_context)
+gru_op.register_vmap(vmap_by_batching(gru_op, states=1, sizes=6))
+gru_backward_op.register_vmap(vmap_by_loop(gru_backward_op))
+ops = torch.ops.lit_tasks
+count_flops(ops.gru, ops.gru_backward, input=1, grads=2, needs_input=9)
+
+
+def gru(
+    input: Float[Tensor, "N I"],
+    h0: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "3*H I"],
+    w_hh: Float[Tensor, "3*H H"],
+    b_ih: Float[Tensor, " 3*H"] | None,
+    b_hh: Float[Tensor, " 3*H"] | None,
+    batch_sizes: Int[Tensor, " T"],
+    fused: bool = False,
+) -> GRUSequence:
+    """Run packed sequences through one layer in one direction, with our own derivative.
+
+    Args:
+        input: Rows of all sequences in packed order.
+        h0: Initial hidden states, longest sequence first; more rows than ``batch_sizes[0]``
+            belong to sequences without a step.
+        w_ih: Weights of the input, gates in the order reset, update, new.
+        w_hh: Weights of the previous hidden state.
+        b_ih: The input's biases.
+        b_hh: The state's biases.
+        batch_sizes: Sequences that have each step, on the CPU.
+        fused: Use the compiled loop where there is one.
+    """
+    given = (input, h0, w_ih, w_hh, b_ih, b_hh)
+    learn = torch.is_grad_enabled()
+    if torch.compiler.is_compiling():
+        return GRUSequence(*gru_op(*given, batch_sizes, learn, fused))
+    if forward_mode():
+        return gru_forward_by_steps(*given, batch_sizes)
+    if learn and any(tensor is not None and tensor.requires_grad for tensor in given):
+        return GRUSequence(*_GRU.apply(*given, batch_sizes, True, fused))
+    call = gru_forward if plain(*given) else gru_op
+    return GRUSequence(*call(*given, batch_sizes, False, fused))
