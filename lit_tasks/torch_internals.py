@@ -4,18 +4,25 @@ from typing import Any
 
 from torch import distributed as dist
 from torch import nn
-from torch._C import _functorch, _len_torch_dispatch_stack
+from torch._C import (
+    _autograd,
+    _functorch,
+    _get_tracing_state,
+    _len_torch_dispatch_stack,
+)
 from torch.autograd import forward_ad
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_leaves
 
 __all__ = [
     "forward_mode",
+    "keeps_graph",
     "leaves",
     "let_dynamo_trace",
     "observed",
     "process_store",
     "sync_buffers",
+    "traced",
     "transformed",
 ]
 
@@ -38,6 +45,16 @@ def transformed() -> bool:
 def observed() -> bool:
     """Tell whether a transform or a mode wants to see every operator that is called."""
     return transformed() or _len_torch_dispatch_stack() > 0
+
+
+def keeps_graph() -> bool:
+    """Tell, in a backward pass, whether ``retain_graph`` was set."""
+    return bool(_autograd._get_current_graph_task_keep_graph())
+
+
+def traced() -> bool:
+    """Tell whether ``torch.jit.trace`` is recording."""
+    return _get_tracing_state() is not None
 
 
 def sync_buffers(model: DistributedDataParallel) -> None:

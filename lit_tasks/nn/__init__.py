@@ -1,5 +1,5 @@
 """Parameters around :mod:`lit_tasks.functional`: plain PyTorch modules."""
 
-from lit_tasks.nn.recurrent import LSTM, RNN, LSTMCell, RNNCell
+from lit_tasks.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
-__all__ = ["LSTM", "RNN", "LSTMCell", "RNNCell"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]

@@ -1,18 +1,26 @@
 """One step as a function that autograd knows, with the arguments of torch's own cells.
 
-The seams hold no mathematics of their own but the products with the weights, ``eq. (1)`` to
-``eq. (5)`` and ``eq. (17)`` to ``eq. (31)`` of ``docs/derivations.md``. Their backward passes are
-made of plain tensor calls, so torch can derive them again.
+A step is a sequence of length 1 for the compiled loop, which computes it where it can. The seams
+hold no mathematics of their own but the products with the weights, ``eq. (1)`` to ``eq. (5)`` and
+``eq. (17)`` to ``eq. (31)`` of ``docs/derivations.md``. For a second derivative the backward passes
+are made of plain tensor calls, so torch can derive them again.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lit_tasks.functional.recurrent import loops
+from lit_tasks.functional.recurrent.autograd import plain
+from lit_tasks.functional.recurrent.fused import loop_usable
+from lit_tasks.functional.recurrent.gru import gru_cell_backward, gru_cell_forward
+from lit_tasks.functional.recurrent.loops import writable
 from lit_tasks.functional.recurrent.lstm import lstm_cell_backward, lstm_cell_forward
 from lit_tasks.functional.recurrent.rnn import Nonlinearity, rnn_cell_backward, rnn_cell_forward
+from lit_tasks.torch_internals import forward_mode
 
 
 def _sum(
@@ -27,6 +35,26 @@ def _sum(
     z = input @ w_ih.t() + h @ w_hh.t()
     z = z if b_ih is None else z + b_ih
     return z if b_hh is None else z + b_hh
+
+
+def _added(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return second if first is None else first if second is None else first + second
+
+
+def _compiled(*tensors: Tensor | None) -> bool:
+    """Tell whether the compiled loop can do the step."""
+    if torch.compiler.is_compiling():
+        return False
+    first, *others = tensors
+    assert first is not None
+    return plain(*tensors) and loop_usable(first, *others)
+
+
+@lru_cache(maxsize=64)
+def _one_step(rows: int) -> Tensor:
+    """Return the batch sizes of sequences of length 1."""
+    with torch.inference_mode(False):
+        return torch.tensor([rows])
 
 
 def products_backward(
@@ -59,17 +87,31 @@ class _LSTMCell(torch.autograd.Function):
         b_ih: Tensor | None,
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        given = (input, h, c, w_ih, w_hh)
+        if _compiled(*given, b_ih, b_hh):
+            bias, sizes = _added(b_ih, b_hh), _one_step(input.shape[0])
+            output, _, _, cells, gates = loops.lstm_forward(*given, bias, sizes, True, ends=False)
+            return output, cells, gates
         return lstm_cell_forward(_sum(input, h, w_ih, w_hh, b_ih, b_hh), c)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
         ctx.biases = [bias is not None for bias in inputs[5:]]
-        ctx.save_for_backward(*inputs[:5], *output[1:])
+        ctx.save_for_backward(*inputs[:5], *output)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        grad_h, grad_c, grad_gates = grads
-        x, h, c, w_ih, w_hh, c_next, gates = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        x, h, c, w_ih, w_hh, h_next, c_next, gates = ctx.saved_tensors
+        grad_h = torch.zeros_like(h_next) if grads[0] is None else grads[0]
+        grad_c = torch.zeros_like(c_next) if grads[1] is None else grads[1]
+        grad_gates, first = grads[2], not torch.is_grad_enabled() and grads[2] is None
+        if first and _compiled(*ctx.saved_tensors, grad_h, grad_c):
+            sizes = _one_step(x.shape[0])
+            saved = (x, h, c, w_ih, w_hh, h_next, c_next, gates)
+            carried = writable(grad_h), writable(grad_c)
+            *found, bias = loops.lstm_backward(None, *carried, None, *saved, sizes, True)
+            return *found, *(bias if has else None for has in ctx.biases)
         grad_z, of_c = lstm_cell_backward(grad_h, grad_c, c, c_next, gates, grad_gates)
         of_x, of_h, of_w_ih, of_w_hh, bias = products_backward(grad_z, x, h, w_ih, w_hh)
         return of_x, of_h, of_c, of_w_ih, of_w_hh, *(bias if has else None for has in ctx.biases)
@@ -88,7 +130,12 @@ class _RNNCell(torch.autograd.Function):
         b_hh: Tensor | None,
         nonlinearity: Nonlinearity,
     ) -> Tensor:
-        return rnn_cell_forward(_sum(input, h, w_ih, w_hh, b_ih, b_hh), nonlinearity)
+        given = (input, h, w_ih, w_hh)
+        if _compiled(*given, b_ih, b_hh):
+            bias, sizes = _added(b_ih, b_hh), _one_step(input.shape[0])
+            relu = nonlinearity == "relu"
+            return loops.rnn_forward(*given, bias, sizes, relu, ends=False)[0]
+        return rnn_cell_forward(_sum(*given, b_ih, b_hh), nonlinearity)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -99,9 +146,67 @@ class _RNNCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         x, h, w_ih, w_hh, h_next = ctx.saved_tensors
-        grad_z = rnn_cell_backward(grads[0], h_next, ctx.nonlinearity)
-        *found, bias = products_backward(grad_z, x, h, w_ih, w_hh)
+        if not torch.is_grad_enabled() and _compiled(*ctx.saved_tensors, grads[0]):
+            given = (*ctx.saved_tensors, _one_step(x.shape[0]), ctx.nonlinearity == "relu", True)
+            *found, bias = loops.rnn_backward(None, writable(grads[0]), *given)
+        else:
+            grad_z = rnn_cell_backward(grads[0], h_next, ctx.nonlinearity)
+            *found, bias = products_backward(grad_z, x, h, w_ih, w_hh)
         return *found, *(bias if has else None for has in ctx.biases), None
+
+
+class _GRUCell(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        input: Tensor,
+        h: Tensor,
+        w_ih: Tensor,
+        w_hh: Tensor,
+        b_ih: Tensor | None,
+        b_hh: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        given = (input, h, w_ih, w_hh, b_ih, b_hh)
+        if _compiled(*given):
+            sizes = _one_step(input.shape[0])
+            output, _, gates = loops.gru_forward(*given, sizes, True, ends=False)
+            return output, gates
+        return _gru_step(*given)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*inputs, *output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Any) -> Any:
+        x, h, w_ih, w_hh, b_ih, b_hh, h_next, gates = ctx.saved_tensors
+        saved = (x, h, w_ih, w_hh, h_next, gates)
+        if not torch.is_grad_enabled() and _compiled(*saved, grad):
+            sizes = _one_step(x.shape[0])
+            *found, of_b_ih, of_b_hh = loops.gru_backward(None, writable(grad), *saved, sizes, True)
+        else:
+            if torch.is_grad_enabled():  # the gates once more, recorded for a second derivative
+                _, gates = _gru_step(x, h, w_ih, w_hh, b_ih, b_hh)
+            of_sum_x, of_sum_h, direct = gru_cell_backward(grad, h, gates)
+            of_b_ih, of_b_hh = of_sum_x.sum(0), of_sum_h.sum(0)
+            of_h = direct + of_sum_h @ w_hh
+            found = [of_sum_x @ w_ih, of_h, of_sum_x.t() @ x, of_sum_h.t() @ h]
+        return *found, None if b_ih is None else of_b_ih, None if b_hh is None else of_b_hh
+
+
+def _gru_step(
+    input: Tensor,
+    h: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    sum_x, sum_h = input @ w_ih.t(), h @ w_hh.t()
+    sum_x = sum_x if b_ih is None else sum_x + b_ih
+    return gru_cell_forward(sum_x, sum_h if b_hh is None else sum_h + b_hh, h)
 
 
 def lstm_cell(
@@ -113,8 +218,24 @@ def lstm_cell(
     b_hh: Float[Tensor, " 4*H"] | None = None,
 ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]]:
     """Return the next ``(h, c)``, like ``torch.lstm_cell``."""
+    if forward_mode():
+        return lstm_cell_forward(_sum(input, hx[0], w_ih, w_hh, b_ih, b_hh), hx[1])[:2]
     h, c, _ = _LSTMCell.apply(input, *hx, w_ih, w_hh, b_ih, b_hh)
     return h, c
+
+
+def gru_cell(
+    input: Float[Tensor, "B I"],
+    hx: Float[Tensor, "B H"],
+    w_ih: Float[Tensor, "3*H I"],
+    w_hh: Float[Tensor, "3*H H"],
+    b_ih: Float[Tensor, " 3*H"] | None = None,
+    b_hh: Float[Tensor, " 3*H"] | None = None,
+) -> Float[Tensor, "B H"]:
+    """Return the next ``h``, like ``torch.gru_cell``."""
+    call = _gru_step if forward_mode() else _GRUCell.apply
+    h: Tensor = call(input, hx, w_ih, w_hh, b_ih, b_hh)[0]
+    return h
 
 
 def rnn_tanh_cell(
@@ -126,8 +247,7 @@ def rnn_tanh_cell(
     b_hh: Float[Tensor, " H"] | None = None,
 ) -> Float[Tensor, "B H"]:
     """Return the next ``h``, like ``torch.rnn_tanh_cell``."""
-    h: Tensor = _RNNCell.apply(input, hx, w_ih, w_hh, b_ih, b_hh, "tanh")
-    return h
+    return _rnn_cell(input, hx, w_ih, w_hh, b_ih, b_hh, "tanh")
 
 
 def rnn_relu_cell(
@@ -139,5 +259,20 @@ def rnn_relu_cell(
     b_hh: Float[Tensor, " H"] | None = None,
 ) -> Float[Tensor, "B H"]:
     """Return the next ``h``, like ``torch.rnn_relu_cell``."""
-    h: Tensor = _RNNCell.apply(input, hx, w_ih, w_hh, b_ih, b_hh, "relu")
-    return h
+    return _rnn_cell(input, hx, w_ih, w_hh, b_ih, b_hh, "relu")
+
+
+def _rnn_cell(
+    input: Tensor,
+    h: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    nonlinearity: Nonlinearity,
+) -> Tensor:
+    given = (input, h, w_ih, w_hh, b_ih, b_hh)
+    if forward_mode():
+        return rnn_cell_forward(_sum(*given), nonlinearity)
+    found: Tensor = _RNNCell.apply(*given, nonlinearity)
+    return found

@@ -137,7 +137,7 @@ static void add_rows(real *sum, const real *terms, int64_t rows, int64_t size, i
 }
 
 static void copy(real *to, const real *from, int64_t numbers) {
-  if (numbers) memcpy(to, from, (size_t)numbers * sizeof(real));
+  if (to && numbers) memcpy(to, from, (size_t)numbers * sizeof(real));
 }
 
 /* Sequences in packed order: sizes[t] of them have step t; see packing.py. */

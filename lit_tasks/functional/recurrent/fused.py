@@ -88,9 +88,9 @@ def _loop(dtype: torch.dtype) -> ctypes.CDLL | None:
 
 def _declare(found: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    found.set_gemm.argtypes = [pointer]
     found.lstm_forward_step.argtypes = [*[pointer] * 5, number, number]
     found.lstm_backward_step.argtypes = [*[pointer] * 8, number, number]
+    found.set_gemm.argtypes = [pointer]
     steps = (found.lstm_forward_step, found.lstm_backward_step, found.set_gemm)
     for function in steps:
         function.restype = None

@@ -18,7 +18,13 @@ from torch import Tensor
 
 from lit_tasks.functional.recurrent import loops
 from lit_tasks.functional.recurrent.fused import loop_usable
-from lit_tasks.functional.recurrent.loops import GRAD_ROWS, KEPT_ROWS, SCRATCH_ROWS, transposed
+from lit_tasks.functional.recurrent.loops import (
+    GRAD_ROWS,
+    KEPT_ROWS,
+    SCRATCH_ROWS,
+    transposed,
+    writable,
+)
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
 
 
@@ -157,10 +163,9 @@ def gru_backward(
     The factors of the gates, the gradient of the input and the sums over time are computed for a
     block of many steps at once; that of the input is left empty unless ``needs_input``.
     """
-    grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
+    grad_h = h0.new_zeros(h0.shape) if grad_h_n is None else writable(grad_h_n)
     saved = (input, h0, w_ih, w_hh, output, gates)
     if fused and loop_usable(*saved, grad_output, grad_h):
-        grad_h = grad_h.contiguous()
         return loops.gru_backward(grad_output, grad_h, *saved, batch_sizes, needs_input)
     grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
     grads = [w_ih.new_zeros(w.shape) for w in (w_ih, w_hh, w_ih[:, 0], w_hh[:, 0])]

@@ -115,7 +115,7 @@ class _GRU(torch.autograd.Function):
     @staticmethod
     def forward(*args: Any) -> Three:
         found: Three = gru_forward(*args) if plain(*args) else gru_op(*args)
-        return tuple(found)
+        return found[0], found[1], found[2]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

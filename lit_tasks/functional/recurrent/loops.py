@@ -24,6 +24,11 @@ def transposed(weight: Tensor) -> Tensor:
     return weight.t() if weight.element_size() == 2 else weight.t().contiguous()
 
 
+def writable(tensor: Tensor) -> Tensor:
+    """Return a copy that the loop may overwrite, row by row in memory."""
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
 class Call:
     """One call of the loop over packed sequences.
 
@@ -48,9 +53,7 @@ class Call:
                 "batch_sizes must be one row of int64 on the CPU, got shape "
                 f"{tuple(sizes.shape)} and {sizes.dtype} on {sizes.device}"
             )
-        self.batch = Batch(
-            sizes.data_ptr(), sizes.shape[0], rows, sequences, inputs, hidden, block
-        )
+        self.batch = Batch(sizes.data_ptr(), sizes.shape[0], rows, sequences, inputs, hidden, block)
         self.kept = [sizes]  # what was made for the loop has to live as long as it runs
         self.scratch_rows = min(rows, block + sequences)
 
@@ -91,16 +94,18 @@ def lstm_forward(
     bias: Tensor | None,
     batch_sizes: Tensor,
     keep: bool,
+    ends: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do `lstm.lstm_forward`: return ``output, h_n, c_n, cells, gates``."""
+    """Do `lstm.lstm_forward`: return ``output, h_n, c_n, cells, gates``.
+
+    Without ``ends`` the final states are not filled in: those of a single step are its output.
+    """
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
     wide, start = 4 * hidden, (sequences, hidden)
-    call = Call(
-        batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS
-    )
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
     output, cells = input.new_empty(rows, hidden), input.new_empty(rows, hidden)
     gates = input.new_empty(rows if keep else call.scratch_rows, wide)
-    h_n, c_n = input.new_empty(start), input.new_empty(start)
+    h_n, c_n = (input.new_empty(start), input.new_empty(start)) if ends else (output, cells)
     call.run(
         loop(input.dtype).lstm_forward,
         keep,
@@ -113,8 +118,8 @@ def lstm_forward(
         output.data_ptr(),
         cells.data_ptr(),
         gates.data_ptr(),
-        h_n.data_ptr(),
-        c_n.data_ptr(),
+        h_n.data_ptr() if ends else None,
+        c_n.data_ptr() if ends else None,
     )
     return output, h_n, c_n, cells, gates if keep else gates[:0]
 
@@ -176,11 +181,13 @@ def rnn_forward(
     bias: Tensor | None,
     batch_sizes: Tensor,
     relu: bool,
+    ends: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Do `rnn.rnn_forward`: return ``output, h_n``."""
+    """Do `rnn.rnn_forward`: return ``output, h_n``, the latter not filled in without ``ends``."""
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS)
-    output, h_n = input.new_empty(rows, hidden), input.new_empty(sequences, hidden)
+    output = input.new_empty(rows, hidden)
+    h_n = input.new_empty(sequences, hidden) if ends else output
     call.run(
         loop(input.dtype).rnn_forward,
         relu,
@@ -190,7 +197,7 @@ def rnn_forward(
         call.read(w_hh, (hidden, hidden)),
         call.read(bias, (hidden,)),
         output.data_ptr(),
-        h_n.data_ptr(),
+        h_n.data_ptr() if ends else None,
     )
     return output, h_n
 
@@ -243,14 +250,14 @@ def gru_forward(
     b_hh: Tensor | None,
     batch_sizes: Tensor,
     keep: bool,
+    ends: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Do `gru.gru_forward`: return ``output, h_n, gates``."""
+    """Do `gru.gru_forward`: return ``output, h_n, gates``, ``h_n`` filled in if ``ends``."""
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
     wide = 3 * hidden
-    call = Call(
-        batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS
-    )
-    output, h_n = input.new_empty(rows, hidden), input.new_empty(sequences, hidden)
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
+    output = input.new_empty(rows, hidden)
+    h_n = input.new_empty(sequences, hidden) if ends else output
     gates = input.new_empty(rows if keep else call.scratch_rows, 4 * hidden)
     sums = input.new_empty(sequences, wide)
     call.run(
@@ -264,7 +271,7 @@ def gru_forward(
         call.read(b_hh, (wide,)),
         output.data_ptr(),
         gates.data_ptr(),
-        h_n.data_ptr(),
+        h_n.data_ptr() if ends else None,
         sums.data_ptr(),
     )
     return output, h_n, gates if keep else gates[:0]

@@ -18,7 +18,13 @@ from torch import Tensor
 
 from lit_tasks.functional.recurrent import fused as fused_step
 from lit_tasks.functional.recurrent import loops
-from lit_tasks.functional.recurrent.loops import GRAD_ROWS, KEPT_ROWS, SCRATCH_ROWS, transposed
+from lit_tasks.functional.recurrent.loops import (
+    GRAD_ROWS,
+    KEPT_ROWS,
+    SCRATCH_ROWS,
+    transposed,
+    writable,
+)
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
 
 
@@ -104,9 +110,7 @@ def lstm_forward(
     none. ``fused`` uses the compiled loop where it can run.
     """
     if fused and fused_step.loop_usable(input, h0, c0, w_ih, w_hh, bias):
-        return LSTMSequence(
-            *loops.lstm_forward(input, h0, c0, w_ih, w_hh, bias, batch_sizes, keep)
-        )
+        return LSTMSequence(*loops.lstm_forward(input, h0, c0, w_ih, w_hh, bias, batch_sizes, keep))
     hidden = h0.shape[1]
     states = input.shape[0], hidden
     output, cells = input.new_empty(states), input.new_empty(states)
@@ -176,9 +180,8 @@ def lstm_backward(
     is left empty unless ``needs_input``.
     """
     given = grad_output, grad_h_n, grad_c_n, grad_cells
-    grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
-    grad_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n.clone()
-    grad_h, grad_c = grad_h.contiguous(), grad_c.contiguous()
+    grad_h = h0.new_zeros(h0.shape) if grad_h_n is None else writable(grad_h_n)
+    grad_c = c0.new_zeros(c0.shape) if grad_c_n is None else writable(grad_c_n)
     if fused and fused_step.loop_usable(input, h0, c0, w_ih, w_hh, output, cells, gates, *given):
         saved = (input, h0, c0, w_ih, w_hh, output, cells, gates, batch_sizes)
         return loops.lstm_backward(grad_output, grad_h, grad_c, grad_cells, *saved, needs_input)

@@ -4,6 +4,7 @@ Two operators make the sequence one node for ``torch.compile`` and ``torch.expor
 compiler an ``autograd.Function`` calls them, since that is what ``torch.func`` can transform.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -139,7 +140,7 @@ class _LSTM(torch.autograd.Function):
     @staticmethod
     def forward(*args: Any) -> Five:
         found: Five = lstm_forward(*args) if plain(*args) else lstm_op(*args)
-        return tuple(found)
+        return found[0], found[1], found[2], found[3], found[4]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -156,7 +157,8 @@ class _LSTM(torch.autograd.Function):
         if torch.is_grad_enabled() and not compiling:  # there may be a second derivative
             found = _LSTMBackward.apply(*grads, *saved, needs_input, ctx.fused)
         elif not compiling and grads[4] is None and plain(*grads, *saved):
-            found = lstm_backward(*grads[:4], *saved, needs_input, ctx.fused)
+            call: Callable[..., Six] = lstm_backward
+            found = call(*grads[:4], *saved, needs_input, ctx.fused)
         else:
             found = lstm_backward_op(*grads, *saved, needs_input, ctx.fused)
         x, *found, bias = found

@@ -10,8 +10,10 @@ Sequences without any row are allowed everywhere. In a ``PackedSequence`` they a
 ``sorted_indices`` has beyond ``batch_sizes[0]``.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -34,6 +36,21 @@ class Packing(NamedTuple):
     unsorted_indices: Tensor
     sequence: Tensor
     step: Tensor
+
+
+def as_lengths(lengths: Tensor | Sequence[int] | npt.NDArray[Any]) -> Tensor:
+    """Return lengths as a tensor: a list, a tuple or an array of numpy will do as well.
+
+    Raises:
+        ValueError: They are no numbers.
+    """
+    if isinstance(lengths, Tensor):
+        return lengths
+    try:
+        found = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"lengths must be one row of whole numbers, got {lengths!r}") from error
+    return found if found.numel() else found.to(torch.int64)
 
 
 def check_lengths(lengths: Tensor, rows: int, longest: int | None = None) -> None:
@@ -136,6 +153,7 @@ def pack_ragged(values: Tensor, lengths: Int[Tensor, " B"]) -> PackedSequence:
     Raises:
         ValueError: When the lengths do not describe the values.
     """
+    lengths = as_lengths(lengths).cpu()  # the one time that a GPU is waited for
     check_lengths(lengths, values.shape[0])
     order = packing(lengths)
     starts = lengths.cumsum(0) - lengths

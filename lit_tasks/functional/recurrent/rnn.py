@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lit_tasks.functional.recurrent import loops
 from lit_tasks.functional.recurrent.fused import loop_usable
-from lit_tasks.functional.recurrent.loops import GRAD_ROWS, transposed
+from lit_tasks.functional.recurrent.loops import GRAD_ROWS, transposed, writable
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
 
 Nonlinearity = Literal["tanh", "relu"]
@@ -116,8 +116,7 @@ def rnn_backward(
     activation, the gradient of the input and the sums over time are computed for a block of many
     steps at once. That of the input is left empty unless ``needs_input``.
     """
-    grad_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n.clone()
-    grad_h = grad_h.contiguous()
+    grad_h = h0.new_zeros(h0.shape) if grad_h_n is None else writable(grad_h_n)
     if fused and loop_usable(input, h0, w_ih, w_hh, output, grad_output, grad_h):
         saved = (input, h0, w_ih, w_hh, output, batch_sizes)
         relu = nonlinearity == "relu"

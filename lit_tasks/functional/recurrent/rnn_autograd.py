@@ -3,6 +3,7 @@
 It is built like `lstm_autograd`.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -118,7 +119,7 @@ class _RNN(torch.autograd.Function):
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, Tensor]:
         found: tuple[Tensor, Tensor] = rnn_forward(*args) if plain(*args) else rnn_op(*args)
-        return tuple(found)
+        return found[0], found[1]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -130,7 +131,7 @@ class _RNN(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         saved, needs_input = ctx.saved_tensors, bool(ctx.needs_input_grad[0])
-        call = rnn_backward_op
+        call: Callable[..., Five] = rnn_backward_op
         if not torch.compiler.is_compiling():
             if torch.is_grad_enabled():  # there may be a second derivative
                 call = _RNNBackward.apply

@@ -3,50 +3,90 @@
 import torch
 from torch import Tensor, nn
 
-from lit_tasks.functional.recurrent.cells import lstm_cell, rnn_relu_cell, rnn_tanh_cell
-from lit_tasks.nn.recurrent.layers import to_autocast_dtype
+from lit_tasks.functional.recurrent.cells import (
+    gru_cell,
+    lstm_cell,
+    rnn_relu_cell,
+    rnn_tanh_cell,
+)
+from lit_tasks.nn.recurrent.packed_inputs import (
+    autocast_enabled,
+    one_state,
+    to_autocast_dtype,
+    two_states,
+)
+from lit_tasks.torch_internals import traced
 
 LSTMState = tuple[Tensor, Tensor]
 
 
 def _weights(module: nn.RNNCellBase) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return both weights and both biases."""
-    w_ih, w_hh = to_autocast_dtype(module.weight_ih), to_autocast_dtype(module.weight_hh)
-    if not module.bias:
-        return w_ih, w_hh, None, None
-    return w_ih, w_hh, to_autocast_dtype(module.bias_ih), to_autocast_dtype(module.bias_hh)
+    weights = (module.weight_ih, module.weight_hh)
+    biases = (module.bias_ih, module.bias_hh) if module.bias else (None, None)
+    if not autocast_enabled(module.weight_ih):
+        return *weights, *biases
+    w_ih, w_hh = map(to_autocast_dtype, weights)
+    b_ih, b_hh = (None if bias is None else to_autocast_dtype(bias) for bias in biases)
+    return w_ih, w_hh, b_ih, b_hh
 
 
 def _checked(module: nn.RNNCellBase, input: Tensor, **states: Tensor | None) -> list[Tensor]:
     """Return input and states with a batch dimension, zeros where a state is missing.
 
     Raises:
-        ValueError: When a shape does not fit the cell.
+        ValueError: When a shape or a type does not fit the cell.
     """
     if input.dim() not in (1, 2) or input.shape[-1] != module.input_size:
         raise ValueError(
             f"input must have shape (B, {module.input_size}) or ({module.input_size},), "
             f"got {tuple(input.shape)}"
         )
+    lowered, kind = autocast_enabled(input), module.weight_ih.dtype
     shape = (*input.shape[:-1], module.hidden_size)
-    found = [input]
-    for name, state in states.items():
-        if state is not None and tuple(state.shape) != shape:
-            raise ValueError(f"{name} must have shape {shape}, got {tuple(state.shape)}")
-        found.append(input.new_zeros(shape) if state is None else state)
-    return [
-        to_autocast_dtype(tensor if input.dim() == 2 else tensor.unsqueeze(0)) for tensor in found
-    ]
+    found = []
+    for name, tensor in {"input": input, **states}.items():
+        if tensor is None:
+            tensor = input.new_zeros(shape)
+        elif tensor is not input and tensor.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
+        elif tensor.dtype is not kind and not lowered:
+            raise ValueError(
+                f"{name} must have the weights' type {kind}, got {tensor.dtype}: convert it by "
+                f"{name}.to({kind}), or the cell by cell.to({tensor.dtype})"
+            )
+        found.append(tensor if input.dim() == 2 else tensor.unsqueeze(0))
+    return [to_autocast_dtype(tensor) for tensor in found] if lowered else found
 
 
 class RNNCell(nn.RNNCell):
     """`torch.nn.RNNCell` on `lit_tasks.functional.recurrent.cells`."""
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """Return the next ``h``, ``(B, H)``, or ``(H,)`` without a batch; no ``hx`` means zeros."""
-        x, h = _checked(self, input, hx=hx)
+        """Return the next ``h``, ``(B, H)``, or ``(H,)`` without a batch; no ``hx`` means zeros.
+
+        Raises:
+            ValueError: The nonlinearity is neither tanh nor relu, or a shape or type does not fit.
+        """
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {self.nonlinearity!r}")
+        if traced():
+            return super().forward(input, hx)
+        x, h = _checked(self, input, hx=one_state(hx))
         cell = rnn_tanh_cell if self.nonlinearity == "tanh" else rnn_relu_cell
         found = cell(x, h, *_weights(self))
+        return found if input.dim() == 2 else found.squeeze(0)
+
+
+class GRUCell(nn.GRUCell):
+    """`torch.nn.GRUCell` on `lit_tasks.functional.recurrent.cells`."""
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """Return the next ``h``, ``(B, H)``, or ``(H,)`` without a batch; no ``hx`` means zeros."""
+        if traced():
+            return super().forward(input, hx)
+        x, h = _checked(self, input, hx=one_state(hx))
+        found = gru_cell(x, h, *_weights(self))
         return found if input.dim() == 2 else found.squeeze(0)
 
 
@@ -55,8 +95,9 @@ class LSTMCell(nn.LSTMCell):
 
     def forward(self, input: Tensor, hx: LSTMState | None = None) -> LSTMState:
         """Return the next ``(h, c)``, each ``(B, H)`` or ``(H,)``; no ``hx`` means zeros."""
-        given = (None, None) if hx is None else hx
-        x, h, c = _checked(self, input, **{"hx[0]": given[0], "hx[1]": given[1]})
+        if traced():
+            return super().forward(input, hx)
+        x, h, c = _checked(self, input, **two_states(hx))
         h, c = lstm_cell(x, (h, c), *_weights(self))
         return (h, c) if input.dim() == 2 else (h.squeeze(0), c.squeeze(0))
 

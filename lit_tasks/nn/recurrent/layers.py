@@ -1,30 +1,68 @@
 """torch's recurrent layers on derivatives of our own; names, start and state dict are torch's.
 
-Beyond torch: ``lengths`` as a plain tensor beside padded input (on any device, in any order, zeros
-allowed), all cell states, second derivatives, and ``torch.compile`` and ``torch.export`` without a
-break.
+Beyond torch: ``lengths`` beside padded input (a tensor on any device, a list, an array; in any
+order, zeros allowed), all cell states, second derivatives, and ``torch.compile`` and
+``torch.export`` without a break.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from lit_tasks.functional.recurrent.gru_autograd import gru
 from lit_tasks.functional.recurrent.lstm_autograd import lstm
+from lit_tasks.functional.recurrent.packing import as_lengths
 from lit_tasks.functional.recurrent.rnn_autograd import rnn
-from lit_tasks.nn.recurrent.onnx import onnx_lstm, onnx_rnn
-from lit_tasks.nn.recurrent.packed_inputs import Rows, final, form_of, initial, rows_of
+from lit_tasks.nn.recurrent.onnx import onnx_gru, onnx_lstm, onnx_rnn
+from lit_tasks.nn.recurrent.packed_inputs import (
+    Layered,
+    Rows,
+    check,
+    final,
+    form_of,
+    initial,
+    one_state,
+    rows_of,
+    to_autocast_dtype,
+    two_states,
+)
+from lit_tasks.nn.recurrent.torch_kernel import (
+    DropIn,
+    calls_module,
+    through_torch,
+    uses_torch_kernel,
+)
 from lit_tasks.torch_internals import let_dynamo_trace
 
-Implementation = Literal["auto", "analytic", "torch"]
-# output rows, final states, all cell states (an RNN has none)
+# output rows, final states, all cell states (only an LSTM has some)
 Direction = tuple[Tensor, tuple[Tensor, ...], Tensor | None]
+# runs one direction: its index, rows, their batch sizes, initial states, weights
+Run = Callable[[Tensor, Tensor, Sequence[Tensor], Sequence[Tensor]], Direction]
+
+
+class Found(NamedTuple):
+    """What a stack of layers returns.
+
+    Attributes:
+        output: The last layer's states in the form of the input.
+        ends: The final states, ``(layers * directions, B, H)`` for each kind of state.
+        cells: The last layer's cell states in the form of the input, if it has some.
+    """
+
+    output: Tensor | PackedSequence
+    ends: tuple[Tensor, ...]
+    cells: Tensor | PackedSequence | None
 
 
 def run_layers(
-    module: nn.RNNBase, rows: Rows, run: Callable[[int, Tensor], Direction]
+    module: Layered,
+    rows: Rows,
+    starts: Sequence[Tensor],
+    weights: Sequence[Sequence[Tensor]],
+    run: Run,
 ) -> tuple[Tensor, list[tuple[Tensor, ...]], Tensor | None]:
     """Run all layers and directions over packed rows.
 
@@ -37,33 +75,64 @@ def run_layers(
     for layer in range(module.num_layers):
         outputs, all_cells = [], []
         for way in range(ways):
-            output, end, cell = run(layer * ways + way, rows.flipped(data) if way else data)
+            index = layer * ways + way
+            x = rows.flipped(data) if way else data
+            own = [state[index] for state in starts]
+            output, end, cell = run(x, rows.batch_sizes, own, weights[index])
             outputs.append(rows.flipped(output) if way else output)
             if cell is not None:
                 all_cells.append(rows.flipped(cell) if way else cell)
             ends.append(end)
         data = torch.cat(outputs, 1) if module.bidirectional else outputs[0]
-        cells = torch.cat(all_cells, 1) if all_cells else None
+        cells = (torch.cat(all_cells, 1) if ways > 1 else all_cells[0]) if all_cells else None
         if module.dropout and layer < module.num_layers - 1:
             data = nn.functional.dropout(data, module.dropout, module.training)
     return data, ends, cells
 
 
-def to_autocast_dtype(tensor: Tensor) -> Tensor:
-    """Return the tensor in autocast's type where autocast is on, as torch's layers do."""
-    kind = tensor.device.type
-    if torch.is_autocast_enabled(kind) and tensor.dtype is not torch.float64:
-        return tensor.to(torch.get_autocast_dtype(kind))
-    return tensor
+def run_module(
+    module: DropIn,
+    input: Tensor | PackedSequence,
+    states: dict[str, Tensor | None],
+    lengths: Tensor | None,
+    run: Run,
+    kernel: bool,
+) -> Found:
+    """Return what a layer computes, by torch's kernel over packed rows if ``kernel``."""
+    weights = module.all_weights
+    rows = rows_of(module, input, lengths)
+    single = isinstance(input, Tensor) and input.dim() == 2
+    starts = [initial(module, rows, state, single) for state in states.values()]
+
+    def ours(data: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        flat = iter(rest[len(starts) :])
+        own = [[next(flat) for _ in group] for group in weights]
+        output, ends, _ = run_layers(
+            module, rows._replace(data=data), rest[: len(starts)], own, run
+        )
+        return output, *(torch.stack(column) for column in zip(*ends, strict=True))
+
+    if kernel and rows.batch_sizes.shape[0]:
+        flat = [weight for group in weights for weight in group]
+        data, last = through_torch(module, rows, starts, flat, ours)
+        ends, cells = [final(rows, list(end), single) for end in last], None
+    else:
+        lowered = [[to_autocast_dtype(weight) for weight in group] for group in weights]
+        data, columns, cells = run_layers(module, rows, starts, lowered, run)
+        ends = [final(rows, list(end), single) for end in zip(*columns, strict=True)]
+    rectangle = isinstance(input, Tensor)
+    if data.requires_grad and rows.positions is None and not (rectangle and len(ends) > 1):
+        data = data.clone()  # a caller may change it in place, as it may torch's; ours is saved
+    form = form_of(module, input, rows, data)
+    return Found(form, tuple(ends), None if cells is None else form_of(module, input, rows, cells))
 
 
-def weights_of(module: nn.RNNBase, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return both weights of one layer and direction, and the sum of its two biases."""
-    w_ih, w_hh, *biases = (to_autocast_dtype(weight) for weight in module.all_weights[index])
-    return w_ih, w_hh, biases[0] + biases[1] if biases else None
+def summed(biases: Sequence[Tensor]) -> Tensor | None:
+    """Return the sum of torch's two biases, if there are any."""
+    return biases[0] + biases[1] if biases else None
 
 
-class RNN(nn.RNN):
+class RNN(DropIn, nn.RNN):
     """`torch.nn.RNN` on the derivative of `lit_tasks.functional.recurrent.rnn`.
 
     The positional and other named arguments are those of torch's layer.
@@ -71,23 +140,14 @@ class RNN(nn.RNN):
     Args:
         implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
             torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and ours
-            elsewhere.
+            elsewhere, with the time loop compiled where there is a compiler.
     """
-
-    def __init__(
-        self,
-        *args: Any,
-        implementation: Implementation = "auto",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.implementation = check_implementation(implementation)
 
     def forward(  # type: ignore[override]
         self,
         input: Tensor | PackedSequence,
         hx: Tensor | None = None,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor]:
         """Return all hidden states in the form of the input, and the last of each sequence.
 
@@ -98,33 +158,70 @@ class RNN(nn.RNN):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
+        lengths = None if lengths is None else as_lengths(lengths)
         if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor):
             return onnx_rnn(self, input, hx, lengths)
-        if uses_torch_kernel(self, input, lengths) and lengths is None:
+        check(self, input, {"hx": one_state(hx)}, lengths, self.weight_dtype)
+        kernel = uses_torch_kernel(self, input, lengths)
+        if kernel and calls_module(self, input, lengths):
             return super().forward(input, hx)
-        rows = rows_of(self, input, lengths)
-        single = isinstance(input, Tensor) and input.dim() == 2
-        h0 = to_autocast_dtype(initial(self, rows, hx, "hx", single))
-        if uses_torch_kernel(self, input, lengths) and rows.batch_sizes.shape[0]:
-            some = int(rows.batch_sizes[0])
-            packed, h_n = super().forward(
-                PackedSequence(rows.data, rows.batch_sizes), h0[:, :some].contiguous()
-            )
-            data, ends = packed.data, list(torch.cat((h_n, h0[:, some:]), 1))
-            return form_of(self, input, rows, data), final(rows, ends, single)
-        data, found, _ = run_layers(
-            self, rows, lambda index, x: self._run(index, x, rows, h0[index])
-        )
-        return form_of(self, input, rows, data), final(rows, [h for (h,) in found], single)
+        found = run_module(self, input, {"hx": hx}, lengths, self._run, kernel)
+        return found.output, found.ends[0]
 
-    def _run(self, index: int, x: Tensor, rows: Rows, h0: Tensor) -> Direction:
+    def _run(
+        self, x: Tensor, sizes: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]
+    ) -> Direction:
         """Run one layer in one direction."""
-        weights = weights_of(self, index)
-        done = rnn(x, h0, *weights, rows.batch_sizes, self.nonlinearity)
+        w_ih, w_hh, *biases = weights
+        bias, fused = summed(biases), self.implementation == "auto"
+        done = rnn(x, states[0], w_ih, w_hh, bias, sizes, self.nonlinearity, fused)
         return done.output, (done.h_n,), None
 
 
-class LSTM(nn.LSTM):
+class GRU(DropIn, nn.GRU):
+    """`torch.nn.GRU` on the derivative of `lit_tasks.functional.recurrent.gru`.
+
+    The positional and other named arguments are those of torch's layer.
+
+    Args:
+        implementation: As for `RNN`.
+    """
+
+    def forward(  # type: ignore[override]
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        """Return all hidden states in the form of the input, and the last of each sequence.
+
+        Args:
+            input: As for `RNN`.
+            hx: Initial states, ``(layers * directions, B, H)``; zeros by default.
+            lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
+                zero beyond them.
+        """
+        lengths = None if lengths is None else as_lengths(lengths)
+        if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor):
+            return onnx_gru(self, input, hx, lengths)
+        check(self, input, {"hx": one_state(hx)}, lengths, self.weight_dtype)
+        kernel = uses_torch_kernel(self, input, lengths)
+        if kernel and calls_module(self, input, lengths):
+            return super().forward(input, hx)
+        found = run_module(self, input, {"hx": hx}, lengths, self._run, kernel)
+        return found.output, found.ends[0]
+
+    def _run(
+        self, x: Tensor, sizes: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]
+    ) -> Direction:
+        """Run one layer in one direction."""
+        w_ih, w_hh, *biases = weights
+        b_ih, b_hh = biases or (None, None)
+        done = gru(x, states[0], w_ih, w_hh, b_ih, b_hh, sizes, self.implementation == "auto")
+        return done.output, (done.h_n,), None
+
+
+class LSTM(DropIn, nn.LSTM):
     """`torch.nn.LSTM` on the derivative of `lit_tasks.functional.recurrent.lstm`.
 
     The positional and other named arguments are those of torch's layer; ``proj_size`` must be 0.
@@ -132,29 +229,18 @@ class LSTM(nn.LSTM):
     Args:
         implementation: ``analytic`` runs ours in plain tensor calls, ``torch`` hands over to
             torch's own; ``auto`` takes torch's on a GPU, where it is one fused kernel, and for a
-            rectangle without gradients on a CPU, and ours elsewhere, with the element-wise part
-            compiled where there is a compiler.
+            rectangle without gradients on a CPU, and ours elsewhere, with the time loop compiled
+            where there is a compiler.
 
     Raises:
         ValueError: When an argument is not supported or contradicts another.
     """
 
-    def __init__(
-        self,
-        *args: Any,
-        implementation: Implementation = "auto",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        if self.proj_size:
-            raise ValueError(f"proj_size must be 0, got {self.proj_size}")
-        self.implementation = check_implementation(implementation)
-
     def forward(  # type: ignore[override]
         self,
         input: Tensor | PackedSequence,
         hx: tuple[Tensor, Tensor] | None = None,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
         """Return all hidden states in the form of the input, and the last of each sequence.
 
@@ -166,87 +252,39 @@ class LSTM(nn.LSTM):
             lengths: Steps of each padded sequence, in any order, zeros allowed. The output is
                 zero beyond them.
         """
+        lengths = None if lengths is None else as_lengths(lengths)
         if torch.onnx.is_in_onnx_export() and isinstance(input, Tensor):
             return onnx_lstm(self, input, hx, lengths)
-        hand_over = uses_torch_kernel(self, input, lengths)
-        if hand_over and lengths is None:
+        states = two_states(hx)
+        check(self, input, states, lengths, self.weight_dtype)
+        kernel = uses_torch_kernel(self, input, lengths)
+        if kernel and calls_module(self, input, lengths):
             return super().forward(input, hx)
-        output, states, _ = self._forward(input, hx, lengths, hand_over)
-        return output, states
+        output, (h_n, c_n), _ = run_module(self, input, states, lengths, self._run, kernel)
+        return output, (h_n, c_n)
 
     def forward_with_cells(
         self,
         input: Tensor | PackedSequence,
         hx: tuple[Tensor, Tensor] | None = None,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor], Tensor | PackedSequence]:
         """Return what `forward` does, and all cell states of the last layer in the same form."""
-        output, states, cells = self._forward(input, hx, lengths, hand_over=False)
+        lengths = None if lengths is None else as_lengths(lengths)
+        states = two_states(hx)
+        check(self, input, states, lengths, self.weight_dtype)
+        output, (h_n, c_n), cells = run_module(self, input, states, lengths, self._run, False)
         assert cells is not None
-        return output, states, cells
+        return output, (h_n, c_n), cells
 
-    def _forward(
-        self,
-        input: Tensor | PackedSequence,
-        hx: tuple[Tensor, Tensor] | None,
-        lengths: Tensor | None,
-        hand_over: bool,
-    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor], Tensor | PackedSequence | None]:
-        rows = rows_of(self, input, lengths)
-        single = isinstance(input, Tensor) and input.dim() == 2
-        given = (None, None) if hx is None else hx
-        h0 = to_autocast_dtype(initial(self, rows, given[0], "hx[0]", single))
-        c0 = to_autocast_dtype(initial(self, rows, given[1], "hx[1]", single))
-        if hand_over and rows.batch_sizes.shape[0]:
-            some = int(rows.batch_sizes[0])
-            packed, (h_n, c_n) = super().forward(
-                PackedSequence(rows.data, rows.batch_sizes),
-                (h0[:, :some].contiguous(), c0[:, :some].contiguous()),
-            )
-            ends_h, ends_c = torch.cat((h_n, h0[:, some:]), 1), torch.cat((c_n, c0[:, some:]), 1)
-            states = final(rows, list(ends_h), single), final(rows, list(ends_c), single)
-            return form_of(self, input, rows, packed.data), states, None
-        data, ends, cells = run_layers(
-            self, rows, lambda index, x: self._run(index, x, rows, h0[index], c0[index])
-        )
-        states = (
-            final(rows, [h for h, _ in ends], single),
-            final(rows, [c for _, c in ends], single),
-        )
-        all_cells = None if cells is None else form_of(self, input, rows, cells)
-        return form_of(self, input, rows, data), states, all_cells
-
-    def _run(self, index: int, x: Tensor, rows: Rows, h0: Tensor, c0: Tensor) -> Direction:
+    def _run(
+        self, x: Tensor, sizes: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]
+    ) -> Direction:
         """Run one layer in one direction."""
-        weights = weights_of(self, index)
-        done = lstm(x, h0, c0, *weights, rows.batch_sizes, self.implementation == "auto")
+        h0, c0 = states
+        w_ih, w_hh, *biases = weights
+        done = lstm(x, h0, c0, w_ih, w_hh, summed(biases), sizes, self.implementation == "auto")
         return done.output, (done.h_n, done.c_n), done.cells
 
 
-def check_implementation(implementation: Implementation) -> Implementation:
-    """Refuse an implementation that there is not."""
-    if implementation not in ("auto", "analytic", "torch"):
-        raise ValueError(
-            f"implementation must be 'auto', 'analytic' or 'torch', got {implementation!r}"
-        )
-    return implementation
-
-
-def uses_torch_kernel(
-    module: "RNN | LSTM", input: Tensor | PackedSequence, lengths: Tensor | None
-) -> bool:
-    """Tell whether torch's own kernel is to run: when asked, or by itself where it is faster.
-
-    That is on a GPU, and for an LSTM on a rectangle from which no gradient is wanted: oneDNN's
-    kernel for the CPU is ahead of ours there, and nothing of ours is missed.
-    """
-    if module.implementation != "auto" or torch.compiler.is_compiling():
-        return module.implementation == "torch"
-    if isinstance(input, PackedSequence):
-        return input.data.device.type == "cuda"
-    plain = input.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
-    idle = isinstance(module, LSTM) and plain and lengths is None and not torch.is_grad_enabled()
-    return input.device.type == "cuda" or (idle and input.device.type == "cpu")
-
-
-let_dynamo_trace(RNN, LSTM)
+let_dynamo_trace(RNN, LSTM, GRU)

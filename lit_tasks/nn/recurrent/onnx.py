@@ -1,13 +1,16 @@
 """Recurrent layers as the operators that ONNX has for them, lengths included.
 
-An exported model must not need our library, and ONNX's LSTM and RNN mean the same as ours.
+An exported model must not need our library, and ONNX's operators mean the same as our layers.
 """
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-# ONNX keeps the gates in the order input, output, forget, cell
-ORDER = (0, 3, 1, 2)
+#: Where ONNX's gates are among torch's: an LSTM's are input, output, forget, cell there, a GRU's
+#: update, reset, new.
+ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
 
 def onnx_lstm(
@@ -29,13 +32,22 @@ def onnx_rnn(
     return output, h_n
 
 
+def onnx_gru(
+    module: nn.GRU, input: Tensor, hx: Tensor | None, lengths: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return what the layer returns, as nodes of ONNX."""
+    attributes = {"linear_before_reset": 1}  # torch's reset gate acts behind the product
+    output, h_n = _stack(module, "GRU", input, [hx], lengths, attributes)
+    return output, h_n
+
+
 def _stack(
     module: nn.RNNBase,
     operator: str,
     input: Tensor,
     states: list[Tensor | None],
     lengths: Tensor | None,
-    attributes: dict[str, list[str]],
+    attributes: Mapping[str, list[str] | int],
 ) -> tuple[Tensor, ...]:
     single = input.dim() == 2
     x = input.unsqueeze(1) if single else input.transpose(0, 1) if module.batch_first else input
@@ -77,10 +89,8 @@ def _weights(module: nn.RNNBase, own: slice, operator: str) -> tuple[Tensor, Ten
     """Return the input's and the state's weights and both biases of one layer in ONNX's order."""
 
     def ordered(weight: Tensor) -> Tensor:
-        if operator == "RNN":
-            return weight
-        gates = weight.chunk(4)
-        return torch.cat([gates[index] for index in ORDER])
+        gates = weight.chunk(len(ORDER[operator]))
+        return torch.cat([gates[index] for index in ORDER[operator]])
 
     ways = [[ordered(weight) for weight in weights] for weights in module.all_weights[own]]
     w_ih = torch.stack([way[0] for way in ways])

@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from lit_tasks.nn import LSTM, RNN, LSTMCell, RNNCell
+from lit_tasks.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
-PAIRS = {"lstm": (nn.LSTM, LSTM), "rnn": (nn.RNN, RNN)}
+PAIRS = {"lstm": (nn.LSTM, LSTM), "rnn": (nn.RNN, RNN), "gru": (nn.GRU, GRU)}
 FORMS = ("rectangle", "sorted", "unsorted", "lengths", "single")
-KINDS = [("lstm", {}), ("rnn", {"nonlinearity": "tanh"}), ("rnn", {"nonlinearity": "relu"})]
+KINDS = [
+    ("lstm", {}),
+    ("gru", {}),
+    ("rnn", {"nonlinearity": "tanh"}),
+    ("rnn", {"nonlinearity": "relu"}),
+]
 OPTIONS = [
     {"num_layers": layers, "bias": bias, "batch_first": first, "bidirectional": both}
     for layers, bias, first, both in itertools.product(
@@ -82,7 +87,7 @@ def results(module: nn.Module, form: str, with_states: bool, torchs: bool) -> li
 @pytest.mark.parametrize(
     "options", OPTIONS, ids=lambda options: "-".join(map(str, map(int, options.values())))
 )
-@pytest.mark.parametrize(("kind", "extra"), KINDS, ids=["lstm", "rnn_tanh", "rnn_relu"])
+@pytest.mark.parametrize(("kind", "extra"), KINDS, ids=["lstm", "gru", "rnn_tanh", "rnn_relu"])
 def test_layers_are_drop_ins_for_torch(
     kind: str, extra: dict[str, Any], options: dict[str, Any]
 ) -> None:
@@ -94,7 +99,7 @@ def test_layers_are_drop_ins_for_torch(
 
 
 @pytest.mark.parametrize("implementation", ["auto", "analytic", "torch"])
-@pytest.mark.parametrize("kind", ["lstm", "rnn"])
+@pytest.mark.parametrize("kind", ["lstm", "rnn", "gru"])
 def test_single_precision_agrees_too(kind: str, implementation: str) -> None:
     for form in FORMS:
         theirs, ours = pair(kind, torch.float32, bidirectional=True, num_layers=2)
@@ -117,7 +122,7 @@ def test_state_dicts_load_both_ways_and_start_is_torchs() -> None:
 
 
 @given(
-    kind=st.sampled_from(["lstm", "rnn"]),
+    kind=st.sampled_from(["lstm", "rnn", "gru"]),
     lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5),
     surplus=st.integers(0, 2),
     hidden=st.integers(1, 4),
@@ -150,7 +155,7 @@ def test_any_lengths_give_what_each_sequence_gives_alone(
         assert not grad[beyond].any()
 
 
-@pytest.mark.parametrize("kind", ["lstm", "rnn"])
+@pytest.mark.parametrize("kind", ["lstm", "rnn", "gru"])
 def test_permuting_the_batch_permutes_the_result(kind: str) -> None:
     _, ours = pair(kind, bidirectional=True)
     features, lengths = torch.randn(6, 4, 3).double(), torch.tensor([2, 6, 0, 4])
@@ -163,7 +168,7 @@ def test_permuting_the_batch_permutes_the_result(kind: str) -> None:
         torch.testing.assert_close(one[:, order], other)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "rnn"])
+@pytest.mark.parametrize("kind", ["lstm", "rnn", "gru"])
 def test_carrying_the_state_over_a_cut_equals_the_whole(kind: str) -> None:
     _, ours = pair(kind, num_layers=2)
     features = torch.randn(7, 4, 3).double()
@@ -174,7 +179,7 @@ def test_carrying_the_state_over_a_cut_equals_the_whole(kind: str) -> None:
     torch.testing.assert_close(last, end)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "rnn"])
+@pytest.mark.parametrize("kind", ["lstm", "rnn", "gru"])
 def test_layers_have_second_derivatives(kind: str) -> None:
     torch.manual_seed(0)
     layer = PAIRS[kind][1](2, 2, bidirectional=True).double()
@@ -190,7 +195,9 @@ def test_layers_have_second_derivatives(kind: str) -> None:
     assert torch.autograd.gradgradcheck(function, (features, *values))
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [(nn.RNNCell, RNNCell), (nn.LSTMCell, LSTMCell)])
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [(nn.RNNCell, RNNCell), (nn.LSTMCell, LSTMCell), (nn.GRUCell, GRUCell)]
+)
 def test_cells_are_drop_ins_for_torch(theirs: Any, ours: Any) -> None:
     for bias, batch, with_states in itertools.product((True, False), (4, None), (True, False)):
         torch.manual_seed(0)
@@ -272,7 +279,7 @@ def test_what_cannot_be_is_refused_by_a_sentence(build: Any, message: str) -> No
         build()
 
 
-@pytest.mark.parametrize("kind", ["lstm", "rnn"])
+@pytest.mark.parametrize("kind", ["lstm", "rnn", "gru"])
 def test_no_gradient_changes_no_number(kind: str) -> None:
     for form in FORMS:
         _, ours = pair(kind, torch.float32, bidirectional=True, num_layers=2)
