@@ -129,21 +129,34 @@ class _GRU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
         x, h0, w_ih, w_hh, b_ih, b_hh, states, gates, sizes = ctx.saved_tensors
-        needs_input = bool(ctx.needs_input_grad[0])
         grads = (grad_output, grad_h_n)
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        if torch.is_grad_enabled():  # there may be a second derivative
             again = gru_forward_by_steps(x, h0, w_ih, w_hh, b_ih, b_hh, sizes)
             saved = (x, h0, w_ih, w_hh, again.output, again.gates, sizes)
-            found = gru_backward_by_steps(*grads, *saved)
-        else:
-            saved = (x, h0, w_ih, w_hh, states, gates, sizes)
-            call = gru_backward if plain(*saved, *grads) else gru_backward_op
-            found = call(*grads, *saved, needs_input, ctx.fused)
-        biases = found[4:] if ctx.has_bias else (None, None)
-        return found[0] if needs_input else None, *found[1:4], *biases, None, None, None
+            return _handed(ctx, gru_backward_by_steps(*grads, *saved))
+        saved = (x, h0, w_ih, w_hh, states, gates, sizes)
+        if not plain(*saved, *grads):
+            return _by_operator(ctx, *grads, None)
+        needs_input = bool(ctx.needs_input_grad[0])
+        return _handed(ctx, gru_backward(*grads, *saved, needs_input, ctx.fused))
 
 
-gru_op.register_autograd(_GRU.backward, setup_context=_GRU.setup_context)
+def _by_operator(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
+    """Do the same where the rows may end in some that no step has, as a compiler packs them."""
+    x, h0, w_ih, w_hh, _, _, states, gates, sizes = ctx.saved_tensors
+    saved = (x, h0, w_ih, w_hh, states, gates, sizes)
+    needs_input = bool(ctx.needs_input_grad[0])
+    return _handed(ctx, gru_backward_op(grad_output, grad_h_n, *saved, needs_input, ctx.fused))
+
+
+def _handed(ctx: Any, found: Six) -> Any:
+    """Return one gradient, or none, for each argument of the forward pass."""
+    of_input = found[0] if ctx.needs_input_grad[0] else None
+    biases = found[4:] if ctx.has_bias else (None, None)
+    return of_input, *found[1:4], *biases, None, None, None
+
+
+gru_op.register_autograd(_by_operator, setup_context=_GRU.setup_context)
 gru_op.register_vmap(vmap_by_batching(gru_op, states=1, sizes=6))
 gru_backward_op.register_vmap(vmap_by_loop(gru_backward_op))
 ops = torch.ops.lit_tasks

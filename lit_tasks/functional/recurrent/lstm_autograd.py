@@ -152,17 +152,27 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        if torch.is_grad_enabled():  # there may be a second derivative
+            return _by_operator(ctx, *grads)
         saved, needs_input = ctx.saved_tensors, bool(ctx.needs_input_grad[0])
-        compiling = torch.compiler.is_compiling()
-        if torch.is_grad_enabled() and not compiling:  # there may be a second derivative
-            found = _LSTMBackward.apply(*grads, *saved, needs_input, ctx.fused)
-        elif not compiling and grads[4] is None and plain(*grads, *saved):
-            call: Callable[..., Six] = lstm_backward
-            found = call(*grads[:4], *saved, needs_input, ctx.fused)
-        else:
-            found = lstm_backward_op(*grads, *saved, needs_input, ctx.fused)
-        x, *found, bias = found
-        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None, None
+        if grads[4] is not None or not plain(*grads, *saved):
+            return _handed(ctx, lstm_backward_op(*grads, *saved, needs_input, ctx.fused))
+        call: Callable[..., Six] = lstm_backward
+        return _handed(ctx, call(*grads[:4], *saved, needs_input, ctx.fused))
+
+
+def _by_operator(ctx: Any, *grads: Tensor | None) -> Any:
+    """Do the same where the rows may end in some that no step has, as a compiler packs them."""
+    call = lstm_backward_op if torch.compiler.is_compiling() else _LSTMBackward.apply
+    needs_input = bool(ctx.needs_input_grad[0])
+    return _handed(ctx, call(*grads, *ctx.saved_tensors, needs_input, ctx.fused))
+
+
+def _handed(ctx: Any, found: Six) -> Any:
+    """Return one gradient, or none, for each argument of the forward pass."""
+    x, *others, bias = found
+    of_input = x if ctx.needs_input_grad[0] else None
+    return of_input, *others, bias if ctx.has_bias else None, None, None, None
 
 
 class _LSTMBackward(torch.autograd.Function):
@@ -185,7 +195,7 @@ class _LSTMBackward(torch.autograd.Function):
         return *grad_through(lstm_backward_by_steps, ctx.saved_tensors, grads), None, None
 
 
-lstm_op.register_autograd(_LSTM.backward, setup_context=_LSTM.setup_context)
+lstm_op.register_autograd(_by_operator, setup_context=_LSTM.setup_context)
 lstm_op.register_vmap(vmap_by_batching(lstm_op, states=2, sizes=6))
 lstm_backward_op.register_vmap(vmap_by_loop(lstm_backward_op))
 ops = torch.ops.lit_tasks

@@ -130,15 +130,26 @@ class _RNN(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        if torch.is_grad_enabled():  # there may be a second derivative
+            return _by_operator(ctx, *grads)
         saved, needs_input = ctx.saved_tensors, bool(ctx.needs_input_grad[0])
-        call: Callable[..., Five] = rnn_backward_op
-        if not torch.compiler.is_compiling():
-            if torch.is_grad_enabled():  # there may be a second derivative
-                call = _RNNBackward.apply
-            elif plain(*grads, *saved):
-                call = rnn_backward
-        x, *found, bias = call(*grads, *saved, ctx.nonlinearity, needs_input, ctx.fused)
-        return x if needs_input else None, *found, bias if ctx.has_bias else None, None, None, None
+        call: Callable[..., Five] = rnn_backward if plain(*grads, *saved) else rnn_backward_op
+        return _handed(ctx, call(*grads, *saved, ctx.nonlinearity, needs_input, ctx.fused))
+
+
+def _by_operator(ctx: Any, *grads: Tensor | None) -> Any:
+    """Do the same where the rows may end in some that no step has, as a compiler packs them."""
+    call = rnn_backward_op if torch.compiler.is_compiling() else _RNNBackward.apply
+    needs_input = bool(ctx.needs_input_grad[0])
+    given = (*grads, *ctx.saved_tensors, ctx.nonlinearity, needs_input, ctx.fused)
+    return _handed(ctx, call(*given))
+
+
+def _handed(ctx: Any, found: Five) -> Any:
+    """Return one gradient, or none, for each argument of the forward pass."""
+    x, *others, bias = found
+    of_input = x if ctx.needs_input_grad[0] else None
+    return of_input, *others, bias if ctx.has_bias else None, None, None, None
 
 
 class _RNNBackward(torch.autograd.Function):
@@ -163,7 +174,7 @@ class _RNNBackward(torch.autograd.Function):
         return *grad_through(formula, ctx.saved_tensors, grads), None, None, None
 
 
-rnn_op.register_autograd(_RNN.backward, setup_context=_RNN.setup_context)
+rnn_op.register_autograd(_by_operator, setup_context=_RNN.setup_context)
 rnn_op.register_vmap(vmap_by_batching(rnn_op, states=1, sizes=5))
 rnn_backward_op.register_vmap(vmap_by_loop(rnn_backward_op))
 ops = torch.ops.lit_tasks

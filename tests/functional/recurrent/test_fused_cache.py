@@ -300,7 +300,7 @@ def test_switched_off_it_says_so_to_those_who_listen(
     monkeypatch.setenv("LIT_TASKS_FUSED", "0")
     with caplog.at_level(logging.INFO, "lit_tasks"):
         assert fused.library() is None
-    assert caplog.messages == ["The compiled LSTM step is off: LIT_TASKS_FUSED is 0."]
+    assert caplog.messages == ["The compiled recurrent loop is off: LIT_TASKS_FUSED is 0."]
 
 
 ARM = """processor\t: 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_tasks.functional.recurrent.packing import pack_ragged
-from lit_tasks.nn import LSTM, RNN
+from lit_tasks.nn import GRU, LSTM, RNN
 
 
 class Classifier(nn.Module):
@@ -30,7 +30,7 @@ def example() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow  # tracing and compiling take ten times as long as what is compiled
-@pytest.mark.parametrize("kind", [LSTM, RNN])
+@pytest.mark.parametrize("kind", [LSTM, RNN, GRU])
 def test_a_model_compiles_into_one_graph_with_the_same_numbers(kind: Any) -> None:
     torch.compiler.reset()
     graphs = []
@@ -82,6 +82,8 @@ def test_an_exported_program_takes_other_batches_and_lengths() -> None:
         (LSTM, {"num_layers": 2, "bidirectional": True}),
         (RNN, {"nonlinearity": "relu"}),
         (LSTM, {"bias": False}),
+        (GRU, {"bidirectional": True}),
+        (GRU, {"bias": False}),
     ],
 )
 def test_an_onnx_model_agrees_in_onnxruntime(kind: Any, options: dict[str, Any]) -> None:
@@ -120,7 +122,7 @@ def test_vmap_over_batches_and_models_equals_a_loop() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("kind", [LSTM, RNN])
+@pytest.mark.parametrize("kind", [LSTM, RNN, GRU])
 def test_autocast_runs_low_and_trains_in_full_precision(kind: Any, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     layer = kind(3, 8, bidirectional=True, batch_first=True)
