@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One thread a process: two test workers share two cores, and figures do not depend on the machine.
+# One thread a process: two test workers share two cores, and results do not depend on the machine.
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
 .PHONY: help fit test test-all check style format results docs clean

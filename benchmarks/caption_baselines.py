@@ -2,7 +2,7 @@
 
     python benchmarks/caption_baselines.py [--data DATA] [--out docs/caption_baselines.json]
 
-Four rows for the validation images of each set, beside which a captioner's figures belong:
+Four rows for the validation images of each set, beside which a captioner's results belong:
 
 - constant: one training caption for all images, the one with the best assignment BLEU on the
   training images (its own left out);
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, help="folder of the features")
-    parser.add_argument("--out", type=Path, help="JSON file of the figures")
+    parser.add_argument("--out", type=Path, help="JSON file of the results")
     options = parser.parse_args()
     torch.manual_seed(0)
     backbone = Backbone()

@@ -30,7 +30,7 @@ KEPT = ROOT / "docs" / "results.json"
 FIGURES = ROOT / "docs" / "figures"
 README = ROOT / "README.md"
 _WIDTH = 900  # pixels of an image on the page
-_BEGIN, _END = "<!-- figures of benchmarks/results.py -->", "<!-- end of figures -->"
+_BEGIN, _END = "<!-- results of benchmarks/results.py -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Part:
         title: Heading.
         said: What a reader has to know, before the table.
         experiments: Its rows.
-        others: Rows of others: who, and their figures, from the file of a script.
+        others: Rows of others: who, and their results, from the file of a script.
         figure: What is shown below the table.
     """
 
@@ -155,7 +155,7 @@ PARTS = (
         "Text classification: IMDB",
         "Validation is a part of the training reviews with films of its own, test the official "
         "25,000. Earlier versions of these configs had been run on the test split too, so these "
-        "are no first looks: take differences of a few thousandths as none.",
+        "are not first looks: differences of a few thousandths mean nothing.",
         tuple(
             Experiment(f"text_imdb_{name}", TEST, IMDB, 1 if name == "lstm" else 5)
             for name in ("bow", "bow_ngrams", "mean", "mean_ngrams", "glove", "lstm")

@@ -3,7 +3,7 @@
     python benchmarks/style_memory.py --weights FILE [--sides 1024 2048] [--tiles 0 512]
 
 SqueezeNet 1.1 with the assignment's layers, images of 4:3, one thread, each case in a process of
-its own. What Python and torch take before the image is in the figures.
+its own. What Python and torch take before the image is included.
 """
 
 import argparse

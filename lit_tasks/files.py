@@ -27,7 +27,7 @@ def parse_json(text: str | bytes) -> Any:
     """Return the value that a JSON text stands for.
 
     Raises:
-        ValueError: It is no JSON (``json.JSONDecodeError`` and ``UnicodeDecodeError`` say where),
+        ValueError: It is not JSON (``json.JSONDecodeError`` and ``UnicodeDecodeError`` say where),
             or brackets stand within brackets too often.
     """
     try:
@@ -40,14 +40,14 @@ def read_json(path: Path) -> Any:
     """Return the value in a small JSON file.
 
     Raises:
-        ValueError: It is no JSON or too large; the sentence names file and line.
+        ValueError: It is not JSON or too large; the sentence names file and line.
     """
     try:
         return parse_json(_small_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}, line {error.lineno}, is not JSON: {error.msg}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not JSON: it is no UTF-8 text") from error
+        raise ValueError(f"{path} is not JSON: it is not UTF-8 text") from error
     except _TooLargeError:
         raise
     except ValueError as error:  # nested too deeply, or a number of too many digits
@@ -67,10 +67,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = parse_yaml(text)
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark.line if error.problem_mark else 0
-        line = min(place, text.strip().count("\n")) + 1  # the end of a file is no line of its own
+        line = (
+            min(place, text.strip().count("\n")) + 1
+        )  # the end of a file is not a line of its own
         raise ValueError(f"{path}, line {line}, is not YAML: {error.problem}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is not YAML: it is no UTF-8 text") from error
+        raise ValueError(f"{path} is not YAML: it is not UTF-8 text") from error
     except _TooLargeError:
         raise
     except (ValueError, RecursionError) as error:
@@ -86,7 +88,7 @@ def parse_yaml(text: str) -> Any:
 
     Raises:
         ValueError: It stands for more than a limit allows.
-        yaml.YAMLError: It is no YAML.
+        yaml.YAMLError: It is not YAML.
     """
     check_yaml(text)
     return yaml.load(text, _LOADER)
@@ -102,7 +104,7 @@ def check_yaml(text: str, max_nodes: int = MAX_NODES, aliases_only: bool = False
 
     Raises:
         ValueError: There are more, they are nested too deeply, or one contains itself.
-        yaml.YAMLError: The text is no YAML.
+        yaml.YAMLError: The text is not YAML.
     """
     count = _Count()
     for event in yaml.parse(text, _LOADER):

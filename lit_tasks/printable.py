@@ -2,7 +2,7 @@
 
 _STEERING = [*range(0x20), *range(0x7F, 0xA0)]  # C0, DEL and C1
 _TURNING = [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # bidirectional
-_OTHER = [0x2028, 0x2029, *range(0xD800, 0xE000)]  # ends of lines, and what is no Unicode at all
+_OTHER = [0x2028, 0x2029, *range(0xD800, 0xE000)]  # ends of lines, and what is not Unicode at all
 _ESCAPED = {
     number: f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
     for number in (*_STEERING, *_TURNING, *_OTHER)

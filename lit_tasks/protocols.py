@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from lit_tasks.nn.image.preprocessing import Preprocessing
 
-SplitName = Literal["train", "val", "test", "predict"]
+Split = Literal["train", "val", "test", "predict"]
+LabeledSplit = Literal["train", "val", "test"]
 Command = Literal["fit", "validate", "test", "predict"]
 P = TypeVar("P")
 
@@ -79,7 +80,7 @@ class HasFeatureShape(Protocol):
 class HasReferences(Protocol):
     """Images that people wrote sentences about: needed for ``self_critical``."""
 
-    def references(self, split: SplitName, /) -> Sequence[Sequence[str]]:
+    def references(self, split: Split, /) -> Sequence[Sequence[str]]:
         """Return all sentences about each image of a split."""
 
 
@@ -88,7 +89,7 @@ class HasValidateOn(Protocol):
     """Data that may validate on another split than ``val`` (optional)."""
 
     @property
-    def validate_on(self) -> SplitName:
+    def validate_on(self) -> Split:
         """The split that ``val_dataloader`` returns."""
 
 
@@ -127,7 +128,7 @@ class HasPredictFiles(Protocol):
 class HasSampleIds(Protocol):
     """Samples of any split that have names: the first column of ``samples_*.csv``."""
 
-    def sample_ids(self, split: SplitName, /) -> Sequence[int | str]:
+    def sample_ids(self, split: Split, /) -> Sequence[int | str]:
         """Return the name of each sample of a split."""
 
 
@@ -135,7 +136,7 @@ class HasSampleIds(Protocol):
 class DescribesSamples(Protocol):
     """Samples that people can read about, in the table of examples."""
 
-    def describe(self, split: SplitName, indices: Sequence[int], /) -> Sequence[Mapping[str, Any]]:
+    def describe(self, split: Split, indices: Sequence[int], /) -> Sequence[Mapping[str, Any]]:
         """Return columns about some samples: a text, a file's name, a reference."""
 
 
@@ -143,7 +144,7 @@ class DescribesSamples(Protocol):
 class ShowsSamples(Protocol):
     """Samples that people can look at, in figures and among the examples."""
 
-    def shown(self, split: SplitName, indices: Sequence[int], /) -> list[np.ndarray]:
+    def shown(self, split: Split, indices: Sequence[int], /) -> list[np.ndarray]:
         """Return some samples as images, ``(H, W, 3)`` each."""
 
 
@@ -327,7 +328,7 @@ class AnnouncesItself(Protocol):
     """A callback that says when it is needed and whether it changes what is trained."""
 
     commands: ClassVar[frozenset[Command]]  # it is left out of the others: each costs time a step
-    display_only: ClassVar[bool]  # then its options are no settings by which runs differ
+    display_only: ClassVar[bool]  # then its options are not settings by which runs differ
 
 
 # How one asks.

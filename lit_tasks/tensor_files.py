@@ -51,7 +51,7 @@ def _damaged(path: Path) -> str | None:
 def _reason(error: Exception) -> str:
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     if found is None:
-        return "is no file that torch.save wrote"
+        return "was not written by torch.save"
     return (
         f"names {found[1]}, which is neither a tensor nor a plain value: to load it would run code "
         "from the file, so it is refused; save tensors alone"

@@ -9,7 +9,7 @@ _GONE = (errno.EPIPE, errno.EBADF, errno.EIO)  # the reader ended, or the termin
 
 
 def open_streams() -> None:
-    """Open what is closed, and let a reader that ends before the program be no error.
+    """Open what is closed, and let a reader that ends before the program pass without an error.
 
     Where a standard stream is closed, the next file that is opened gets its number, and prints of
     libraries end up in that file.

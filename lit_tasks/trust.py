@@ -84,7 +84,7 @@ class Trust:
         classes: Classes that the user names; the other classes of their modules are trusted too.
 
     Raises:
-        ValueError: If a module's name is no name.
+        ValueError: If a module's name is not a name.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class Trust:
             except (ValueError, ImportError, AttributeError):
                 return self._untrusted(name)
             if not isinstance(found, type):
-                return f"{self.source} names {name}, which is no class: it may name classes only"
+                return f"{self.source} names {name}, which is not a class: it may name classes only"
             if not self._is_trusted(found):
                 return self._untrusted(name)
         return None
@@ -363,7 +363,7 @@ def specs(value: Any) -> Iterator[Any]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield every string that is no name of a class."""
+    """Yield every string that is not a name of a class."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping) and "class_path" in value:

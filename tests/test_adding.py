@@ -1,4 +1,4 @@
-"""A dataset and a task of one's own: the very blocks of docs/adding.md, in an empty folder."""
+"""What is one's own: the very blocks of docs/adding.md, in an empty folder."""
 
 import json
 import os
@@ -43,17 +43,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_page_has_a_module_and_a_yaml_of_each() -> None:
-    names = ["digits.py", "digits.yaml", "completion.py", "completion.yaml"]
-    names += ["brier.py", "metrics.yaml"]
+    names = ["digits.py", "digits.yaml", "characters.py", "characters.yaml"]
+    names += ["completion.py", "completion.yaml", "brier.py", "metrics.yaml"]
+    names += ["captioner.py", "no_word_twice.py", "epoch_times.py", "scenes.yaml"]
     assert list(FILES) == [f"mine/{name}" for name in names]
-    assert [command.split()[0] for command in COMMANDS] == [*["fit", "test", "predict"] * 2, "fit"]
+    assert {
+        word.split("/")[1] for c in COMMANDS for word in c.split() if word.endswith(".yaml")
+    } == {name for name in names if name.endswith(".yaml")}
+
+
+def commands_of(config: str) -> list[list[str]]:
+    """Return the page's commands with this config alone."""
+    found = [shlex.split(command) for command in COMMANDS if command.count(".yaml") == 1]
+    return [words for words in found if config in words]
 
 
 @pytest.mark.parametrize("config", SMALL)
 def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
-    commands = [shlex.split(command) for command in COMMANDS if command.count(".yaml") == 1]
-    commands = [words for words in commands if config in words]
-    assert len(commands) == 3
+    commands = commands_of(config)
+    assert [words[0] for words in commands] == ["fit", "test", "predict"]
     for words in commands:
         more = ["--trainer.max_epochs=3", "--test=false"] if words[0] == "fit" else []
         more += ["--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"]
@@ -68,7 +76,7 @@ def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
 
 
 def test_metrics_of_the_page_are_reported_with_the_way_they_are_better() -> None:
-    words = shlex.split(COMMANDS[-1])
+    [words] = [shlex.split(command) for command in COMMANDS if "mine/metrics.yaml" in command]
     more = ["--trainer.max_epochs=2", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"]
     assert main([*words, *SMALL["mine/digits.yaml"], *more]) == 0
     results = json.loads(Path("runs/metrics/results.json").read_text())
@@ -83,6 +91,32 @@ def test_metrics_of_the_page_are_reported_with_the_way_they_are_better() -> None
         ]
         assert entry["best"]["value"] == choose(points)
         assert f"test/{name}" in results
+
+
+def test_a_dataset_of_texts_needs_no_more_than_two_columns_and_ids() -> None:
+    fit, predict = commands_of("mine/characters.yaml")
+    more = ["--data.characters=600", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"]
+    for words in (fit, predict):
+        assert main([*words, *more]) == 0, words
+    results = json.loads(Path("runs/characters/results.json").read_text())
+    assert results["val/accuracy"]["value"] > 0.8
+    rows = table(Path("runs/characters-predict/predictions/predictions.csv"))
+    assert {row["label"] for row in rows} == {"letter", "symbol"}
+    assert all(re.fullmatch(r"U\+0[0-9A-F]{3}", row["id"]) for row in rows)
+
+
+def test_a_captioner_a_decoding_rule_and_a_callback_of_ones_own() -> None:
+    fit, predict = commands_of("mine/scenes.yaml")
+    more = ["--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger", "--model.backbone.size=16"]
+    more += ["--model.backbone.name=test_resnet", "--model.backbone.weights=random"]
+    more += [f"--data.{split}=8" for split in ("train", "val", "test")] + ["--data.size=16"]
+    assert main([*fit, *more, "--model.generation.min_words=8"]) == 0
+    assert len(Path("runs/scenes/epoch_times.txt").read_text().splitlines()) == 3
+    assert main([*predict, *more, "--model.generation.min_words=8"]) == 0
+    for row in table(Path("runs/scenes-predict/predictions/predictions.csv")):
+        words = row["caption"].split()
+        assert len(words) >= 8
+        assert len(words) == len(set(words))
 
 
 @pytest.mark.slow  # starts Python anew and imports everything

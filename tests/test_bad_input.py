@@ -97,7 +97,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
         ("a.json", '["text", "a"]', "line 1: this is not a JSON object on a line"),
         ("a.json", '[{"text": "a", "label": 1},\n{"text": "b"', "a.json, line 2: the JSON array"),
-        ("a.parquet", "PAR1 cut short", "a.parquet is no Parquet file that can be read"),
+        ("a.parquet", "PAR1 cut short", "a.parquet is not a readable Parquet file"),
         ("a.xyz", GOOD, "the format of"),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_checkpoint_that_was_damaged_is_refused(
 
 
 @given(content=st.binary(max_size=300))
-@example(content=b"U\x01\x80")  # a pickled text that is no UTF-8
+@example(content=b"U\x01\x80")  # a pickled text that is not UTF-8
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_a_file_of_tensors_or_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.pt"
@@ -276,7 +276,7 @@ def test_an_archive_is_unpacked_whole_or_not_at_all(tmp_path: Path) -> None:
         file.writestr("data/fine.txt", "fine" * 100)
     content = archive.read_bytes()
     archive.write_bytes(content.replace(b"finefine", b"FINEfine", 1))  # its check sum is wrong now
-    with pytest.raises(ValueError, match=r"a\.zip is no whole zip file"):
+    with pytest.raises(ValueError, match=r"a\.zip is not a complete zip file"):
         unpack(archive, folder)
     assert not list(folder.iterdir())
     archive.write_bytes(content)

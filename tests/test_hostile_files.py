@@ -526,7 +526,7 @@ def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.zip cannot be unpacked .*password"):
         load_vectors(str(path), ["word"], 3)
-    with pytest.raises(ValueError, match=r"a\.zip is no whole zip file .*password"):
+    with pytest.raises(ValueError, match=r"a\.zip is not a complete zip file .*password"):
         unpack(path, tmp_path)
 
 

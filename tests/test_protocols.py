@@ -86,9 +86,9 @@ def test_every_callback_announces_itself(package: str, display: bool) -> None:
 def test_a_command_has_the_callbacks_that_it_needs() -> None:
     always = {"exact_batches", "last_checkpoint", "progress"}
     shown = {"results", "samples", "figures"}
-    assert set(taking_part("predict")) == always | {"predictions"}
+    assert set(taking_part("predict")) == always | {"images", "predictions"}
     assert set(taking_part("validate")) == set(taking_part("test")) == always | shown
-    fit = {"early_stopping", *CALLBACKS} - shown - {"predictions"}
+    fit = {"early_stopping", *CALLBACKS} - shown - {"images", "predictions"}
     assert set(taking_part("fit")) == fit
     assert after_fit() == sorted(shown)
 

@@ -54,7 +54,7 @@ class WandbServer(ThreadingHTTPServer):
     Attributes:
         runs: What arrived, by id.
         asked: Names of the questions, in their order.
-        status: The answer to everything, where it is no good one.
+        status: The answer to everything, where it is not a good one.
         delay: Seconds that every answer takes.
     """
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lit_tasks.callbacks.logger_media import show_image
 from lit_tasks.distributed.gather import gather_objects
+from lit_tasks.distributed.lightning_internals import skip_hook
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import atomic_write
 from lit_tasks.protocols import Command, MakesImages
@@ -33,7 +34,7 @@ class ImageWriter(Callback):
         animation: Longer side of the animation, in pixels; 0 makes none.
     """
 
-    commands: ClassVar[frozenset[Command]] = frozenset({"fit", "predict"})
+    commands: ClassVar[frozenset[Command]] = frozenset({"fit"})
     display_only: ClassVar[bool] = True
 
     def __init__(self, every_n_steps: int = 20, animation: int = 320) -> None:
@@ -48,11 +49,10 @@ class ImageWriter(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the folder, or nothing to do."""
         if not isinstance(pl_module, MakesImages):
-            self.on_train_batch_end = None  # type: ignore[assignment, method-assign]
-            self.on_predict_batch_end = None  # type: ignore[assignment, method-assign]
+            skip_hook(self, "on_train_batch_end")
             return
         self._folder = run_dir(trainer) / "images"
-        if stage in ("fit", "predict"):
+        if stage == "fit":
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def on_train_batch_end(
@@ -66,20 +66,6 @@ class ImageWriter(Callback):
         assert isinstance(pl_module, MakesImages)
         written = [self._write(row, bool(due)) for row in pl_module.images_at_work()]
         self._show(trainer, written)
-
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Write finished images that a checkpoint holds."""
-        assert isinstance(pl_module, MakesImages)
-        for index, name in zip(batch.index.tolist(), batch.names, strict=True):
-            _save(pl_module.image_of(index), self._folder / f"{name}.png")
 
     def _write(self, row: dict[str, Any], due: bool) -> tuple[str, str]:
         """Write one image; return its name and where it is."""
@@ -128,6 +114,38 @@ class ImageWriter(Callback):
         for name, path in everybody:
             if Path(path).is_file():
                 show_image(trainer, f"images/{name}", Path(path), trainer.global_step)
+
+
+class PredictedImages(Callback):
+    """Write the finished images that a checkpoint holds to ``images/`` in the run folder.
+
+    Every process writes its own. For a task that makes no images this does nothing.
+    """
+
+    commands: ClassVar[frozenset[Command]] = frozenset({"predict"})
+    display_only: ClassVar[bool] = True
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the folder, or find nothing to do."""
+        if not isinstance(pl_module, MakesImages):
+            skip_hook(self, "on_predict_batch_end")
+        elif stage == "predict":
+            (run_dir(trainer) / "images").mkdir(parents=True, exist_ok=True)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write a batch's images under the names that the table of predictions gives."""
+        assert isinstance(pl_module, MakesImages)
+        folder = run_dir(trainer) / "images"
+        for index, name in zip(batch.index.tolist(), batch.names, strict=True):
+            _save(pl_module.image_of(index), folder / f"{name}.png")
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.optim import Optimizer
 
-from lit_tasks.distributed.lightning_internals import logging_step
+from lit_tasks.distributed.lightning_internals import logging_step, skip_hook
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.protocols import Command, attributes, batch_index
 
@@ -51,7 +51,7 @@ class Monitor(Callback):
         self._since = self._began = self._paused = self._cpu = 0.0
         if not gradient_norm:
             # Lightning then does not even call it: thirty microseconds in every step.
-            self.on_before_optimizer_step = None  # type: ignore[method-assign, assignment]
+            skip_hook(self, "on_before_optimizer_step")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remember the run's folder."""

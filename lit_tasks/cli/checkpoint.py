@@ -63,7 +63,7 @@ def as_config(content: dict[str, Any], path: Path) -> dict[str, Any]:
         path: Where it was read from, for messages.
 
     Raises:
-        ValueError: The settings are no settings.
+        ValueError: The settings are not settings.
     """
     config = {}
     for key, section in (("model", MODEL), ("data", DATA)):

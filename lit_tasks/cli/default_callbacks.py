@@ -23,6 +23,7 @@ _OURS = {
     "results": "lit_tasks.callbacks.results.ResultsWriter",
     "samples": "lit_tasks.callbacks.per_sample_scores.PerSampleScores",
     "figures": "lit_tasks.callbacks.figures.FigureWriter",
+    "images": "lit_tasks.callbacks.images.PredictedImages",
     "predictions": "lit_tasks.callbacks.predictions.writer.PredictionWriter",
     "progress": "lit_tasks.callbacks.progress.Progress",
 }

@@ -140,7 +140,7 @@ class ReadableParser(CheckedParser):
 
 
 def check_config_files(paths: Iterable[Path]) -> None:
-    """Refuse a config file that is missing or is no YAML mapping, naming file and line.
+    """Refuse a config file that is missing or is not a YAML mapping, naming file and line.
 
     Raises:
         ValueError: With the sentence for the user.

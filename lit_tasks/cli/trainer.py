@@ -12,10 +12,11 @@ from lightning.pytorch.strategies import (
     ModelParallelStrategy,
     Strategy,
 )
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import distributed as dist
 
 from lit_tasks.cli.checkpoint_io import WholeCheckpoints
-from lit_tasks.distributed.lightning_internals import copies_this_process, skip_hook
+from lit_tasks.distributed.lightning_internals import copies_this_process, skip_hook, strategy_name
 
 _EVERY_STEP = (
     "on_train_batch_start",
@@ -81,7 +82,7 @@ def _check_strategy(strategy: Strategy, processes: int) -> None:
     Raises:
         ValueError: The strategy cannot work here.
     """
-    name = getattr(strategy, "strategy_name", None) or type(strategy).__name__
+    name = strategy_name(strategy)
     remedy = "set --trainer.strategy=ddp"
     if copies_this_process(strategy):
         raise ValueError(
@@ -115,5 +116,5 @@ def skip_empty_hooks(callback: Callback) -> None:
     callbacks a fifth of a millisecond per step.
     """
     for hook in _EVERY_STEP:
-        if getattr(type(callback), hook) is getattr(Callback, hook):
+        if not is_overridden(hook, callback, Callback):
             skip_hook(callback, hook)

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.parsing import lightning_hasattr
 
 from lit_tasks.distributed.lightning_internals import learning_rate_name
 
@@ -52,4 +53,4 @@ def check_callbacks(
 
 def _has(model: LightningModule, name: str) -> bool:
     names = {name, "learning_rate"} if name == "lr" else {name}
-    return any(hasattr(model, n) or n in model.hparams for n in names)
+    return any(lightning_hasattr(model, n) for n in names)

@@ -8,14 +8,10 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
-from lit_tasks.data.base.splits import (
-    LABELED_SPLITS,
-    LabeledSplit,
-    held_out_fractions,
-    stratified_splits,
-)
+from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
 from lit_tasks.data.readers.split_names import split_of_row
 from lit_tasks.data.readers.tables import table_rows
+from lit_tasks.protocols import LabeledSplit
 
 
 class CaptionFilesDataModule(CaptionedFilesDataModule):

@@ -6,9 +6,9 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captions import CaptionDataModule
-from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.scenes import SyntheticScenes
-from lit_tasks.data.synthetic.sentences import kinds, sentences, told_scene
+from lit_tasks.data.synthetic.sentences import captioned_scene, kinds, sentences
+from lit_tasks.protocols import LabeledSplit
 
 _SPLIT_INDEX: dict[str, int] = {"train": 0, "val": 1, "test": 2}
 
@@ -58,7 +58,9 @@ class CaptionScenesDataModule(CaptionDataModule):
         scenes = []
         for index in range(self.counts[split]):
             new = split != "train" and bool(unseen) and index % 2 == 1
-            scenes.append(told_scene(seed, index, first=unseen if new else known, others=known))
+            scenes.append(
+                captioned_scene(seed, index, first=unseen if new else known, others=known)
+            )
         images = SyntheticScenes(scenes, self.size, f"{split}_")
         return CaptionedImages(images, list(range(len(scenes))), [sentences(s) for s in scenes])
 

@@ -6,10 +6,10 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes
-from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.archives import unpack
 from lit_tasks.data.readers.download import check_sha256, download
 from lit_tasks.data.readers.images import ImageFiles
+from lit_tasks.protocols import Split
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 MAX_BYTES = 200_000_000

@@ -17,8 +17,9 @@ from lit_tasks.data.base.image_splits import (
     tell_copies,
     tell_similar,
 )
-from lit_tasks.data.base.splits import LABELED_SPLITS, Split, held_out_fractions, stratified_splits
+from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
 from lit_tasks.data.readers.images import ImageFiles, file_digests
+from lit_tasks.protocols import Split
 
 
 class ImageFolderDataModule(ImageFilesDataModule):

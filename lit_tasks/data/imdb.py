@@ -7,7 +7,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
@@ -15,6 +14,7 @@ from lit_tasks.data.readers.text_files import Columns, read_rows
 from lit_tasks.data.readers.text_folders import read_folders
 from lit_tasks.data.readers.text_rows import Row, labeled_row
 from lit_tasks.data.text_files import texts_to_predict
+from lit_tasks.protocols import Split
 from lit_tasks.text.encoding import TextOptions
 
 HUB_ID = "stanfordnlp/imdb"

@@ -10,13 +10,13 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
 from lit_tasks.data.readers.text_files import Columns
 from lit_tasks.data.readers.text_rows import Row, labeled_row
 from lit_tasks.data.text_files import texts_to_predict
+from lit_tasks.protocols import Split
 from lit_tasks.text.encoding import TextOptions
 
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.images import ImageFiles, ImageSource
 from lit_tasks.data.synthetic.scenes import SHAPES, Scene, draw_scene, random_scene
+from lit_tasks.protocols import Split
 
 _DRAWING = 1
 """Raised when the same scenes look otherwise than before."""

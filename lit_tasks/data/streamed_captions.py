@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captions import CaptionDataModule
-from lit_tasks.data.base.splits import LabeledSplit
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
 from lit_tasks.data.readers.images import read_image
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.protocols import LabeledSplit
 from lit_tasks.text.captions import CaptionVocabulary
 
 

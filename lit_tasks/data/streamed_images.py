@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import ImageBatch
 from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.images import ImageDataModule
-from lit_tasks.data.base.splits import Split
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
 from lit_tasks.data.readers.images import ImageFiles, ImageSource, read_image
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
 from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.protocols import Split
 
 
 class StreamedImagesDataModule(ImageDataModule):

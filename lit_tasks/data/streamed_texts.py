@@ -10,12 +10,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
 from lit_tasks.data.readers.text_files import Columns, Format, read_rows
 from lit_tasks.data.text_files import file_source, given_paths, path_of
+from lit_tasks.protocols import Split
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.vocabulary import Vocabulary
 
@@ -35,7 +35,7 @@ class StreamedTextsDataModule(TextDataModule):
         val: Labeled texts to choose by.
         test: Labeled texts to judge by.
         predict: Texts without labels.
-        format: Format of the files to validate, test and predict; told by the end of each name
+        format: Format of the files to validate, test and predict; inferred from each suffix
             when left out.
         text_column: Name of the column of texts.
         label_column: Name of the column of labels.

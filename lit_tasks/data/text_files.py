@@ -8,11 +8,11 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.splits import Split
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.text_files import Columns, Format, format_of, notes_of, read_rows
 from lit_tasks.data.readers.text_folders import files_of
+from lit_tasks.protocols import Split
 
 
 class TextFilesDataModule(TextDataModule):
@@ -29,7 +29,7 @@ class TextFilesDataModule(TextDataModule):
         val: Labeled texts to choose by; a stratified fraction of ``train`` when left out.
         test: Labeled texts to judge by.
         predict: Texts without labels.
-        format: Format of all files; told by the end of each name when left out.
+        format: Format of all files; inferred from each suffix when left out.
         text_column: Name of the column of texts.
         label_column: Name of the column of labels.
         id_column: Name of the column that identifies a text in the predictions; its row, counted

@@ -167,6 +167,11 @@ def copies_this_process(strategy: Strategy) -> bool:
     return isinstance(strategy.launcher, _MultiProcessingLauncher)
 
 
+def strategy_name(strategy: Strategy) -> str:
+    """Return what ``--trainer.strategy`` calls a strategy; those of others have a class only."""
+    return getattr(strategy, "strategy_name", None) or type(strategy).__name__
+
+
 def skip_hook(callback: Callback, hook: str) -> None:
     """Let the trainer pass over a hook of a callback: it calls what is callable."""
     setattr(callback, hook, None)

@@ -20,7 +20,7 @@ def read_rows(path: Path) -> list[Row]:
     """Return the rows of a ``metrics.csv``, each with the values it has.
 
     Raises:
-        ValueError: A value is no number; the sentence names file and line.
+        ValueError: A value is not a number; the sentence names file and line.
     """
     rows = []
     for place, record in csv_records(path):
@@ -46,7 +46,7 @@ def csv_records(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     What stands beyond the columns of the header is left out, and what is missing is empty.
 
     Raises:
-        ValueError: The file is no CSV; the sentence names file and line.
+        ValueError: The file is not CSV; the sentence names file and line.
     """
     csv.field_size_limit(_MAX_FIELD)  # texts of others have a larger one, in the same process
     with path.open(newline="", encoding="utf-8", errors="replace") as file:

@@ -49,8 +49,8 @@ class Run:
 def find(words: Sequence[str]) -> list[Path]:
     """Return the run folders that folders or globs name, each once, in the order given.
 
-    A folder that is no run itself stands for the runs in it, also two levels below. What is no run
-    and holds none is skipped, with one line on stderr.
+    A folder that is not a run itself stands for the runs in it, also two levels below. What is
+    not a run and holds none is skipped, with one line on stderr.
 
     Raises:
         ValueError: A word names nothing, or none names a run.
@@ -68,12 +68,12 @@ def find(words: Sequence[str]) -> list[Path]:
                 found.setdefault(run.resolve(), run)
     if not found:
         raise ValueError(
-            f"{words[0]} is no run folder and holds none: a run has {', '.join(_FILES[:-1])} or"
+            f"{words[0]} is not a run folder and holds none: a run has {', '.join(_FILES[:-1])} or"
             f" {_FILES[-1]}"
         )
     if skipped:
         more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-        print(printable(f"skipped, since it is no run: {skipped[0]}{more}"), file=sys.stderr)
+        print(printable(f"skipped, since it is not a run: {skipped[0]}{more}"), file=sys.stderr)
     return list(found.values())
 
 

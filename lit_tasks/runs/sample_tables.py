@@ -11,7 +11,7 @@ def read_samples(path: Path) -> dict[str, dict[str, str]]:
     """Return the other columns of each row by its ``id``; all but ``target`` hold numbers.
 
     Raises:
-        ValueError: A value is no number; the sentence names file and line.
+        ValueError: A value is not a number; the sentence names file and line.
     """
     found = {}
     for place, record in csv_records(path):

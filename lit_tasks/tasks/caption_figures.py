@@ -15,7 +15,7 @@ from lit_tasks.protocols import (
     HasReferences,
     HasValidateOn,
     ShowsSamples,
-    SplitName,
+    Split,
     required,
 )
 from lit_tasks.sampling import evenly_spread
@@ -43,7 +43,7 @@ def drawn(
     figures: dict[str, Figure] = {}
     if not evaluated or not isinstance(data, ShowsSamples) or not _has_images(task, data):
         return figures
-    split: SplitName = "test" if stage == "test" else "val"
+    split: Split = "test" if stage == "test" else "val"
     if split == "val" and isinstance(data, HasValidateOn):
         split = data.validate_on
     some = [evaluated[i] for i in evenly_spread(len(evaluated), _IMAGES_SHOWN)]

@@ -301,33 +301,11 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Reset the metrics."""
-        self._reset_metrics()
-
-    def on_test_epoch_start(self) -> None:
-        """Reset the metrics."""
-        self._reset_metrics()
-
-    def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
-        """Describe a batch freely and count."""
-        self._count(batch)
-
-    def test_step(self, batch: CaptionBatch, batch_idx: int) -> None:
-        """Describe a batch freely and count."""
-        self._count(batch)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log what was counted."""
-        self._log_metrics("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log what was counted."""
-        self._log_metrics("test")
-
-    def _reset_metrics(self) -> None:
         for metric in (self.scores, self.losses, self.counted):
             metric.reset()
 
-    def _count(self, batch: CaptionBatch) -> None:
+    def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
+        """Describe a batch freely and count."""
         assert batch.references is not None
         features = self.features(batch.image)
         found = self(batch._replace(image=features))
@@ -336,7 +314,8 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         self.counted.update(len(found.target))
         self.scores.update(batch.index, self.generate(features, batch.index), batch.references)
 
-    def _log_metrics(self, stage: str) -> None:
+    def on_validation_epoch_end(self) -> None:
+        """Log what was counted."""
         # compute() adds up all processes, also on one that had no batch.
         values = {"loss": float(self.losses.compute() / self.counted.compute().clamp(min=1))}
         fitting = self.trainer.state.fn == TrainerFn.FITTING
@@ -345,7 +324,12 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         if not fitting:
             with self.scores.sync_context():
                 self._evaluated = self.scores.described()
+        stage = self.trainer.state.stage.dataloader_prefix  # type: ignore[union-attr]
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[dict[str, int | str]]:
         """Return number, file and sentence of each image, under COCO's names."""

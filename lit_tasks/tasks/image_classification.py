@@ -31,7 +31,7 @@ from lit_tasks.protocols import (
     HasTrainClassCounts,
     HasTrainFeatures,
     ShowsSamples,
-    SplitName,
+    Split,
     attributes,
     required,
 )
@@ -326,7 +326,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         logits, target = (tensor.cpu() for tensor in self._evaluated)
         probability = (logits.double() / self.temperature.cpu()).softmax(dim=1)
         data = attributes(self.trainer).datamodule
-        split: SplitName = "test" if stage == "test" else "val"
+        split: Split = "test" if stage == "test" else "val"
         images = partial(data.shown, split) if isinstance(data, ShowsSamples) else None
 
         def files(indices: Sequence[int]) -> list[str]:

@@ -33,7 +33,7 @@ Rate = Callable[[int, int, int, Decay], float]
 def check_schedule(
     lr_scheduler: LRSchedulerCallable | None, lr_decay: Decay, warmup: float = 0.0
 ) -> None:
-    """Refuse a scheduler beside a rise or a fall, and a rise that is no fraction of the run.
+    """Refuse a scheduler beside a rise or a fall, and a rise that is not a fraction of the run.
 
     Raises:
         ValueError: Two things set the learning rate, or ``warmup`` is out of its range.

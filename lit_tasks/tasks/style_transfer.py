@@ -109,7 +109,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self.color_mode, self.seed = color_mode, seed
         self.channels_last, self.tile = channels_last, tile
         self.automatic_optimization = False
-        self.strict_loading = False  # images are no parameters, and the network is not kept
+        self.strict_loading = False  # images are not parameters, and the network is not kept
         self.anchor = nn.Parameter(torch.zeros(()))
         self.objective: StyleObjective | None = None
         self.at_work: dict[int, Stylization] = {}
@@ -238,13 +238,6 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def validation_step(self, batch: StyleBatch, batch_idx: int) -> None:
         """Measure the finished images, as they are saved."""
-        self._judge(batch)
-
-    def test_step(self, batch: StyleBatch, batch_idx: int) -> None:
-        """Measure the finished images, as they are saved."""
-        self._judge(batch)
-
-    def _judge(self, batch: StyleBatch) -> None:
         rows = []
         for position, index in enumerate(batch.index.tolist()):
             unfinished = index not in self.images or index in self.at_work
@@ -279,13 +272,6 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean losses of the finished images."""
-        self._report("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the mean losses of the finished images."""
-        self._report("test")
-
-    def _report(self, stage: Literal["val", "test"]) -> None:
         rows, _ = self.evaluated.samples()
         self.evaluated.reset()
         rows = rows[rows.isfinite().all(dim=1)].double()
@@ -294,7 +280,11 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         values = {"loss": rows.sum(dim=1).mean()}
         values |= dict(zip(self.loss_names, rows.mean(dim=0), strict=True))
         values["samples"] = torch.tensor(float(len(rows)))
+        stage = self.trainer.state.stage.dataloader_prefix  # type: ignore[union-attr]
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: StyleBatch, batch_idx: int) -> list[dict[str, str | int | float]]:
         """Return file, size and losses of each finished image."""

@@ -105,7 +105,9 @@ def opened_vectors(path: Path, embedding_dim: int) -> Iterator[io.BufferedReader
     try:
         archive = zipfile.ZipFile(path)
     except DAMAGED as error:
-        raise ValueError(f"{path} is not a whole zip file ({error}); download it again") from error
+        raise ValueError(
+            f"{path} is not a complete zip file ({error}); download it again"
+        ) from error
     with archive:
         check_sizes(archive, path)
         with _member(path, archive, _name_of(path, archive, embedding_dim)) as file:
@@ -141,7 +143,7 @@ def _width_within(path: Path, archive: zipfile.ZipFile, name: str) -> int:
         try:
             line = re.split(rb"[\r\n]", file.read(MAX_LINE).removeprefix(codecs.BOM_UTF8))[0]
         except DAMAGED as error:
-            raise ValueError(f"{path} is not a whole zip file ({error})") from error
+            raise ValueError(f"{path} is not a complete zip file ({error})") from error
     return int(line.split()[1]) if is_header(line, 0) else width_of(line)
 
 

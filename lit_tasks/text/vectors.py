@@ -90,7 +90,9 @@ def _from_file(
                 if index is not None and not found[index]:
                     rows[index], found[index] = _numbers(place, values, embedding_dim), True
     except DAMAGED as error:
-        raise ValueError(f"{path} is not a whole zip file ({error}); download it again") from error
+        raise ValueError(
+            f"{path} is not a complete zip file ({error}); download it again"
+        ) from error
     return rows, found
 
 

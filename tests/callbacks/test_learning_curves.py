@@ -19,7 +19,7 @@ def test_curves_of_a_whole_fit_are_drawn_and_summed_up() -> None:
     assert min(Image.open(run / "figures/learning_curves.png").size) > 200
     results = json.loads((run / "results.json").read_text())
     points = [row for row in table(run / "metrics.csv") if row["val/loss"]]
-    assert len(points) == 2  # what is found after training is no point of the curve
+    assert len(points) == 2  # what is found after training is not a point of the curve
     losses = [float(row["val/loss"]) for row in points]
     assert results["val/loss"]["best"]["value"] == min(losses)
     assert results["val/loss"]["last"] == {"value": losses[-1], "epoch": 1, "step": 11}

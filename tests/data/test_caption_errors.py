@@ -88,7 +88,7 @@ def test_broken_json_is_named_with_its_place(root: Path) -> None:
     with pytest.raises(ValueError, match="should be a JSON object, it is a list"):
         CocoCaptionsDataModule(root).setup("fit")
     path.write_bytes(b'{"images": "\xff"}')
-    with pytest.raises(ValueError, match="is no JSON, byte 12 is no UTF-8"):
+    with pytest.raises(ValueError, match="is not JSON, byte 12 is not UTF-8"):
         CocoCaptionsDataModule(root).setup("fit")
 
 

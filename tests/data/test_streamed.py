@@ -157,7 +157,7 @@ def test_an_image_that_cannot_be_read_is_named_or_left_out(tmp_path: Path) -> No
     [
         (lambda folder: "nowhere/*.parquet", "there is no file nowhere"),
         (lambda folder: written(folder, {"body": ["a"]}), "has no column 'text', only 'body'"),
-        (lambda folder: str(HELD_OUT), "is no Parquet file that can be read"),
+        (lambda folder: str(HELD_OUT), "is not a readable Parquet file"),
     ],
 )
 def test_shards_that_cannot_be_read_are_named(tmp_path: Path, make: Any, message: str) -> None:

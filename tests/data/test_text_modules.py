@@ -1,14 +1,17 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.base.text import TextDataModule
+from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.imdb import ImdbDataModule
 from lit_tasks.data.movie_reviews import MovieReviewsDataModule
 from lit_tasks.data.text_files import TextFilesDataModule
+from lit_tasks.protocols import Split
 from lit_tasks.text.encoding import TextOptions
 
 TEXTS = Path("tests/fixtures/text")
@@ -196,3 +199,41 @@ def test_neighbors_of_imdb_are_held_out_together(tmp_path: Path) -> None:
     assert len(val) == 200
     assert {i // 100 for i in train.tolist()}.isdisjoint({i // 100 for i in val.tolist()})
     assert [(val >= 500).sum(), (val < 500).sum()] == [100, 100]
+
+
+class Own(TextDataModule):
+    """Rows that a user made."""
+
+    def __init__(self, rows: dict[str, list[object]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows = rows
+
+    def source(self, split: Split) -> Source:
+        """Return the same rows whatever the split."""
+        return Source(Dataset.from_dict(self.rows), "my table")
+
+
+def test_a_table_of_ones_own_needs_texts_and_labels_alone() -> None:
+    rows = {"text": ["good", "bad", "so so"], "label": ["1", "0", "1"]}
+    data = Own(rows)
+    data.setup("fit")
+    assert spelled(data, data.val_dataloader()) == list(zip(*rows.values(), strict=True))
+    other = Own({"text": ["bad", "good"]})
+    other.load_state_dict(data.state_dict())
+    other.setup("predict")
+    assert spelled(other, other.predict_dataloader()) == [("bad", None), ("good", None)]
+    assert other.predict_ids == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"texts": ["a"], "label": ["1"]}, "my table must have a column 'text', it has texts, lab"),
+        ({"text": ["a"], "label": [1]}, "my table: column 'label' must hold strings, got int64"),
+        ({"text": ["a"], "label": ["1"], "id": [7]}, "column 'id' must hold strings, got int64"),
+        ({"text": ["a"] * 3, "label": ["1", "0", "2"], "problem": ["", "", "x"]}, "line 3: x"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused(rows: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Own(rows).setup("fit")

@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import RunningStage
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -237,6 +237,16 @@ def test_rebuild_ddp_takes_what_needs_gradients_now(tmp_path: Path) -> None:
 def test_copies_this_process_is_told_of_the_strategy(strategy: str, copies: bool) -> None:
     trainer = Trainer(strategy=strategy, devices=2, accelerator="cpu", logger=False)
     assert internals.copies_this_process(trainer.strategy) is copies
+
+
+def test_strategy_name_is_what_the_command_line_calls_it() -> None:
+    assert internals.strategy_name(FSDPStrategy()) == "fsdp"
+    assert internals.strategy_name(SingleDeviceStrategy("cpu")) == "single_device"
+
+    class Own(DDPStrategy):
+        strategy_name = None
+
+    assert internals.strategy_name(Own()) == "Own"
 
 
 def test_skip_hook_leaves_a_hook_uncalled(tmp_path: Path) -> None:

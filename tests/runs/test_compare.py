@@ -165,7 +165,7 @@ def test_best_and_last_come_from_the_curve_where_nobody_summed_up(
         "checkpoint: {init_args: {monitor: val/accuracy, mode: max}}"
     )
     (run,) = as_json(capsys, str(tmp_path / "run"))["runs"]
-    # Nobody declared which way the loss is better: its name is no declaration.
+    # Nobody declared which way the loss is better: its name does not declare it.
     assert run["results"]["val/loss"] == {"last": {"value": 0.4, "epoch": 2, "step": 14}}
     assert run["results"]["val/accuracy"]["best"]["value"] == 0.9
 
@@ -264,7 +264,7 @@ def broken(path: Path, name: str, text: str | bytes) -> None:
     [
         ("results.json", '{"a": {},\n nonsense', "results.json, line 2, is not JSON"),
         ("results.json", "[1]", "results.json must hold a mapping of metrics to values"),
-        ("results.json", b"\xff\xfe", "results.json is not JSON: it is no UTF-8 text"),
+        ("results.json", b"\xff\xfe", "results.json is not JSON: it is not UTF-8 text"),
         ("config.yaml", "x: 1\na: b: c", "config.yaml, line 2, is not YAML"),
         ("config.yaml", "- a", "config.yaml must hold a mapping of settings to values"),
         ("config.yaml", b"a: \xff", "config.yaml is not YAML"),
@@ -294,7 +294,7 @@ def test_words_that_name_no_run_are_refused(
     run = str(write_run(tmp_path / "run"))
     for words, sentence in (
         ([str(tmp_path / "none")], "there is no folder"),
-        ([str(tmp_path / "empty")], "is no run folder and holds none"),
+        ([str(tmp_path / "empty")], "is not a run folder and holds none"),
         ([run, "--metrics", "val/acc"], "no run has a metric val/acc; they have val/accuracy"),
         ([run, "--against", "2"], "against must be the number of a run, 1 to 1, got 2"),
         ([run, "--format", "xml"], "invalid choice: 'xml'"),

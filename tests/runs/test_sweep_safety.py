@@ -1,4 +1,4 @@
-"""A sweep touches only trials of its own, and ``compare`` passes over what is no run."""
+"""A sweep touches only trials of its own, and ``compare`` passes over what is not a run."""
 
 import json
 import os
@@ -152,7 +152,7 @@ def test_compare_skips_what_is_no_run_with_one_line(capsys: pytest.CaptureFixtur
         printed = capsys.readouterr()
         assert [run["name"] for run in json.loads(printed.out)["runs"]] == ["a", "b"]
         [line] = printed.err.splitlines()
-        assert line.startswith("skipped, since it is no run: runs/latest/checkpoints and ")
+        assert line.startswith("skipped, since it is not a run: runs/latest/checkpoints and ")
 
 
 def test_compare_still_refuses_what_is_not_there_and_words_without_any_run(
@@ -161,4 +161,4 @@ def test_compare_still_refuses_what_is_not_there_and_words_without_any_run(
     run_folder("runs/toy/a")
     assert "there is no folder runs/tyo" in refusal("compare", "runs/toy", "runs/tyo")
     sentence = refusal("compare", "runs/toy/a/checkpoints", "runs/toy/a/wandb")
-    assert "runs/toy/a/checkpoints is no run folder and holds none" in sentence
+    assert "runs/toy/a/checkpoints is not a run folder and holds none" in sentence

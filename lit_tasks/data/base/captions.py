@@ -22,12 +22,12 @@ from lit_tasks.data.base.caption_dataset import (
 from lit_tasks.data.base.image_dataset import ImageDataset, identity_collate
 from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
-from lit_tasks.data.base.splits import LABELED_SPLITS, SPLITS_OF, LabeledSplit, Split
+from lit_tasks.data.base.splits import LABELED_SPLITS, SPLITS_OF
 from lit_tasks.data.readers.features import read_features
 from lit_tasks.data.readers.image_folders import within_folder
 from lit_tasks.data.readers.images import ImageFiles
 from lit_tasks.nn.image.preprocessing import Preprocessing
-from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
+from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing, LabeledSplit, Split
 from lit_tasks.text.captions import CaptionVocabulary
 
 Loader = DataLoader[Any]  # of CaptionBatch

@@ -29,7 +29,7 @@ class ImageFilesDataModule(ImageDataModule):
     Args:
         predict: Image, folder, pattern (``photos/*.jpg``), zip file, list of paths (``.txt``) or
             CSV file of images without labels; or several of these.
-        bad_images: ``stop`` ends the run at the first file that is no image and names it;
+        bad_images: ``stop`` ends the run at the first file that is not an image and names it;
             ``skip`` leaves such files out and counts them.
         kwargs: Options of :class:`~lit_tasks.data.base.images.ImageDataModule`.
     """

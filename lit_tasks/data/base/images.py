@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.data.base.image_dataset import FeatureDataset, ImageDataset, identity_collate
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
-from lit_tasks.data.base.splits import SPLITS_OF, Split
+from lit_tasks.data.base.splits import SPLITS_OF
 from lit_tasks.data.readers.image_folders import within_folder
 from lit_tasks.data.readers.images import ImageSource
 from lit_tasks.nn.image.preprocessing import Preprocessing
-from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing
+from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing, Split
 
 Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 

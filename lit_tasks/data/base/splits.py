@@ -1,12 +1,11 @@
 """The splits of a data set: what they are called, and how one is cut by a seed."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-Split = Literal["train", "val", "test", "predict"]
-LabeledSplit = Literal["train", "val", "test"]
+from lit_tasks.protocols import Split
+
 LABELED_SPLITS = ("train", "val", "test")
 SPLITS_OF: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "val"),

@@ -24,9 +24,10 @@ from lit_tasks.data.base.labels import (
     missing_numbers,
     shown,
 )
-from lit_tasks.data.base.splits import SPLITS_OF, Split, stratified_splits
+from lit_tasks.data.base.splits import SPLITS_OF, stratified_splits
 from lit_tasks.data.cache.token_ids import token_ids_of, word_counts, words_of
 from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
+from lit_tasks.protocols import Split
 from lit_tasks.sampling import LengthBuckets
 from lit_tasks.text.encoding import TextOptions
 from lit_tasks.text.scripts import needs_characters
@@ -35,7 +36,7 @@ from lit_tasks.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_LABELS_LISTED = 300  # characters of a text in a table for people
+_MAX_SHOWN = 300  # characters of a text in a table for people
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,45 @@ class Source:
     """Rows of one split.
 
     Attributes:
-        data: Columns ``text``, ``label``, ``id``, ``line`` and ``problem``.
+        data: Columns ``text`` and, unless it is to be predicted, ``label``, both of strings. May
+            have ``id`` (what predictions call a text), ``line`` (where errors find it, by default
+            the row counted from 1), ``problem`` (why a row cannot be used, empty where it can) and
+            ``note`` (what people should know of a row that is used).
         name: File or folder, as errors name it.
         select: Which rows belong to the split, or ``None`` for all.
+
+    Raises:
+        ValueError: The column of texts is missing, or a column does not hold strings.
     """
 
     data: "Dataset"
     name: str
     select: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        data = self.data
+        if "text" not in data.column_names:
+            raise ValueError(
+                f"{self.name} must have a column 'text', it has {', '.join(data.column_names)}:"
+                " name the column of texts so, for example with data.rename_column"
+            )
+        for name in {"text", "label", "id", "problem", "note"} & set(data.column_names):
+            kind = getattr(data.features[name], "dtype", None)
+            if kind != "string":
+                raise ValueError(
+                    f"{self.name}: column {name!r} must hold strings, got {kind}: turn its values"
+                    " into text, for example with data.map"
+                )
+        lines = list(range(1, len(data) + 1))
+        for name, values in (
+            ("id", [""] * len(data)),
+            ("line", lines),
+            ("problem", [""] * len(data)),
+            ("note", [""] * len(data)),
+        ):
+            if name not in data.column_names:
+                data = data.add_column(name, values)
+        object.__setattr__(self, "data", data)
 
     def place(self, row: int) -> str:
         """Return where a row stands, as errors name it: its line, or its file in a folder."""
@@ -164,7 +196,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """Return the beginning of some texts, as people read them."""
         self._set(split)
         texts = _strings(self.source(split).data, "text", self._rows[split][list(indices)])
-        return [{"text": " ".join(text.split())[:_LABELS_LISTED]} for text in texts]
+        return [{"text": " ".join(text.split())[:_MAX_SHOWN]} for text in texts]
 
     # Lightning's hooks.
 

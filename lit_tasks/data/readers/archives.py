@@ -32,5 +32,5 @@ def unpack(archive: Path, folder: Path) -> None:
                     path.rename(folder / path.name)
     except DAMAGED as error:
         raise ValueError(
-            f"{archive} is no whole zip file ({error}); delete it and download it again"
+            f"{archive} is not a complete zip file ({error}); delete it and download it again"
         ) from error

@@ -16,7 +16,7 @@ def text_cell(value: object) -> tuple[str, str]:
 def label_cell(value: object) -> tuple[str, str]:
     """Return a value as a label, or what is wrong with it; a missing one is empty."""
     if isinstance(value, (float, Decimal)) and math.isinf(value):
-        return "", f"the label is {value}, which is no name of a class"
+        return "", f"the label is {value}, which is not a name of a class"
     label, problem = _plain(value, "label")
     return stripped(label), problem
 

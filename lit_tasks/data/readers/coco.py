@@ -73,7 +73,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no JSON; the sentence names line and column.
+        ValueError: It is not JSON; the sentence names line and column.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; give the path of a caption file")
@@ -85,9 +85,9 @@ def read_json(path: Path) -> dict[str, Any]:
             " the download may be incomplete, get the file again"
         ) from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no JSON, byte {error.start} is no UTF-8") from error
+        raise ValueError(f"{path} is not JSON, byte {error.start} is not UTF-8") from error
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON that can be read: {error}") from error
+        raise ValueError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} should be a JSON object, it is a {type(content).__name__}")
     return content

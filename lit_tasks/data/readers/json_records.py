@@ -108,7 +108,7 @@ class _Buffer:
             except RecursionError:
                 raise self.broken("lists or objects are nested too deeply") from None
             except ValueError as error:
-                # Half of an object is no JSON either: more of the file tells.
+                # Half of an object is not JSON either: more of the file tells.
                 if not self._more():
                     message = error.msg if isinstance(error, json.JSONDecodeError) else error
                     raise self.broken(str(message)) from None

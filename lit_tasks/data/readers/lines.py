@@ -51,7 +51,7 @@ def lines_of(file: TextIO) -> Iterator[tuple[int, str, str]]:
 def csv_rows(
     path: Path, delimiter: str = ",", quoted: bool = True, encoding: str = "utf-8-sig"
 ) -> Iterator[ParsedRow]:
-    """Yield the rows of a CSV file, that of the header too; lines without anything are no rows.
+    """Yield the rows of a CSV file, that of the header too; lines without anything are not rows.
 
     Args:
         path: The file.

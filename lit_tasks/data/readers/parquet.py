@@ -40,7 +40,7 @@ def parquet_records(
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise ValueError(
-                f"{address} is no Parquet file that can be read ({reason}); replace it"
+                f"{address} is not a readable Parquet file ({reason}); replace it"
             ) from error
 
 

@@ -17,7 +17,7 @@ USUAL_NAMES = "train or training; val, valid, validation or dev; test, testing o
 
 
 def split_named(name: str) -> Literal["train", "val", "test"] | None:
-    """Return the split that a name stands for in any case, or ``None`` where it is no usual one."""
+    """Return the split that a name stands for in any case, ``None`` for an unusual one."""
     name = unicodedata.normalize("NFKC", name).strip().casefold()
     return _SPLITS.get(name) or _SPLITS.get(_ENDING.sub("", name))
 

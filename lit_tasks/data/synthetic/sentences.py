@@ -41,7 +41,7 @@ def kinds(seed: int, held_out: int) -> tuple[list[Kind], list[Kind]]:
     return [kind for kind in product(COLORS, SHAPES) if kind not in kept_back], kept_back
 
 
-def told_scene(seed: int, index: int, first: Sequence[Kind], others: Sequence[Kind]) -> Scene:
+def captioned_scene(seed: int, index: int, first: Sequence[Kind], others: Sequence[Kind]) -> Scene:
     """Return scene ``index`` of all that ``seed`` stands for.
 
     In turn: one thing somewhere, two things side by side or one above the other, and two to four
@@ -62,7 +62,7 @@ def told_scene(seed: int, index: int, first: Sequence[Kind], others: Sequence[Ki
 
 
 def sentences(scene: Scene) -> list[str]:
-    """Return five sentences about a scene of :func:`told_scene`, all of them true."""
+    """Return five sentences about a scene of :func:`captioned_scene`, all of them true."""
     thing, *more = scene.things
     if not more:
         return _of_one(thing)

@@ -187,7 +187,7 @@ def _intact(file: int, name: str) -> bytes:
     status = os.fstat(file)
     _check_private(status, name)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(f"{name} is no regular file")
+        raise OSError(f"{name} is not a regular file")
     content = os.pread(file, status.st_size, 0)
     if hashlib.sha256(content).hexdigest() != name.removesuffix(".so").rpartition("-")[2]:
         raise OSError(f"{name} is damaged")

@@ -62,7 +62,7 @@ def check_lengths(lengths: Tensor, rows: int, longest: int | None = None) -> Non
         longest: The largest length that is possible.
 
     Raises:
-        ValueError: When the lengths are no vector of whole numbers, or not between 0 and
+        ValueError: When the lengths are not a vector of whole numbers, or not between 0 and
             ``longest``, or do not add up to ``rows``.
     """
     if lengths.dim() != 1 or lengths.is_floating_point() or lengths.dtype == torch.bool:

@@ -34,7 +34,7 @@ def rnn_cell_backward(
 ) -> Float[Tensor, "B H"]:
     r"""Return the gradient of the sum before activation, from the state after it.
 
-    Both derivatives can be told from the value: :math:`1 - h^2`, or 1 where ``h`` is positive.
+    Both derivatives follow from the value: :math:`1 - h^2`, or 1 where ``h`` is positive.
     """
     if nonlinearity == "tanh":
         return grad_h * (1 - h**2)  # inside eq. (1) to eq. (5)

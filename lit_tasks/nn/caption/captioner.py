@@ -17,7 +17,7 @@ from lit_tasks.functional.recurrent.packing import check_lengths, pack_ragged
 from lit_tasks.nn.text.embeddings import WordVectors
 
 START, END, UNKNOWN = 0, 1, 2
-"""Numbers of the words that are no words (`lit_tasks.text.captions.SPECIAL`)."""
+"""Numbers of the words that are not words (`lit_tasks.text.captions.SPECIAL`)."""
 
 
 class State(NamedTuple):

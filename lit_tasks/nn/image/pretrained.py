@@ -181,7 +181,7 @@ def feature_map(net: nn.Module, image: Tensor, level: int | None = None) -> Tens
         whole: Any = net
         features = cast(Tensor, whole.forward_features(image))
         if features.ndim == 3:
-            first = getattr(whole, "num_prefix_tokens", 0)  # a class token is no place
+            first = getattr(whole, "num_prefix_tokens", 0)  # a class token is not a position
             return features[:, first:]
         if features.shape[1] != whole.num_features == features.shape[3]:
             return features.flatten(1, 2)

@@ -61,7 +61,7 @@ def check(phases: Sequence[Phase]) -> None:
 class Stylization:
     """The pixels of one image, optimized phase after phase.
 
-    It is no module: its pixels belong to one process alone, and are nobody's parameters.
+    It is not a module: its pixels belong to one process alone, and are nobody's parameters.
 
     Args:
         objective: What the image should be like.

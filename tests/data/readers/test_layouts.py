@@ -284,7 +284,7 @@ NO_LABELS = {
     "list": (["pos"], "the label is a list, and a text has one label"),
     "struct": ({"a": "pos"}, "the label is an object"),
     "nan": (float("nan"), "there is no label"),
-    "infinite": (float("inf"), "the label is inf, which is no name of a class"),
+    "infinite": (float("inf"), "the label is inf, which is not a name of a class"),
     "null": (None, "there is no label"),
     "blank": (" \t", "there is no label"),
 }
