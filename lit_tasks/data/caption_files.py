@@ -9,24 +9,31 @@ from lightning.pytorch.utilities import rank_zero_info
 from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
 from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
+from lit_tasks.data.readers.caption_tables import CaptionColumns, caption_rows
+from lit_tasks.data.readers.encodings import check_encoding
 from lit_tasks.data.readers.split_names import split_of_row
-from lit_tasks.data.readers.tables import table_rows
 from lit_tasks.protocols import LabeledSplit
 
 
 class CaptionFilesDataModule(CaptionedFilesDataModule):
-    """Images whose captions stand in a CSV file, one row a caption.
+    """Images whose captions stand in a file with the names of the images.
 
+    That is a table with a header line (comma, tab, semicolon or vertical bar between its columns),
+    JSON Lines, a JSON list, or a file like ``Flickr8k.token.txt``. A row holds one caption, or
+    several in columns such as ``caption_0`` to ``caption_4`` or in a list of JSON.
     Rows that name the same file are captions of one image. A column may say what is for training,
     validation and test; otherwise images are held out by seed. Where there is nothing to test on,
     the images for validation are taken, and it is said.
 
     Args:
-        table: CSV file with a header line.
+        table: The file of captions.
         root: Folder of the images; that of the table when left out.
-        file_column: Column of the files.
-        caption_column: Column of the sentences.
+        file_column: Column of the files; a usual name, such as file, image or file_name, when left
+            out.
+        caption_column: Column of the sentences; a usual name, such as caption, text or comment,
+            when left out.
         split_column: Column of the splits: ``train``, ``val``, ``test`` or another usual name.
+        encoding: Encoding of the table, such as ``cp1252``; UTF-8 or UTF-16 when left out.
         val_fraction: Fraction of the images held out for validation, without a split column.
         test_fraction: Fraction held out for the test, likewise; 0 takes those for validation.
         kwargs: Options of
@@ -37,9 +44,10 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         self,
         table: Path | None = None,
         root: Path | None = None,
-        file_column: str = "file",
-        caption_column: str = "caption",
+        file_column: str | None = None,
+        caption_column: str | None = None,
         split_column: str | None = None,
+        encoding: str | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.0,
         **kwargs: Any,
@@ -47,7 +55,9 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         super().__init__(**kwargs)
         self.table = None if table is None else Path(table)
         self.root = None if root is None else Path(root)
-        self.columns = (file_column, caption_column, split_column)
+        self.columns = CaptionColumns(file_column, caption_column, split_column)
+        check_encoding(encoding)
+        self.encoding = encoding
         self.fractions = held_out_fractions(val_fraction, test_fraction)
         self._found: dict[str, list[CaptionRecord]] = {}
 
@@ -56,7 +66,7 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         if self.table is None:
             raise ValueError(
                 "this needs images with captions: set data.table to a CSV file with the columns"
-                f" {self.columns[0]} and {self.columns[1]}"
+                " file and caption"
             )
         if not self._found:
             self._found = self._split(self.table)
@@ -65,13 +75,19 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
                 "There are no test captions: metrics are computed on the validation images."
             )
             return self.captioned("val")
+        if not self._found[split] and self.columns.split is None:
+            images = sum(map(len, self._found.values()))
+            raise ValueError(
+                f"{self.table} names {images} image{'s' * (images != 1)}, too few to hold out"
+                f" {split}: add some, or set data.val_fraction and data.test_fraction"
+            )
         if not self._found[split]:
-            raise ValueError(f"{self.table}: column {self.columns[2]} has no {split!r} rows")
+            raise ValueError(f"{self.table}: column {self.columns.split} has no {split!r} rows")
         return self.usable(self._found[split])
 
     def _split(self, table: Path) -> dict[str, list[CaptionRecord]]:
-        images, splits = read_captions(table, self.root, *self.columns)
-        if self.columns[2] is None:
+        images, splits = read_captions(table, self.root, self.columns, self.encoding)
+        if self.columns.split is None:
             fractions = [fraction for fraction in self.fractions if fraction > 0]
             places = np.arange(len(images))
             rows = stratified_splits(
@@ -89,9 +105,8 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
 def read_captions(
     table: Path,
     root: Path | None,
-    file_column: str,
-    caption_column: str,
-    split_column: str | None,
+    columns: CaptionColumns,
+    encoding: str | None = None,
 ) -> tuple[list[CaptionRecord], list[str]]:
     """Return images with their sentences, and the split of each, in the order of the file.
 
@@ -101,14 +116,13 @@ def read_captions(
     """
     found: dict[str, CaptionRecord] = {}
     splits: dict[str, str] = {}
-    for where, row in table_rows(table, (file_column, caption_column, split_column)):
-        name = row[file_column].strip()
-        split = split_of_row(row[split_column], split_column, where) if split_column else ""
+    for where, name, captions, cell in caption_rows(table, columns, encoding):
+        split = split_of_row(cell, columns.split, where) if columns.split else ""
         if splits.setdefault(name, split) != split:
             raise ValueError(f"{where}: {name} is for {split} here and {splits[name]} before")
         place = (root or table.parent) / name
         described = found.setdefault(name, CaptionRecord(name, place, []))
-        described.sentences.append(" ".join(row[caption_column].split()))
+        described.sentences.extend(captions)
     if not found:
         raise ValueError(f"{table} has no rows; give a table with captions")
     return list(found.values()), [splits[name] for name in found]

@@ -23,6 +23,8 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
         root: Folder of annotations and images.
         split: Karpathy's file, relative to ``root`` or to where the command is given.
         year: Year in the names of files and folders; the only one there is when left out.
+        images: Folder of the images, relative to ``root`` or to where the command is given;
+            ``{split}`` in its name stands for train, val or test. Those of COCO when left out.
         kwargs: Options of
             :class:`~lit_tasks.data.base.captioned_files.CaptionedFilesDataModule`.
     """
@@ -32,12 +34,13 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
         root: Path | None = None,
         split: Path | None = None,
         year: str | None = None,
+        images: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.root = None if root is None else Path(root)
         self.split = None if split is None else Path(split)
-        self.year = year
+        self.year, self.images = year, images
         self._karpathy: dict[str, list[CaptionRecord]] = {}
 
     def read(self, split: LabeledSplit) -> CaptionedImages:
@@ -57,16 +60,32 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
                 "There are no test captions: metrics are computed on the validation images."
             )
             return self.captioned("val")
-        folder = self.root / path.stem.removeprefix("captions_")
+        folder = self._images(self.root, split) or self.root / path.stem.removeprefix("captions_")
         return self.usable(read_coco(path, folder))
 
     def _of_split(self, root: Path, file: Path, split: LabeledSplit) -> list[CaptionRecord]:
         if not self._karpathy:
             inside = root / file
-            self._karpathy = read_karpathy(inside if inside.is_file() else file, root)
+            folder = self._images(root, split) or root
+            self._karpathy = read_karpathy(inside if inside.is_file() else file, folder)
         if not self._karpathy[split]:
             raise ValueError(f"{file} has no images for {split}; give another split")
         return self._karpathy[split]
+
+    def _images(self, root: Path, split: LabeledSplit) -> Path | None:
+        """Return the folder of images that was asked for."""
+        if self.images is None:
+            return None
+        if self.split is not None and "{split}" in self.images:
+            raise ValueError(
+                "data.images must be one folder where Karpathy's file says the splits, got"
+                f" {self.images!r}"
+            )
+        named = Path(self.images.replace("{split}", split))
+        inside = root / named
+        if not inside.is_dir() and not named.is_dir():
+            raise FileNotFoundError(f"there is no folder {inside}; set data.images to one")
+        return inside if inside.is_dir() else named
 
     def _annotations(self, root: Path, split: LabeledSplit) -> Path | None:
         pattern = f"captions_{split}{self.year or '*'}.json"

@@ -313,3 +313,49 @@ def test_images_that_look_unchanged_are_not_read_again(
     Image.new("RGB", (16, 12), (200, 0, 0)).save(path)
     assert read()[0, 0] == pytest.approx(200, abs=3)
     assert (len(reads), network.images) == (4, 6)
+
+
+def test_ids_may_be_texts_and_images_lie_in_another_folder(coco: Path) -> None:
+    for part in ("train", "val"):
+        path = coco / f"annotations/captions_{part}2017.json"
+        content = json.loads(path.read_text())
+        for image in content["images"]:
+            image["id"] = f"image {image['id']}"
+        for annotation in content["annotations"]:
+            annotation["image_id"] = f"image {annotation['image_id']}"
+        path.write_text(json.dumps(content))
+        (coco / "images").mkdir(exist_ok=True)
+        (coco / f"{part}2017").rename(coco / f"images/{part}")
+    module = attached(CocoCaptionsDataModule(coco, images="images/{split}"))
+    assert module.image_ids("train") == ["image 1", "image 2", "image 3"]
+    assert module.captioned("val").images.names[0].startswith(str(coco / "images/val"))
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*pictures; set data\.images"):
+        CocoCaptionsDataModule(coco, images="pictures").setup("fit")
+
+
+def test_a_file_name_with_its_folder_is_found(coco: Path) -> None:
+    path = coco / "annotations/captions_train2017.json"
+    content = json.loads(path.read_text())
+    for image in content["images"]:
+        image["file_name"] = f"train2017/{image['file_name']}"
+    for annotation in content["annotations"]:
+        annotation["image_id"] = str(annotation["image_id"])
+    path.write_text(json.dumps(content))
+    assert len(attached(CocoCaptionsDataModule(coco)).image_ids("train")) == 3
+
+
+def test_karpathys_images_may_lie_side_by_side(coco: Path) -> None:
+    images = [
+        {
+            "filepath": "val2014",
+            "filename": f"{n:012}.jpg",
+            "split": part,
+            "sentences": [{"raw": "a"}],
+        }
+        for n, part in ((1, "train"), (2, "val"))
+    ]
+    (coco / "k.json").write_text(json.dumps({"images": images}))
+    module = attached(CocoCaptionsDataModule(coco, split=Path("k.json"), images="train2017"))
+    assert module.captioned("val").images.names == [str(coco / "train2017/000000000002.jpg")]
+    with pytest.raises(ValueError, match=r"data\.images must be one folder where Karpathy's file"):
+        CocoCaptionsDataModule(coco, split=Path("k.json"), images="{split}2017").setup("fit")

@@ -14,8 +14,9 @@ class CaptionedFilesDataModule(CaptionDataModule):
     Args:
         bad_images: ``stop`` ends the run at the first image that is not there, cannot be read
             or has no caption, and names it; ``skip`` leaves such images out and counts them.
-        features: File of features that take the place of the images, ``.npy`` or ``.h5``;
-            ``{split}`` in its name stands for train, val, test or predict.
+        features: File of features that take the place of the images, ``.npy`` or ``.h5``, or a
+            folder with an ``.npy`` or ``.npz`` for each image; ``{split}`` in its name stands for
+            train, val, test or predict.
         kwargs: Options of :class:`~lit_tasks.data.base.captions.CaptionDataModule`.
     """
 

@@ -1,11 +1,14 @@
 """Readers of COCO's caption files and of Karpathy's split; all that is wrong gets a sentence."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lit_tasks.data.base.caption_dataset import CaptionRecord
 from lit_tasks.files import parse_json
+
+Kind = type | tuple[type, ...]
 
 
 def read_coco(path: Path, folder: Path) -> list[CaptionRecord]:
@@ -13,29 +16,37 @@ def read_coco(path: Path, folder: Path) -> list[CaptionRecord]:
 
     Args:
         path: The file.
-        folder: Where its images are.
+        folder: Where its images are; one that a file name begins with may be beside it.
 
     Raises:
         ValueError: The file is broken, or captions and images do not belong together.
     """
     content = read_json(path)
-    images = _entries(path, content, "images", {"id": int, "file_name": str})
-    found: dict[int, CaptionRecord] = {}
+    images = _entries(path, content, "images", {"id": (int, str), "file_name": str})
+    found: dict[str, CaptionRecord] = {}  # 7 in images may be "7" in annotations
     for image in images:
-        if image["id"] in found:
+        if str(image["id"]) in found:
             raise ValueError(f"{path}: image {image['id']} is there twice; remove one")
-        found[image["id"]] = CaptionRecord(image["id"], folder / image["file_name"], [])
-    wanted = {"image_id": int, "caption": str}
+        found[str(image["id"])] = CaptionRecord(
+            image["id"], _beside(folder, image["file_name"]), []
+        )
+    wanted: dict[str, Kind] = {"image_id": (int, str), "caption": str}
     for number, annotation in enumerate(_entries(path, content, "annotations", wanted)):
         where = f"{path}: annotations[{number}] (id {annotation.get('id')})"
-        if annotation["image_id"] not in found:
+        if str(annotation["image_id"]) not in found:
             raise ValueError(
                 f"{where} is about image {annotation['image_id']}, which is not in images; remove"
                 " it, or add the image"
             )
         sentence = _one_line(where, annotation["caption"])
-        found[annotation["image_id"]].sentences.append(sentence)
+        found[str(annotation["image_id"])].sentences.append(sentence)
     return list(found.values())
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """Return the image in a folder, or where its own name has a folder in the one above."""
+    place, above = folder / name, folder.parent / name
+    return above if "/" in name and not place.is_file() and above.is_file() else place
 
 
 def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionRecord]]:
@@ -48,7 +59,7 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionRecord]]:
         ValueError: The file is broken.
     """
     splits: dict[str, list[CaptionRecord]] = {"train": [], "val": [], "test": []}
-    wanted: dict[str, type] = {"filename": str, "split": str, "sentences": list}
+    wanted: dict[str, Kind] = {"filename": str, "split": str, "sentences": list}
     there: dict[str, bool] = {}
     for number, image in enumerate(_entries(path, read_json(path), "images", wanted)):
         where = f"{path}: images[{number}] ({image['filename']})"
@@ -89,12 +100,15 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} should be a JSON object, it is a {type(content).__name__}")
+        raise ValueError(
+            f"{path} should be a JSON object, it is a {type(content).__name__}; a list of captions"
+            " is read by lit_tasks.data.caption_files.CaptionFilesDataModule"
+        )
     return content
 
 
 def _entries(
-    path: Path, content: dict[str, Any], name: str, wanted: dict[str, type]
+    path: Path, content: dict[str, Any], name: str, wanted: Mapping[str, Kind]
 ) -> list[dict[str, Any]]:
     entries = content.get(name)
     if not isinstance(entries, list):
@@ -112,7 +126,12 @@ def _entries(
     return entries
 
 
-_KINDS = {int: "a whole number", str: "a text", list: "a list"}
+_KINDS: dict[Kind, str] = {
+    int: "a whole number",
+    str: "a text",
+    list: "a list",
+    (int, str): "a whole number or a text",
+}
 
 
 def _one_line(where: str, sentence: str) -> str:
@@ -132,6 +151,9 @@ def _place(root: Path, image: dict[str, Any], there: dict[str, bool]) -> Path:
     if folder not in there:
         there[folder] = (root / folder).is_dir()
     named: Path = root / folder / image["filename"]
+    flat: Path = root / image["filename"]
+    if not there[folder] and flat.is_file():
+        return flat
     if there[folder] or "cocoid" not in image:
         return named
     name = f"{image['cocoid']:012}.jpg"

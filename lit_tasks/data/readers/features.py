@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lit_tasks.data.readers.feature_files import read_feature_files
+
 _H5 = (".h5", ".hdf5")
 _IDS = ("ids", "image_ids")
 
@@ -15,16 +17,19 @@ def read_features(path: Path, ids: Sequence[int | str]) -> np.ndarray:
 
     An ``.npy`` file has its ids beside it, one a line: ``vgg16.npy`` in ``vgg16.ids.txt``. An
     ``.h5`` file (needs h5py) has the dataset ``features`` and perhaps ``ids``. Without ids there
-    must be as many rows as images, in the images' order.
+    must be as many rows as images, in the images' order. A folder has a file an image:
+    :func:`~lit_tasks.data.readers.feature_files.read_feature_files`.
 
     Args:
-        path: The file.
+        path: The file, or the folder.
         ids: The images, in the order that is wanted.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It holds something else, or lacks an image.
     """
+    if path.is_dir():
+        return read_feature_files(path, ids)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of features {path}; set data.features to one")
     values, theirs = _read_h5(path) if path.suffix in _H5 else _read_npy(path)

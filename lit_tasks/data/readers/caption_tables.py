@@ -1,0 +1,184 @@
+"""Captions in files that name images: CSV, TSV, Flickr's own formats, JSON Lines and JSON lists."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lit_tasks.data.readers.encodings import encoding_of, open_text, undecoded
+from lit_tasks.data.readers.json_records import json_records
+from lit_tasks.data.readers.lines import lines_of
+from lit_tasks.data.readers.tables import TableOptions, format_suffix, layout_of, table_rows
+
+_JSON = (".json", ".jsonl", ".ndjson")
+_FILES = ("file", "image", "file_name", "filename", "image_name", "image_path", "path", "img")
+_CAPTIONS = ("caption", "captions", "text", "comment", "sentence", "sentences", "description")
+_FLICKR = re.compile(r"([^\t]+)#\d+\t(.*)")  # name#number, a tab, the caption
+
+
+@dataclass(frozen=True)
+class CaptionColumns:
+    """Where file, caption and split stand; usual names are looked for where ``None``."""
+
+    file: str | None = None
+    caption: str | None = None
+    split: str | None = None
+
+
+class CaptionRow(NamedTuple):
+    """What one row says about an image.
+
+    Attributes:
+        where: File and line, as errors name them.
+        file: Name of the image.
+        captions: Sentences about it, each on one line.
+        split: The cell of the split column; empty without one.
+    """
+
+    where: str
+    file: str
+    captions: list[str]
+    split: str
+
+
+def caption_rows(
+    table: Path, columns: CaptionColumns, encoding: str | None = None
+) -> Iterator[CaptionRow]:
+    """Yield what the rows of a file say, in its order.
+
+    Args:
+        table: ``.json``, ``.jsonl`` or ``.ndjson``; else a table with a header, whose delimiter is
+            found, or lines like those of ``Flickr8k.token.txt``.
+        columns: Their names.
+        encoding: Any that Python knows; a file of another than UTF-8 and UTF-16 must give it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A column is missing, or a row cannot be used; names the line and the remedy.
+    """
+    if not table.is_file():
+        raise FileNotFoundError(f"there is no file {table}; give the path of a CSV, TSV or JSON file")
+    found = encoding_of(table, encoding)[0]
+    if encoding is None and found == "cp1252":  # a guess: no word is learned from one
+        found = "utf-8-sig"
+    if format_suffix(table) in _JSON:
+        rows = _json(table, columns, found)
+    elif _is_flickr(table, found):
+        rows = _flickr(table, columns, found)
+    else:
+        rows = _table(table, columns, found)
+    for row in rows:
+        wrong = undecoded("".join((row.file, row.split, *row.captions)))
+        if wrong:
+            raise ValueError(
+                f"{row.where}: the bytes are not UTF-8 {wrong}; save the file as UTF-8, or give"
+                " its encoding, for example --data.encoding=cp1252"
+            )
+        name = columns.caption or "caption" if row.file else columns.file or "file"
+        if not row.file or not row.captions or not all(row.captions):
+            raise ValueError(f"{row.where}: column {name} is empty; fill it, or remove the row")
+        yield row
+
+
+def _table(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
+    options = TableOptions(encoding=encoding)
+    usual = "\t" if format_suffix(table) == ".tsv" else ","
+    given = [name for name in (columns.file, columns.caption, columns.split) if name]
+    header = layout_of(table, options, given, usual).names
+    file = _named(table, "file_column", columns.file, header, _FILES)
+    try:
+        captions = [_named(table, "caption_column", columns.caption, header, _CAPTIONS)]
+    except ValueError:
+        captions = _numbered(header)
+        if columns.caption is not None or not captions:
+            raise
+    # Of several captions of a row some may be missing: images have unlike numbers of them.
+    needed = [file, columns.split, *(captions if len(captions) == 1 else [])]
+    for where, row in table_rows(table, needed, options):
+        texts = [one_line(row[name]) for name in captions]
+        said = texts if len(texts) == 1 else list(filter(None, texts))
+        split = row[columns.split] if columns.split else ""
+        yield CaptionRow(where, row[file].strip(), said, split)
+
+
+def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
+    for line, record, problem in json_records(table, encoding):
+        where = f"{table}, line {line}"
+        if problem:
+            raise ValueError(
+                f"{where}: {problem}; a file of captions has an object a line, or one list of them"
+            )
+        header = list(record)
+        file = _named(where, "file_column", columns.file, header, _FILES)
+        caption = _named(where, "caption_column", columns.caption, header, _CAPTIONS)
+        if columns.split and columns.split not in record:
+            _named(where, "split_column", columns.split, header, ())
+        value = record[caption]
+        texts = [_raw(text) for text in (value if isinstance(value, list) else [value])]
+        cells = [record[file], record[columns.split] if columns.split else "", *texts]
+        if not all(isinstance(cell, str) for cell in cells):
+            raise ValueError(
+                f"{where}: {file} should be a text and {caption} a text or a list of texts, got"
+                f" {record[file]!r:.60} and {value!r:.60}"
+            )
+        yield CaptionRow(where, cells[0].strip(), [one_line(text) for text in texts], cells[1])
+
+
+def _raw(sentence: Any) -> Any:
+    """Return the text of a sentence of Karpathy's, ``{"raw": ...}``, and others as they are."""
+    return sentence.get("raw") if isinstance(sentence, dict) else sentence
+
+
+def _is_flickr(table: Path, encoding: str) -> bool:
+    with open_text(table, encoding) as file:
+        head = [line for _, line, _ in islice(lines_of(file), 1)]
+    return bool(head and _FLICKR.match(head[0]))
+
+
+def _flickr(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
+    if columns.split is not None:
+        raise ValueError(
+            f"{table} has lines of name#number and caption and no column {columns.split}: leave"
+            " data.split_column out"
+        )
+    with open_text(table, encoding) as file:
+        for number, line, problem in lines_of(file):
+            match = _FLICKR.match(line.rstrip("\r\n"))
+            if match:
+                yield CaptionRow(f"{table}, line {number}", match[1], [one_line(match[2])], "")
+            elif problem or line.strip():
+                reason = problem or "name#number, a tab and a caption must stand here"
+                raise ValueError(
+                    f"{table}, line {number}: {reason}; correct it, or remove the line"
+                )
+
+
+def _named(
+    where: Path | str, option: str, given: str | None, header: Sequence[str], usual: Sequence[str]
+) -> str:
+    """Return the name of a column: the given one, or the first usual one that is there."""
+    plain = {name.strip().casefold(): name for name in reversed(header)}
+    wanted = [given] if given is not None else list(usual)
+    for name in wanted:
+        if name in header:
+            return name
+        if name.strip().casefold() in plain:
+            return plain[name.strip().casefold()]
+    shown = ", ".join(f"'{name}'" for name in header[:20]) or "none"
+    raise ValueError(
+        f"{where} has no column '{wanted[0]}', only {shown}; name the right one with"
+        f" --data.{option}"
+    )
+
+
+def _numbered(header: Sequence[str]) -> list[str]:
+    """Return columns such as ``caption_0`` to ``caption_4``."""
+    pattern = re.compile(rf"(?:{'|'.join(_CAPTIONS)})[ _-]?\d+", re.IGNORECASE)
+    return [name for name in header if pattern.fullmatch(name.strip())]
+
+
+def one_line(text: str) -> str:
+    """Return a text with single blanks between its words."""
+    return " ".join(text.split())
