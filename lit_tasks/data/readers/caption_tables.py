@@ -59,7 +59,9 @@ def caption_rows(
         ValueError: A column is missing, or a row cannot be used; names the line and the remedy.
     """
     if not table.is_file():
-        raise FileNotFoundError(f"there is no file {table}; give the path of a CSV, TSV or JSON file")
+        raise FileNotFoundError(
+            f"there is no file {table}; give the path of a CSV, TSV or JSON file"
+        )
     found = encoding_of(table, encoding)[0]
     if encoding is None and found == "cp1252":  # a guess: no word is learned from one
         found = "utf-8-sig"
