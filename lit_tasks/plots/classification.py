@@ -37,10 +37,10 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
     axes = figure.add_subplot()
     fraction = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="fraction of the true class", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="fraction of the true class", shrink=0.8, fraction=0.05)
     step = -(-len(names) // _TICKS)
     places, named = range(0, len(names), step), [plain(name) for name in names[::step]]
-    letters = 10.0 if len(names) <= 26 else max(3.5, 260 / len(named))
+    letters = 10.0 if len(names) <= 50 else max(5.0, 700 / len(named))
     axes.set_xticks(places, named, rotation=90 if upright else 0, fontsize=letters)
     axes.set_yticks(places, named, fontsize=letters)
     axes.set_xlabel("predicted")

@@ -147,11 +147,14 @@ def example_sheet(
     draw = ImageDraw.Draw(sheet)
     for at, (image, title, good) in enumerate(zip(images, titles, right, strict=True)):
         x, y = _GAP + at % columns * across, _GAP + at // columns * height
-        text, most = f"{_MARKS[good]}{printable(title)}", 60
+        marked = ImageFont.truetype(font_path("✓"), 12)
+        draw.text((x, y), _MARKS[good], fill=_COLORS[good], font=marked)
+        begin = x + draw.textlength(_MARKS[good], marked)
+        text, most = printable(title), 60
         font = ImageFont.truetype(font_path(text), 12)
-        while most > 4 and draw.textlength(shortened(text, most), font) > _SIDE:
+        while most > 4 and draw.textlength(shortened(text, most), font) > x + _SIDE - begin:
             most -= 1
-        draw.text((x, y), shortened(text, most), fill=_COLORS[good], font=font)
+        draw.text((begin, y), shortened(text, most), fill=_COLORS[good], font=font)
         thumbnail = Image.fromarray(np.ascontiguousarray(image))
         scale = _SIDE / max(thumbnail.size)
         size = max(1, round(thumbnail.width * scale)), max(1, round(thumbnail.height * scale))

@@ -126,10 +126,10 @@ def save_figure(
 
 
 def font_path(text: str) -> str:
-    """Return the file of an installed font that shows a text, matplotlib's own if none does."""
+    """Return the file of the installed font that shows most of a text."""
     needed = {ord(letter) for letter in text}
-    known = [place for place, charmap in enumerate(_charmaps()) if needed <= charmap]
-    return _files()[known[0] if known else 0]
+    shown = [len(needed & charmap) for charmap in _charmaps()]
+    return _files()[shown.index(max(shown))]
 
 
 @cache

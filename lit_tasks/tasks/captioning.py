@@ -43,9 +43,9 @@ from lit_tasks.tasks.optimization import (
     in_two_phases,
     learning_rate,
     scheduled,
-    shows_step,
     train_stages,
 )
+from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,6 +102,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.train_loss, self.train_reward = TrainMean("train/loss"), TrainMean("train/cider_d")
         check_schedule(lr_scheduler, lr_decay, warmup)
         if finetuning is not None and backbone is None:
             raise ValueError("finetuning needs a backbone: give one, or leave finetuning out")
@@ -247,8 +248,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
             found.logits, found.target, reduction="sum", label_smoothing=self.label_smoothing
         )
         words = len(found.target)
-        if shows_step(self):
-            self.log("train/loss", total.detach() / words, batch_size=words)
+        self.train_loss(self, total / words, words)
         return total / len(batch.index)
 
     def _partly_own(self, batch: CaptionBatch) -> CaptionBatch:
@@ -276,8 +276,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         loss, mean = self_critical_loss(
             self.captioner, features, samples, self.generation.constraints, score
         )
-        if shows_step(self):
-            self.log("train/cider_d", mean, batch_size=len(references))
+        self.train_reward(self, mean, len(references))
         return loss
 
     def _make_reward(self) -> CiderReward:

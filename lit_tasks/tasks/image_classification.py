@@ -42,9 +42,9 @@ from lit_tasks.tasks.optimization import (
     TunableLearningRate,
     check_schedule,
     scheduled,
-    shows_step,
     train_stages,
 )
+from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,6 +107,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.train_loss = TrainMean("train/loss")
         check_schedule(lr_scheduler, lr_decay, warmup)
         self.make_backbone, self.finetuning = backbone, finetuning
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
@@ -238,8 +239,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
             logits, target, label_smoothing=self.label_smoothing, reduction="none"
         )
         loss = (losses * weight).mean()
-        if shows_step(self):
-            self.log("train/loss", loss.detach(), batch_size=len(losses))
+        self.train_loss(self, loss, len(losses))
         return loss
 
     def _mixed(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

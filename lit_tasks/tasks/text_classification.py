@@ -28,8 +28,8 @@ from lit_tasks.tasks.optimization import (
     TunableLearningRate,
     check_schedule,
     scheduled,
-    shows_step,
 )
+from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,6 +73,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         # on to the class that replaces it.
         super().__init__()
         self.save_hyperparameters()
+        self.train_loss = TrainMean("train/loss")
         check_schedule(lr_scheduler, lr_decay)
         self.make_encoder, self.optimizer, self.lr_scheduler = encoder, optimizer, lr_scheduler
         self.lr_decay, self.label_smoothing = lr_decay, label_smoothing
@@ -131,8 +132,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
             loss = (losses * self.weights[batch.label]).mean()
         else:
             loss = F.cross_entropy(logits, batch.label, label_smoothing=smoothing)
-        if shows_step(self):
-            self.log("train/loss", loss.detach(), batch_size=len(batch.lengths))
+        self.train_loss(self, loss, len(batch.lengths))
         return loss
 
     @property
