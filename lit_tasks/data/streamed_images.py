@@ -13,6 +13,7 @@ from lit_tasks.batch import ImageBatch
 from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
+from lit_tasks.data.readers.image_folders import class_name
 from lit_tasks.data.readers.images import ImageFiles, ImageSource, read_image
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards
@@ -129,9 +130,10 @@ def read_shard(
         label = record[label_column]
         if classes and label is not None:
             label = classes[label] if 0 <= label < len(classes) else None
+        label = None if label is None else class_name(str(label)) or None
         if label is None:
             problem = problem or f"there is no label, or none of {', '.join(classes) or 'any'}"
-        elif labels and str(label) not in labels:
+        elif labels and label not in labels:
             known = ", ".join(labels)
             problem = problem or f"the label '{label}' is not one of {known}, of the first rows"
         yield {"image": image, "label": str(label), "line": line, "problem": problem}

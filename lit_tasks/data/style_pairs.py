@@ -20,7 +20,7 @@ from lit_tasks.data.base.style_dataset import (
     StylePairs,
     collate,
 )
-from lit_tasks.data.readers.image_folders import endings
+from lit_tasks.data.readers.image_folders import endings, is_hidden
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.protocols import HasSteps
 
@@ -159,7 +159,8 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         for name in names:
             folder = self.root / name
             if folder.is_dir():
-                found = sorted(p for p in folder.iterdir() if p.suffix.lower() in endings())
+                seen = (p for p in folder.iterdir() if not is_hidden(p.name))
+                found = sorted(p for p in seen if p.suffix.lower() in endings())
                 if not found:
                     raise FileNotFoundError(f"{folder} has no images")
                 yield from (str(p.relative_to(self.root)) for p in found)

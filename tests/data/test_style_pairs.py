@@ -36,6 +36,13 @@ def test_every_photograph_meets_every_painting(root: Path) -> None:
     assert data.names == ["a__p", "a__q", "a__c", "b__p", "b__q", "b__c"]
 
 
+def test_hidden_files_in_a_folder_are_passed_over(root: Path) -> None:
+    for name in ("._p.jpg", ".q.jpg"):
+        (root / "paintings" / name).write_text("what a Mac leaves behind")
+    data = module(root, contents=["a.png"], styles=["paintings"])
+    assert data.names == ["a__p", "a__q"]
+
+
 def test_pairs_come_one_by_one_and_equal_names_are_told_apart(root: Path) -> None:
     blend = Pair("b.png", {"c.png": 3.0, "paintings/p.jpg": 1.0})
     data = module(root, pairs=[Pair("a.png", "c.png"), Pair("a.png", "c.png"), blend])

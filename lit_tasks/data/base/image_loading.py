@@ -66,6 +66,11 @@ class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
     def leveled(self, images: ImageSource) -> ImageSource:
         """Return images of which all splits have one white; the first that are read decide."""
         if not isinstance(images, ImageFiles):
+            if self.white_level is not None:
+                raise ValueError(
+                    "white_level is for images in files; elsewhere the largest value of a type is"
+                    " white: leave it out"
+                )
             return images
         if self.white_level is not None:
             self._levels = WhiteLevels(self.white_level, self.white_level)
