@@ -68,7 +68,7 @@ def _images(
 ) -> tuple[Sequence[ImageFile], Sequence[ImageFile]]:
     kind = path.suffix.lower() if path.is_file() else ""
     folders = [path.parent] if root is None else [root, path.parent]
-    if kind == ".csv" and file_column is not None:
+    if kind in (".csv", ".tsv") and file_column is not None:
         rows = table_rows(path, (file_column,))
         return [located(row[file_column], folders) for _, row in rows], []
     if kind in _LISTS:
