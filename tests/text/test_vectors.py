@@ -50,7 +50,7 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
 
 def test_a_cut_zip_and_a_zip_of_many_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not a whole zip file"):
+    with pytest.raises(ValueError, match="not a complete zip file"):
         load_vectors(write(tmp_path / "cut.zip", "PK"), WORDS, 3)
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
         archive.writestr("a.txt", LINES)
