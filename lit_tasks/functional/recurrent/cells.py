@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_tasks.functional.recurrent import loops
-from lit_tasks.functional.recurrent.autograd import plain
+from lit_tasks.functional.recurrent.autograd import direct, plain
 from lit_tasks.functional.recurrent.fused import loop_usable
 from lit_tasks.functional.recurrent.gru import gru_cell_backward, gru_cell_forward
 from lit_tasks.functional.recurrent.loops import writable
@@ -209,6 +209,18 @@ def _gru_step(
     return gru_cell_forward(sum_x, sum_h if b_hh is None else sum_h + b_hh, h)
 
 
+_LSTMCellDirect, _RNNCellDirect, _GRUCellDirect = map(direct, (_LSTMCell, _RNNCell, _GRUCell))
+
+
+def _call(function: Any, quick: Any, *given: Any) -> Any:
+    """Call the quickest form of a function that may be called here."""
+    if torch.compiler.is_compiling() or not plain(*given):
+        return function.apply(*given)
+    if torch.is_grad_enabled():
+        return quick.apply(*given)
+    return function.forward(*given)
+
+
 def lstm_cell(
     input: Float[Tensor, "B I"],
     hx: tuple[Float[Tensor, "B H"], Float[Tensor, "B H"]],
@@ -220,7 +232,7 @@ def lstm_cell(
     """Return the next ``(h, c)``, like ``torch.lstm_cell``."""
     if forward_mode():
         return lstm_cell_forward(_sum(input, hx[0], w_ih, w_hh, b_ih, b_hh), hx[1])[:2]
-    h, c, _ = _LSTMCell.apply(input, *hx, w_ih, w_hh, b_ih, b_hh)
+    h, c, _ = _call(_LSTMCell, _LSTMCellDirect, input, *hx, w_ih, w_hh, b_ih, b_hh)
     return h, c
 
 
@@ -233,8 +245,10 @@ def gru_cell(
     b_hh: Float[Tensor, " 3*H"] | None = None,
 ) -> Float[Tensor, "B H"]:
     """Return the next ``h``, like ``torch.gru_cell``."""
-    call = _gru_step if forward_mode() else _GRUCell.apply
-    h: Tensor = call(input, hx, w_ih, w_hh, b_ih, b_hh)[0]
+    given = (input, hx, w_ih, w_hh, b_ih, b_hh)
+    h: Tensor = (
+        _gru_step(*given)[0] if forward_mode() else _call(_GRUCell, _GRUCellDirect, *given)[0]
+    )
     return h
 
 
@@ -274,5 +288,5 @@ def _rnn_cell(
     given = (input, h, w_ih, w_hh, b_ih, b_hh)
     if forward_mode():
         return rnn_cell_forward(_sum(*given), nonlinearity)
-    found: Tensor = _RNNCell.apply(*given, nonlinearity)
+    found: Tensor = _call(_RNNCell, _RNNCellDirect, *given, nonlinearity)
     return found

@@ -118,7 +118,10 @@ def loop_usable(input: Tensor, *others: Tensor | None) -> bool:
     dtype = input.dtype
     if not input.is_cpu or _loop(dtype) is None:
         return False
-    return all(other is None or (other.dtype is dtype and other.is_cpu) for other in others)
+    for other in others:
+        if other is not None and (other.dtype is not dtype or not other.is_cpu):
+            return False
+    return True
 
 
 def lstm_forward_step(z: Tensor, bias: Tensor | None, c: Tensor, c_next: Tensor, h: Tensor) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lit_tasks.functional.recurrent.autograd import (
     count_flops,
+    direct,
     drop_padding_rows,
     plain,
     vmap_by_batching,
@@ -159,6 +160,7 @@ def _handed(ctx: Any, found: Six) -> Any:
 gru_op.register_autograd(_by_operator, setup_context=_GRU.setup_context)
 gru_op.register_vmap(vmap_by_batching(gru_op, states=1, sizes=6))
 gru_backward_op.register_vmap(vmap_by_loop(gru_backward_op))
+_GRUDirect = direct(_GRU)
 ops = torch.ops.lit_tasks
 count_flops(ops.gru, ops.gru_backward, input=1, grads=2, needs_input=9)
 
@@ -193,6 +195,7 @@ def gru(
     if forward_mode():
         return gru_forward_by_steps(*given, batch_sizes)
     if learn and any(tensor is not None and tensor.requires_grad for tensor in given):
-        return GRUSequence(*_GRU.apply(*given, batch_sizes, True, fused))
+        function = _GRUDirect if plain(*given) else _GRU
+        return GRUSequence(*function.apply(*given, batch_sizes, True, fused))
     call = gru_forward if plain(*given) else gru_op
     return GRUSequence(*call(*given, batch_sizes, False, fused))

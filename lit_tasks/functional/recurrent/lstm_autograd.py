@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lit_tasks.functional.recurrent.autograd import (
     count_flops,
+    direct,
     drop_padding_rows,
     grad_through,
     plain,
@@ -198,6 +199,7 @@ class _LSTMBackward(torch.autograd.Function):
 lstm_op.register_autograd(_by_operator, setup_context=_LSTM.setup_context)
 lstm_op.register_vmap(vmap_by_batching(lstm_op, states=2, sizes=6))
 lstm_backward_op.register_vmap(vmap_by_loop(lstm_backward_op))
+_LSTMDirect = direct(_LSTM)
 ops = torch.ops.lit_tasks
 count_flops(ops.lstm, ops.lstm_backward, input=2, grads=5, needs_input=14)
 
@@ -232,6 +234,7 @@ def lstm(
     if forward_mode():
         return lstm_forward_by_steps(*given, batch_sizes)
     if learn and any(tensor is not None and tensor.requires_grad for tensor in given):
-        return LSTMSequence(*_LSTM.apply(*given, batch_sizes, True, fused))
+        function = _LSTMDirect if plain(*given) else _LSTM
+        return LSTMSequence(*function.apply(*given, batch_sizes, True, fused))
     call = lstm_forward if plain(*given) else lstm_op
     return LSTMSequence(*call(*given, batch_sizes, False, fused))

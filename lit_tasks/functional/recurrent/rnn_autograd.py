@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lit_tasks.functional.recurrent.autograd import (
     count_flops,
+    direct,
     drop_padding_rows,
     grad_through,
     plain,
@@ -177,6 +178,7 @@ class _RNNBackward(torch.autograd.Function):
 rnn_op.register_autograd(_by_operator, setup_context=_RNN.setup_context)
 rnn_op.register_vmap(vmap_by_batching(rnn_op, states=1, sizes=5))
 rnn_backward_op.register_vmap(vmap_by_loop(rnn_backward_op))
+_RNNDirect = direct(_RNN)
 ops = torch.ops.lit_tasks
 count_flops(ops.rnn, ops.rnn_backward, input=1, grads=2, needs_input=9)
 
@@ -210,6 +212,7 @@ def rnn(
     if forward_mode():
         return rnn_forward_by_steps(*given, batch_sizes, nonlinearity)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
-        return RNNSequence(*_RNN.apply(*given, batch_sizes, nonlinearity, fused))
+        function = _RNNDirect if plain(*given) else _RNN
+        return RNNSequence(*function.apply(*given, batch_sizes, nonlinearity, fused))
     call = rnn_forward if plain(*given) else rnn_op
     return RNNSequence(*call(*given, batch_sizes, nonlinearity, fused))

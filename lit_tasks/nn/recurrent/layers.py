@@ -20,6 +20,7 @@ from lit_tasks.nn.recurrent.onnx import onnx_gru, onnx_lstm, onnx_rnn
 from lit_tasks.nn.recurrent.packed_inputs import (
     Layered,
     Rows,
+    autocast_enabled,
     check,
     final,
     form_of,
@@ -117,8 +118,9 @@ def run_module(
         data, last = through_torch(module, rows, starts, flat, ours)
         ends, cells = [final(rows, list(end), single) for end in last], None
     else:
-        lowered = [[to_autocast_dtype(weight) for weight in group] for group in weights]
-        data, columns, cells = run_layers(module, rows, starts, lowered, run)
+        if autocast_enabled(rows.data):
+            weights = [[to_autocast_dtype(weight) for weight in group] for group in weights]
+        data, columns, cells = run_layers(module, rows, starts, weights, run)
         ends = [final(rows, list(end), single) for end in zip(*columns, strict=True)]
     rectangle = isinstance(input, Tensor)
     if data.requires_grad and rows.positions is None and not (rectangle and len(ends) > 1):
