@@ -1,6 +1,6 @@
-"""Sentences from pooled features of an image, through our own RNN or LSTM."""
+"""Sentences from pooled features of an image, through recurrent layers of our own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -16,8 +16,7 @@ from lit_tasks.nn.caption.captioner import (
     norm,
     teacher_forcing_inputs,
 )
-from lit_tasks.nn.recurrent.cells import init_forget_bias
-from lit_tasks.nn.recurrent.layers import LSTM, RNN
+from lit_tasks.nn.recurrent.choice import CellName, OwnCells, num_states, recurrent_layers
 
 Image = Literal["state", "first", "always"]
 
@@ -31,7 +30,8 @@ class RecurrentCaptioner(nn.Module):
     Args:
         num_words: Words in the vocabulary.
         in_features: Features of an image.
-        cell: The recurrent layer, :class:`lit_tasks.nn.recurrent.LSTM` or ``RNN``.
+        cell: The recurrent layer: ``lstm``, ``rnn``, ``gru``, or the class path of an
+            :class:`lit_tasks.nn.recurrent.OwnCell`, whose further states start as zeros.
         image: Where the image goes in: the first ``state``; the ``first`` input, in front of the
             start word; or ``always``: the first state, and beside every word.
         normalize: Whether each image's (or position's) features get mean 0 and variance 1 first.
@@ -51,7 +51,7 @@ class RecurrentCaptioner(nn.Module):
         self,
         num_words: int,
         in_features: int,
-        cell: Literal["lstm", "rnn"] = "lstm",
+        cell: CellName | OwnCells = "lstm",
         image: Image = "state",
         normalize: bool = False,
         grid: int = 0,
@@ -76,11 +76,8 @@ class RecurrentCaptioner(nn.Module):
         both = image == "always" and cell == "lstm"
         self.to_cell = nn.Linear(in_features, states) if both else None
         self.to_input = nn.Linear(in_features, embedding_dim) if image != "state" else None
-        layer: Callable[..., LSTM | RNN] = LSTM if cell == "lstm" else RNN
         inputs = embedding_dim * (2 if image == "always" else 1)
-        self.recurrent = layer(inputs, hidden_size, num_layers)
-        if cell == "lstm":
-            init_forget_bias(self.recurrent)
+        self.recurrent = recurrent_layers(cell, inputs, hidden_size, num_layers=num_layers)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden_size, num_words))
 
     def initialize(self, words: Sequence[str]) -> str:
@@ -109,14 +106,16 @@ class RecurrentCaptioner(nn.Module):
         shape = (len(features), self.recurrent.num_layers, self.recurrent.hidden_size)
         zeros = features.new_zeros(shape)
         first = zeros if self.to_state is None else self.to_state(features).view(shape)
-        lstm = isinstance(self.recurrent, nn.LSTM)
-        state = State((), (first, zeros) if lstm else (first,))
+        others = [zeros] * (num_states(self.recurrent) - 1)
+        state = State((), (first, *others))
         if self.to_input is None:
             return state
         seen = self.to_input(features)
         if self.image == "first":
             return self._moved(seen, state)[1]
-        states = [first] if self.to_cell is None else [first, self.to_cell(features).view(shape)]
+        if self.to_cell is not None:
+            others = [self.to_cell(features).view(shape)]
+        states = [first, *others]
         return State((seen.tanh(),), tuple(tensor.tanh() for tensor in states))
 
     def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
@@ -141,4 +140,4 @@ class RecurrentCaptioner(nn.Module):
     def _hx(self, state: State) -> Tensor | tuple[Tensor, ...]:
         """Return the state as the recurrent layer wants it: layers first."""
         found = tuple(tensor.transpose(0, 1).contiguous() for tensor in state.moving)
-        return found if isinstance(self.recurrent, nn.LSTM) else found[0]
+        return found if len(found) > 1 else found[0]

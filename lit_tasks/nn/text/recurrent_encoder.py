@@ -3,7 +3,7 @@
 Nothing is padded: words are put in packed order, and pooling reads the packed states in place.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,19 +14,19 @@ from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.functional.ngrams import keep_tokens
 from lit_tasks.functional.recurrent.packing import pack_ragged
-from lit_tasks.nn.recurrent.cells import init_forget_bias
-from lit_tasks.nn.recurrent.layers import LSTM, RNN
+from lit_tasks.nn.recurrent.choice import CellName, OwnCells, recurrent_layers
 from lit_tasks.nn.text.embeddings import WordVectors
 
 Pooling = Literal["last", "mean", "max", "concat", "attention"]
 
 
 class RecurrentEncoder(nn.Module):
-    """Word vectors through an RNN or LSTM, pooled to one row for each text.
+    """Word vectors through recurrent layers, pooled to one row for each text.
 
     Args:
         num_embeddings: Words in the vocabulary.
-        cell: The recurrent layer, :class:`lit_tasks.nn.recurrent.LSTM` or ``RNN``.
+        cell: The recurrent layer: ``lstm``, ``rnn``, ``gru``, or the class path of an
+            :class:`lit_tasks.nn.recurrent.OwnCell`.
         vectors: Pretrained word vectors (``glove-6b-50d``, a GloVe text file or zip, a ``.vec``
             file); ``None`` trains vectors from scratch.
         embedding_dim: Numbers of each (pretrained) vector.
@@ -45,7 +45,7 @@ class RecurrentEncoder(nn.Module):
     def __init__(
         self,
         num_embeddings: int,
-        cell: Literal["lstm", "rnn"] = "lstm",
+        cell: CellName | OwnCells = "lstm",
         vectors: str | None = "glove-6b-50d",
         embedding_dim: int = 50,
         tune: bool = True,
@@ -60,16 +60,14 @@ class RecurrentEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.word_vectors = WordVectors(num_embeddings, embedding_dim, vectors, tune, trained_dim)
-        layer: Callable[..., LSTM | RNN] = LSTM if cell == "lstm" else RNN
-        self.recurrent = layer(
+        self.recurrent = recurrent_layers(
+            cell,
             self.word_vectors.out_features,
             hidden_size,
-            num_layers,
+            num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
         )
-        if isinstance(self.recurrent, LSTM):
-            init_forget_bias(self.recurrent)
         self.word_dropout = word_dropout
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.pooling = pooling
