@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.autograd import forward_ad
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.flop_counter import FlopCounterMode
 
 from lit_tasks import torch_internals
 from lit_tasks.nn import LSTM, RNN
@@ -86,3 +88,46 @@ def test_buffers_are_sent_once_and_not_again_by_the_next_forward(group: object) 
     model(torch.randn(3, 2)).sum().backward()
     model(torch.randn(3, 2))
     assert model.require_forward_param_sync
+
+
+def test_transforms_modes_and_traces_are_noticed_while_they_last() -> None:
+    asked = (
+        torch_internals.transformed,
+        torch_internals.observed,
+        torch_internals.forward_mode,
+        torch_internals.traced,
+    )
+    seen: list[list[bool]] = []
+
+    def look(x: Tensor) -> Tensor:
+        seen.append([ask() for ask in asked])
+        return 2 * x
+
+    x = torch.ones(2)
+    look(x)
+    torch.func.vmap(look)(x)
+    torch.func.jvp(look, (x,), (x,))
+    with FlopCounterMode(display=False):
+        look(x)
+    with forward_ad.dual_level():
+        look(x)
+    torch.jit.trace(look, (x,), check_trace=False)
+    look(x)
+    none = [False] * 4
+    assert seen[0] == seen[-1] == none
+    assert seen[1] == [True, True, False, False]
+    assert seen[2] == [True, True, True, False]
+    assert seen[3] == [False, True, False, False]
+    assert seen[4] == [False, False, True, False]
+    assert seen[5][3]
+
+
+def test_a_backward_pass_knows_whether_its_graph_is_kept() -> None:
+    x = torch.ones(2, requires_grad=True)
+    found: list[bool] = []
+    y = 2 * x
+    y.register_hook(lambda _: found.append(torch_internals.keeps_graph()))
+    total = y.sum()
+    total.backward(retain_graph=True)
+    total.backward()
+    assert found == [True, False]

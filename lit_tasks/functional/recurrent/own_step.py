@@ -80,7 +80,7 @@ def derivative_by_torch(step: Step) -> StepBackward:
     def backward(
         grads: States, x: Tensor, before: States, weights: Weights, after: States
     ) -> tuple[Tensor, States, Weights]:
-        _, pull = torch.func.vjp(lambda *given: tuple(step(*given)), x, before, weights)
+        pull: Any = torch.func.vjp(lambda *given: tuple(step(*given)), x, before, weights)[1]
         found: tuple[Tensor, States, Weights] = pull(grads)
         return found
 
@@ -111,7 +111,7 @@ class _Steps(torch.autograd.Function):
         if torch.is_grad_enabled():  # there may be a second derivative
             states = _recorded(ctx.step, x, starts, weights, ctx.sizes)
             outputs = (states[0], *_ends(states, starts, ctx.sizes))
-            found = _derived(outputs, grads, [x, *tensors[:given]])
+            found: Sequence[Tensor | None] = _derived(outputs, grads, [x, *tensors[:given]])
         else:
             found = _walk_back(ctx, grads, (x, starts, weights, states))
         return None, None, None, None, None, *found

@@ -6,7 +6,7 @@ order, zeros allowed), all cell states, second derivatives, and ``torch.compile`
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from lit_tasks.nn.recurrent.packed_inputs import (
 )
 from lit_tasks.nn.recurrent.torch_kernel import (
     DropIn,
+    Implementation,
     calls_module,
     through_torch,
     uses_torch_kernel,
@@ -100,7 +101,7 @@ def run_module(
     kernel: bool,
 ) -> Found:
     """Return what a layer computes, by torch's kernel over packed rows if ``kernel``."""
-    weights = module.all_weights
+    weights: list[list[Tensor]] = [list(group) for group in module.all_weights]
     rows = rows_of(module, input, lengths)
     single = isinstance(input, Tensor) and input.dim() == 2
     starts = [initial(module, rows, state, single) for state in states.values()]
@@ -145,6 +146,9 @@ class RNN(DropIn, nn.RNN):
             elsewhere, with the time loop compiled where there is a compiler.
     """
 
+    def __init__(self, *args: Any, implementation: Implementation = "auto", **kwargs: Any) -> None:
+        super().__init__(*args, implementation=implementation, **kwargs)
+
     def forward(  # type: ignore[override]
         self,
         input: Tensor | PackedSequence,
@@ -188,6 +192,9 @@ class GRU(DropIn, nn.GRU):
     Args:
         implementation: As for `RNN`.
     """
+
+    def __init__(self, *args: Any, implementation: Implementation = "auto", **kwargs: Any) -> None:
+        super().__init__(*args, implementation=implementation, **kwargs)
 
     def forward(  # type: ignore[override]
         self,
@@ -237,6 +244,9 @@ class LSTM(DropIn, nn.LSTM):
     Raises:
         ValueError: When an argument is not supported or contradicts another.
     """
+
+    def __init__(self, *args: Any, implementation: Implementation = "auto", **kwargs: Any) -> None:
+        super().__init__(*args, implementation=implementation, **kwargs)
 
     def forward(  # type: ignore[override]
         self,

@@ -12,6 +12,7 @@ from lit_tasks.nn.caption.captioner import FeaturePooling, teacher_forcing_input
 from lit_tasks.nn.caption.ensemble import CaptionerEnsemble
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 from lit_tasks.nn.caption.transformer import TransformerCaptioner
+from lit_tasks.nn.recurrent import MinGRU, PeepholeLSTM
 from lit_tasks.nn.recurrent.cells import init_forget_bias
 
 WORDS, FEATURES = 11, 6
@@ -20,10 +21,15 @@ MAKE: dict[str, Any] = {
     f"{cell}-{image}-{layers}": partial(
         RecurrentCaptioner, cell=cell, image=image, num_layers=layers, **SMALL
     )
-    for cell in ("rnn", "lstm")
+    for cell in ("rnn", "lstm", "gru")
     for image in ("state", "first", "always")
     for layers in (1, 2)
 }
+for cell in (MinGRU, PeepholeLSTM):
+    for image in ("state", "first", "always"):
+        MAKE[f"{cell.__name__}-{image}"] = partial(
+            RecurrentCaptioner, cell=cell, image=image, num_layers=2, **SMALL
+        )
 MAKE["attention"] = partial(AttentionCaptioner, attention_size=4, **SMALL)
 MAKE["attention-context"] = partial(AttentionCaptioner, attention_size=4, context_size=3, **SMALL)
 MAKE["attention-positions"] = partial(AttentionCaptioner, attention_size=4, positions=2, **SMALL)

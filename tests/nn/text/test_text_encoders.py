@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lit_tasks.nn.recurrent import PeepholeLSTM
 from lit_tasks.nn.text.embeddings import WordVectors
 from lit_tasks.nn.text.encoders import (
     BagOfWords,
@@ -17,16 +18,17 @@ LENGTHS = torch.tensor([3, 0, 5, 1])
 TOKENS = torch.tensor([1, 2, 1, 4, 4, 3, 2, 1, 0])
 TEXTS = [text.tolist() for text in TOKENS.split(LENGTHS.tolist())]
 VECTORS = "tests/fixtures/text/vectors.txt"
+CELLS = {"rnn": "rnn", "lstm": "lstm", "gru": "gru", "own": PeepholeLSTM}
 ENCODERS = {
     "mean": lambda: MeanOfEmbeddings(5, 3),
     "distinct": lambda: MeanOfEmbeddings(5, 3, distinct=True),
     "ngrams": lambda: MeanOfEmbeddings(5, 3, ngrams=3, buckets=50),
     "vectors": lambda: MeanOfWordVectors(5, VECTORS, 4, tune=True, trained_dim=2),
     **{
-        f"{cell}-{pooling}-{both}": lambda c=cell, p=pooling, b=both: RecurrentEncoder(
-            5, c, None, 4, hidden_size=3, num_layers=2, bidirectional=b, pooling=p
+        f"{getattr(cell, '__name__', cell)}-{pooling}-{both}": lambda c=cell, p=pooling, b=both: (
+            RecurrentEncoder(5, c, None, 4, hidden_size=3, num_layers=2, bidirectional=b, pooling=p)
         )
-        for cell in ("rnn", "lstm")
+        for cell in ("rnn", "lstm", "gru", PeepholeLSTM)
         for pooling in ("last", "mean", "max", "concat", "attention")
         for both in (False, True)
     },
@@ -59,12 +61,12 @@ def test_a_batch_of_empty_texts_has_features(name: str) -> None:
     assert torch.equal(features, torch.zeros(2, encoder.out_features))
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_the_last_and_pooled_states_are_those_of_torch(cell: str) -> None:
     torch.manual_seed(1)
     options = {"hidden_size": 3, "num_layers": 2, "bidirectional": True}
     encoder = RecurrentEncoder(5, cell, None, 4, pooling="concat", **options).double()
-    theirs = {"rnn": nn.RNN, "lstm": nn.LSTM}[cell](4, **options).double()
+    theirs = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](4, **options).double()
     theirs.load_state_dict(encoder.recurrent.state_dict())
     found = encoder(TOKENS, LENGTHS)
     for row, text in zip(found, TOKENS.split(LENGTHS.tolist()), strict=True):
