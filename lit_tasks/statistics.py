@@ -48,10 +48,10 @@ def spread(values: Sequence[float]) -> Spread:
     """Return mean, deviation and interval of some values."""
     count, mean = len(values), fsum(values) / len(values)
     if count == 1:
-        return Spread(mean, None, None, 1)
+        return Spread(mean, None, interval=None, size=1)
     deviation = sqrt(fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = student_quantile(0.975, count - 1) * deviation / sqrt(count)
-    return Spread(mean, deviation, (mean - half, mean + half), count)
+    return Spread(mean, deviation, interval=(mean - half, mean + half), size=count)
 
 
 def paired_difference(one: Sequence[float], other: Sequence[float]) -> Difference:
@@ -66,12 +66,14 @@ def paired_difference(one: Sequence[float], other: Sequence[float]) -> Differenc
         both = sum(a == b == 1 for a, b in zip(one, other, strict=True))
         neither = len(one) - both - better - worse
         mean = (better - worse) / len(one)
-        interval = newcombe_interval(both, better, worse, neither)
-        return Difference(mean, interval, len(one), mcnemar(better, worse), better, worse)
+        interval = newcombe_interval(both, better, other=worse, neither=neither)
+        return Difference(
+            mean, interval, samples=len(one), p=mcnemar(better, worse), better=better, worse=worse
+        )
     of = spread(differences)
     interval = of.interval or (-float("inf"), float("inf"))
     p = _student_p(of)
-    return Difference(of.mean, interval, of.size, p, better, worse)
+    return Difference(of.mean, interval, samples=of.size, p=p, better=better, worse=worse)
 
 
 def newcombe_interval(both: int, one: int, other: int, neither: int) -> tuple[float, float]:

@@ -132,14 +132,21 @@ class Examples(Callback):
         cells = [[_plain(line.get(name, "")) for name in columns] for line in table]
         self._keep(trainer, columns, cells)
         if isinstance(data, ShowsSamples):
-            self._show_images(trainer, data.shown(split, indices), rows, targets)
+            self._show_images(trainer, data.shown(split, indices), rows=rows, targets=targets)
 
     def _keep(self, trainer: Trainer, columns: list[str], cells: list[list[Any]]) -> None:
         path = self._folder / "examples.csv"
         where = [trainer.current_epoch, trainer.global_step]
         head = [] if path.is_file() else [["epoch", "step", *columns]]
         _append(path, [*head, *([*where, *line] for line in cells)])
-        show_table(trainer, "val/examples", columns, cells, path, trainer.global_step)
+        show_table(
+            trainer,
+            "val/examples",
+            columns=columns,
+            rows=cells,
+            path=path,
+            step=trainer.global_step,
+        )
 
     def _show_images(
         self, trainer: Trainer, images: list[Any], rows: list[Row], targets: Sequence[str | None]
@@ -152,7 +159,7 @@ class Examples(Callback):
         path = self._folder / "examples" / f"epoch_{trainer.current_epoch:04}.png"
         path.parent.mkdir(exist_ok=True)
         example_sheet(images, titles, right).save(path)
-        show_image(trainer, "val/images", path, trainer.global_step)
+        show_image(trainer, "val/images", path=path, step=trainer.global_step)
 
 
 def _named(label: Any, names: Sequence[str] | None) -> str | None:

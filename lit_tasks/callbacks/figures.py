@@ -60,4 +60,4 @@ class FigureWriter(Callback):
 
         with atomic_write(path) as beside:
             save_figure(figure, beside, self.dpi)
-        show_image(trainer, path.stem.replace("_", "/", 1), path, trainer.global_step)
+        show_image(trainer, path.stem.replace("_", "/", 1), path=path, step=trainer.global_step)

@@ -72,7 +72,7 @@ class LearningCurves(Callback):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as beside:
             save_figure(learning_curves(rows, self.axes, apart), beside, self.dpi)
-        show_image(trainer, "learning_curves", path, trainer.global_step)
+        show_image(trainer, "learning_curves", path=path, step=trainer.global_step)
 
     def _rows(self, trainer: Trainer) -> list[dict[str, float]]:
         for logger in trainer.loggers:

@@ -31,7 +31,7 @@ def show_image(trainer: Trainer, key: str, path: Path, step: int) -> None:
         if isinstance(logger, CSVLogger):
             continue  # the file itself lies beside its table
         with _going_on(logger, "images", path.parent):
-            _show_image(logger, key, path, step)
+            _show_image(logger, key, path=path, step=step)
 
 
 def show_table(
@@ -51,7 +51,7 @@ def show_table(
         if isinstance(logger, CSVLogger):
             continue
         with _going_on(logger, "tables", path):
-            _show_table(logger, key, columns, rows, path, step)
+            _show_table(logger, key, columns=columns, rows=rows, path=path, step=step)
 
 
 def _show_image(logger: Any, key: str, path: Path, step: int) -> None:
@@ -87,7 +87,7 @@ def _going_on(logger: Logger, what: str, where: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever a server, or a disk that is not ours, came up with
-        _excuse(logger, what, where, error)
+        _excuse(logger, what, where=where, error=error)
 
 
 def markdown(columns: Sequence[str], rows: Rows) -> str:

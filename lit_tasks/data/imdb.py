@@ -63,7 +63,7 @@ class ImdbDataModule(TextDataModule):
             raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
         self.path = None if path is None else Path(path)
         self.predict = None if predict is None else Path(predict)
-        self.columns = Columns(text_column, "label", id_column, self.table)
+        self.columns = Columns(text_column, "label", id=id_column, table=self.table)
         self.val_fraction = val_fraction
 
     def source(self, split: Split) -> Source:

@@ -51,7 +51,7 @@ class MovieReviewsDataModule(TextDataModule):
         text = replace(text, markup=True)
         super().__init__(text=text, **kwargs)
         self.predict = None if predict is None else Path(predict)
-        self.columns = Columns(text_column, "label", id_column, self.table)
+        self.columns = Columns(text_column, "label", id=id_column, table=self.table)
         self.fractions = [1 - val_fraction - test_fraction, val_fraction, test_fraction]
         if min(self.fractions) <= 0:
             raise ValueError(

@@ -66,7 +66,14 @@ class ExactBatches(Callback):
             if _is_stream(dataloader):
                 assert isinstance(dataloader, DataLoader)
                 device = trainer.strategy.root_device
-                return StreamLoader(dataloader, rank, world, training, position, device)
+                return StreamLoader(
+                    dataloader,
+                    rank,
+                    world_size=world,
+                    training=training,
+                    position=position,
+                    device=device,
+                )
             if not _is_plain(dataloader):
                 if world > 1:
                     rank_zero_warn(
@@ -76,7 +83,9 @@ class ExactBatches(Callback):
                 return prepare(dataloader, shuffle, mode)
             assert isinstance(dataloader, DataLoader)
             how = _HOW.get(mode, "split")
-            return RankLoader(dataloader, rank, world, how, self._seed(), position)
+            return RankLoader(
+                dataloader, rank, world_size=world, how=how, seed=self._seed(), position=position
+            )
 
         return rank_loader
 
@@ -155,7 +164,9 @@ class ExactBatches(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Refuse what would wait for ever for a process without a sample."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.on_validation_batch_end(
+            trainer, pl_module, outputs=outputs, batch=batch, batch_idx=batch_idx
+        )
 
     def _seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed

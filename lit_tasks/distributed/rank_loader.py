@@ -52,7 +52,7 @@ class RankLoader:
         self.seed, self.position = seed, position
         self._batch_size = loader.batch_size  # none where a batch sampler decides
         self.order = EpochBatches(loader.batch_sampler, seed, generators)
-        self.shards = ShardedBatches(self.order, rank, world_size, how)
+        self.shards = ShardedBatches(self.order, rank, world_size=world_size, how=how)
         self.current: BatchShard | None = None
         self._restored: dict[str, int] | None = None
         # A generator of its own, or beginning an epoch would draw from the one dropout uses.

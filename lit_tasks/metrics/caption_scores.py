@@ -167,7 +167,9 @@ def _intervals(counts: list[BleuCounts], each: dict[str, list[float]]) -> dict[s
     times = np.random.default_rng(0).multinomial(total, [1 / total] * total, size=_RESAMPLED)
     rows = np.array([[*c.correct, *c.guessed, c.length, c.reference_length] for c in counts])
     sums = (times @ rows).tolist()
-    scores = np.array([bleu(BleuCounts(s[:4], s[4:8], s[8], s[9])) for s in sums])
+    scores = np.array(
+        [bleu(BleuCounts(s[:4], s[4:8], length=s[8], reference_length=s[9])) for s in sums]
+    )
     drawn = {f"bleu{size + 1}": scores[:, size] for size in range(scores.shape[1])}
     drawn |= {name: times @ np.array(values) / total for name, values in each.items()}
     found: dict[str, float] = {}

@@ -54,12 +54,16 @@ def drawn(
     if show is None:
         return figures
     some = evenly_spread(len(target), _IMAGES_SHOWN)
-    figures["predictions"] = _grid(some, probability, target, labels, show, files)
+    figures["predictions"] = _grid(
+        some, probability, target=target, labels=labels, show=show, files=files
+    )
     wrong = torch.nonzero(predicted != target).flatten()
     of_truth = probability[wrong, target[wrong]]
     worst = wrong[of_truth.argsort(stable=True)][:_IMAGES_SHOWN].tolist()
     if worst:
-        figures["worst_mistakes"] = _grid(worst, probability, target, labels, show, files)
+        figures["worst_mistakes"] = _grid(
+            worst, probability, target=target, labels=labels, show=show, files=files
+        )
     return figures
 
 

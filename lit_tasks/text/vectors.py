@@ -112,16 +112,16 @@ def _vectors(
     line = line.removeprefix(codecs.BOM_UTF8)
     if is_header(line, embedding_dim):
         count, width = map(int, line.split())
-        _check_width(path, 1, width, embedding_dim)
+        _check_width(path, 1, width=width, embedding_dim=embedding_dim)
         if is_binary(file.peek(1), width):
-            for word, numbers in binary_vectors(path, file, count, width):
+            for word, numbers in binary_vectors(path, file, count=count, embedding_dim=width):
                 yield f"{path}, word {word.decode(errors='replace')!r}", word, numbers
             return
         number, line = next(lines, (2, b""))
     while line:
         width = width_of(line) if number < 3 else 0
         if width > embedding_dim or (number == 1 and 0 < width == len(line.split()) - 1):
-            _check_width(path, number, width, embedding_dim)
+            _check_width(path, number, width=width, embedding_dim=embedding_dim)
         # Words of the 840B file contain spaces: the numbers are what stands at the end.
         word, *values = line.rstrip().rsplit(None, embedding_dim) or [b""]
         place = f"{path}, line {number}"

@@ -94,7 +94,9 @@ def usable(
     Raises:
         ValueError: A row is invalid, or none is valid.
     """
-    problems = [_problem(image, skip, need_images, max_pixels) for image in images]
+    problems = [
+        _problem(image, skip, need_images=need_images, max_pixels=max_pixels) for image in images
+    ]
     bad = [problem for problem in problems if problem]
     others = f"; {len(bad) - 1:,} others are bad too" if len(bad) > 1 else ""
     if bad and not skip:

@@ -68,7 +68,7 @@ class Layout(NamedTuple):
 
     def rows(self, path: Path) -> Iterator[ParsedRow]:
         """Yield the rows of data; empty cells behind the last column are none."""
-        rows = csv_rows(path, self.delimiter, self.quoted, self.encoding)
+        rows = csv_rows(path, self.delimiter, quoted=self.quoted, encoding=self.encoding)
         for row in islice(rows, self.above, None):
             while len(row.fields) > len(self.names) and not row.fields[-1].strip():
                 row.fields.pop()
@@ -117,7 +117,7 @@ def layout_of(path: Path, options: TableOptions, wanted: Sequence[str], delimite
     found: list[tuple[bool, bool, int, ParsedRow, Layout]] = []
     for candidate in candidates:
         quoted = options.quoting == "double" or (options.quoting is None and candidate != "\t")
-        rows = islice(csv_rows(path, candidate, quoted, encoding), above, None)
+        rows = islice(csv_rows(path, candidate, quoted=quoted, encoding=encoding), above, None)
         row = next(rows, ParsedRow(1, []))
         names = [name.strip() for name in row.fields]
         if not options.header:
@@ -126,7 +126,14 @@ def layout_of(path: Path, options: TableOptions, wanted: Sequence[str], delimite
             names = [str(place) for place in range(len(names))]
         else:
             suits = all(_places(name, names) for name in wanted)
-        layout = Layout(encoding, candidate, quoted, names, above + options.header, (note,))
+        layout = Layout(
+            encoding,
+            candidate,
+            quoted=quoted,
+            names=names,
+            above=above + options.header,
+            notes=(note,),
+        )
         found.append((suits, len(names) > 1, -len(found), row, layout))
     suits, _, _, row, layout = max(found, key=lambda entry: entry[:3])
     if row.problem:
@@ -198,7 +205,7 @@ def table_rows(
         raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
     wanted = [name for name in columns if name is not None]
     usual = "\t" if format_suffix(table) == ".tsv" else ","
-    layout = layout_of(table, options or TableOptions(), wanted, usual)
+    layout = layout_of(table, options or TableOptions(), wanted=wanted, delimiter=usual)
     places = {name: column_place(table, name, layout.names) for name in wanted}
     for line, fields, problem in layout.rows(table):
         where = f"{table}, line {line}"

@@ -33,7 +33,7 @@ def labels_of(folder: Path) -> list[str]:
 def unlabeled_files(folder: Path, encoding: str | None = None) -> Iterator[Row]:
     """Yield the text files in a folder and in its folders, each in order of number."""
     for file in sorted(files_of(folder), key=_number_in_name):
-        yield _file_row(file, folder, None, encoding)
+        yield _file_row(file, folder, label=None, encoding=encoding)
 
 
 def read_folders(folder: Path, labels: Sequence[str], encoding: str | None = None) -> Iterator[Row]:
@@ -43,7 +43,7 @@ def read_folders(folder: Path, labels: Sequence[str], encoding: str | None = Non
     """
     for label in labels:
         for file in sorted(files_of(folder / label), key=_number_in_name):
-            yield _file_row(file, folder, label, encoding)
+            yield _file_row(file, folder, label=label, encoding=encoding)
 
 
 def notes_of_folder(folder: Path) -> tuple[str, ...]:
@@ -58,7 +58,9 @@ def notes_of_folder(folder: Path) -> tuple[str, ...]:
 def _file_row(file: Path, folder: Path, label: str | None, encoding: str | None) -> Row:
     with open_text(file, encoding_of(file, encoding)[0]) as read:
         text = read.read(MAX_CHARACTERS + 1)
-    row = text_row(text[:MAX_CHARACTERS], label or "", file.relative_to(folder).as_posix(), 0)
+    row = text_row(
+        text[:MAX_CHARACTERS], label or "", id=file.relative_to(folder).as_posix(), line=0
+    )
     if len(text) > MAX_CHARACTERS:
         row["problem"] = f"a text must have at most {MAX_CHARACTERS:,} characters"
     else:

@@ -26,7 +26,7 @@ def text_row(text: str, label: str, id: str, line: int, problem: str = "") -> Ro
 
 def labeled_row(text: str, label: str, id: str, line: int) -> Row:
     """Return a row, with what is wrong with it."""
-    row = text_row(text, label, id, line)
+    row = text_row(text, label, id=id, line=line)
     return {**row, "problem": problem_of(row, labeled=True)}
 
 

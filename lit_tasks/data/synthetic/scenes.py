@@ -95,7 +95,7 @@ def draw_scene(scene: Scene, size: int) -> Image.Image:
     image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     for thing in scene.things:
-        _draw_thing(pen, thing, fine, scene.ground_color)
+        _draw_thing(pen, thing, fine=fine, ground_color=scene.ground_color)
     return image.resize((size, size), Image.Resampling.BOX)
 
 

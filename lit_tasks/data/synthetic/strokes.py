@@ -33,7 +33,7 @@ def draw_strokes(size: int = 384, seed: int = 0) -> Image.Image:
         colors = _COLORS[nearest] + random.normal(0, 16, (number, 3))
         paths = _paths(start, whirls, length * random.uniform(0.6, 1.2, number)) * side
         for path, color in zip(paths, colors, strict=True):
-            _draw(pen, path, max(1, int(width * side)), color)
+            _draw(pen, path, thick=max(1, int(width * side)), color=color)
     return image.resize((size, size), Image.Resampling.BOX)
 
 

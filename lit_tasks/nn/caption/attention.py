@@ -104,7 +104,11 @@ class AttentionCaptioner(nn.Module):
             seen.append((h, context, weights))
         hidden, contexts, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
         return DecoderOutput(
-            self._logits(vectors, hidden, contexts), target, sequence, token_index, attention
+            self._logits(vectors, hidden, contexts),
+            target,
+            sequence=sequence,
+            token_index=token_index,
+            attention=attention,
         )
 
     def begin(self, features: Float[Tensor, "B P F"]) -> State:

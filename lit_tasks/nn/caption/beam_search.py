@@ -23,7 +23,7 @@ class _Kept(NamedTuple):
         rank, indices = joined[0].topk(self.rank.shape[1], dim=1)
         score, lengths = (tensor.gather(1, indices) for tensor in joined[1:3])
         wide = indices.unsqueeze(2).expand(-1, -1, joined[3].shape[2])
-        return _Kept(rank, score, lengths, joined[3].gather(1, wide))
+        return _Kept(rank, score, lengths=lengths, words=joined[3].gather(1, wide))
 
 
 @torch.no_grad()
@@ -54,12 +54,14 @@ def beam_search(
     first = greedy(captioner, features, constraints)
     if num_beams == 1 or not len(features):
         return first
-    kept = _search(captioner, features, num_beams, constraints, length_penalty)
+    kept = _search(
+        captioner, features, num_beams=num_beams, constraints=constraints, power=length_penalty
+    )
     rank = normalized(first.score, first.lengths, length_penalty)
     better = rank > kept.rank[:, :1] + 1e-6  # otherwise it was found, or is not the best
     own = _padded(first.words, constraints.max_words)
     kept = kept.merged(
-        _Kept(rank.masked_fill(~better, -torch.inf), first.score, first.lengths, own)
+        _Kept(rank.masked_fill(~better, -torch.inf), first.score, lengths=first.lengths, words=own)
     )
     lengths = kept.lengths.masked_fill(kept.rank.isinf(), -1)
     longest = max(1, int(lengths.max()))
@@ -79,8 +81,8 @@ def _search(
     kept = _Kept(
         torch.full((batch, num_beams), -torch.inf, device=device),
         torch.zeros(batch, num_beams, device=device),
-        image.new_zeros(batch, num_beams),
-        image.new_full((batch, num_beams, constraints.max_words), END),
+        lengths=image.new_zeros(batch, num_beams),
+        words=image.new_full((batch, num_beams, constraints.max_words), END),
     )
     live = torch.full((batch, num_beams), NEVER, device=device)
     live[:, 0] = 0  # all beginnings are the same: only one may be continued
@@ -96,7 +98,9 @@ def _search(
         ends = words == END
         new = ends & (best > NEVER / 2) & ~_full(kept)
         new[:, num_beams:] = False
-        kept = kept.merged(_finished(best, before, new, power, constraints.max_words))
+        kept = kept.merged(
+            _finished(best, before, real=new, power=power, longest=constraints.max_words)
+        )
         live, chosen = best.masked_fill(ends, 2 * NEVER).topk(num_beams, dim=1)
         parent, words = parent.gather(1, chosen), words.gather(1, chosen)
         before = before.gather(1, chosen.unsqueeze(2).expand(-1, -1, step))
@@ -108,7 +112,9 @@ def _search(
     log_probs, _ = captioner.step(word, state)
     live = live + log_probs[:, END].view(batch, num_beams)
     new = (live > NEVER / 2) & ~_full(kept)
-    return kept.merged(_finished(live, written, new, power, constraints.max_words))
+    return kept.merged(
+        _finished(live, written, real=new, power=power, longest=constraints.max_words)
+    )
 
 
 def _full(kept: _Kept) -> Tensor:
@@ -121,7 +127,7 @@ def _finished(score: Tensor, words: Tensor, real: Tensor, power: float, longest:
     length = words.shape[2]
     rank = normalized(score, length, power).masked_fill(~real, -torch.inf)
     lengths = torch.full_like(words[:, :, 0], length) if length else real.long() * 0
-    return _Kept(rank, score, lengths, _padded(words, longest))
+    return _Kept(rank, score, lengths=lengths, words=_padded(words, longest))
 
 
 def _padded(words: Tensor, longest: int) -> Tensor:

@@ -105,7 +105,7 @@ def teacher_forcing_inputs(
     packed = pack_ragged(torch.stack((token_index, whose), dim=1), lengths - 1)
     token_index, whose = packed.data.unbind(dim=1)
     words = packed._replace(data=tokens[token_index - 1])
-    return TeacherForcingInputs(words, tokens[token_index], whose, token_index)
+    return TeacherForcingInputs(words, tokens[token_index], sequence=whose, token_index=token_index)
 
 
 _PRETRAINED_DIM = 50  # numbers of a pretrained word vector: those of glove-6b-50d

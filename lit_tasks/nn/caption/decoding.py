@@ -104,7 +104,11 @@ def greedy(
 ) -> Sentences:
     """Return the sentence that takes the most probable word each time."""
     found, _ = _write(
-        captioner, features, constraints, 1, lambda log_probs, _: log_probs.argmax(dim=1)
+        captioner,
+        features,
+        constraints=constraints,
+        each=1,
+        choose=lambda log_probs, _: log_probs.argmax(dim=1),
     )
     return found
 
@@ -135,8 +139,10 @@ def sample(
         ValueError: A number is out of its range.
     """
     check_sampling(temperature, top_k, top_p)
-    choose = _choice(uniforms, constraints, temperature, top_k, top_p)
-    return _write(captioner, features, constraints, uniforms.shape[1], choose)[0]
+    choose = _choice(uniforms, constraints, temperature=temperature, top_k=top_k, top_p=top_p)
+    return _write(
+        captioner, features, constraints=constraints, each=uniforms.shape[1], choose=choose
+    )[0]
 
 
 def sample_log_probs(
@@ -159,7 +165,9 @@ def sample_log_probs(
         constraints: Which sentences may be written.
     """
     choose = _choice(uniforms, constraints)
-    return _write(captioner, features, constraints, uniforms.shape[1], choose)
+    return _write(
+        captioner, features, constraints=constraints, each=uniforms.shape[1], choose=choose
+    )
 
 
 def _choice(

@@ -53,9 +53,9 @@ class CaptionerEnsemble(nn.Module):
         return DecoderOutput(
             torch.cat([each.logits for each in found]),
             torch.cat([each.target for each in found]),
-            torch.cat([each.sequence for each in found]),
-            torch.cat([each.token_index for each in found]),
-            torch.cat(maps) if maps else None,
+            sequence=torch.cat([each.sequence for each in found]),
+            token_index=torch.cat([each.token_index for each in found]),
+            attention=torch.cat(maps) if maps else None,
         )
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:

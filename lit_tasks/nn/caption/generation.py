@@ -55,7 +55,10 @@ class GenerationConfig:
     def constraints(self) -> DecodingConstraints:
         """Which sentences may be written."""
         return DecodingConstraints(
-            self.max_words, self.min_words, self.allow_unk, self.no_repeat_ngram_size
+            self.max_words,
+            self.min_words,
+            allow_unk=self.allow_unk,
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
         )
 
     def greedy(self) -> "GenerationConfig":
@@ -73,12 +76,18 @@ class GenerationConfig:
             index: Place of each image in its data set: what is drawn depends on it.
         """
         if self.method == "sample":
-            numbers = uniforms(self.seed, index.tolist(), 1, self.max_words).to(features.device)
+            numbers = uniforms(self.seed, index.tolist(), each=1, words=self.max_words).to(
+                features.device
+            )
             drawing = self.temperature, self.top_k, self.top_p
             found = sample(captioner, features, numbers, self.constraints, *drawing)
         else:
             found = beam_search(
-                captioner, features, self.num_beams, self.constraints, self.length_penalty
+                captioner,
+                features,
+                num_beams=self.num_beams,
+                constraints=self.constraints,
+                length_penalty=self.length_penalty,
             )
         return [rows[0] for rows in found.listed()]
 

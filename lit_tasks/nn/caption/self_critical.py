@@ -68,7 +68,9 @@ def self_critical_loss(
     """
     count = len(features)
     uniforms = torch.rand(count, samples, constraints.max_words, device=features.device)
-    drawn, log_probs = sample_log_probs(captioner, features, uniforms, constraints)
+    drawn, log_probs = sample_log_probs(
+        captioner, features, uniforms=uniforms, constraints=constraints
+    )
     rewards = reward([words for rows in drawn.listed() for words in rows]).to(features.device)
     by_image = rewards.view(count, samples)
     if samples == 1:

@@ -114,9 +114,11 @@ class TransformerCaptioner(nn.Module):
             before = x
             x = layer(x, memory, tgt_mask=causal, tgt_is_causal=True)
         if not self.training and memory.shape[1] > 1:
-            attention = _looked_at(layer, before, memory, causal)[sequence, step]
+            attention = _looked_at(layer, before, memory=memory, causal=causal)[sequence, step]
         logits = self.head(x[sequence, step])
-        return DecoderOutput(logits, target, sequence, token_index, attention)
+        return DecoderOutput(
+            logits, target, sequence=sequence, token_index=token_index, attention=attention
+        )
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word: keys and values of the image, no words."""
@@ -137,10 +139,10 @@ class TransformerCaptioner(nn.Module):
             normed = layer.norm1(x)
             new = _keys(layer.self_attn, normed)
             own = [torch.cat(pair, dim=2) for pair in zip(kept, new, strict=True)]
-            x = x + layer.dropout1(_attend(layer.self_attn, normed, own[0], own[1]))
+            x = x + layer.dropout1(_attend(layer.self_attn, normed, keys=own[0], values=own[1]))
             # Sentences about the same image ask it side by side.
             asked = layer.norm2(x).view(len(seen[0]), -1, self.hidden_size)
-            looked = _attend(layer.multihead_attn, asked, seen[0], seen[1])
+            looked = _attend(layer.multihead_attn, asked, keys=seen[0], values=seen[1])
             x = x + layer.dropout2(looked.view_as(x))
             inner = layer.dropout(layer.activation(layer.linear1(layer.norm3(x))))
             x = x + layer.dropout3(layer.linear2(inner))

@@ -71,14 +71,20 @@ class Backbone(nn.Module):
         self.output, self.level = output, level
         self.network, known, tensors = _build(pretrained, name, weights, library=library, size=size)
         if level is not None:
-            cut(self.network, name, library, level)
+            cut(self.network, name, library=library, level=level)
         size = size or known.size
         fraction = crop or known.size / known.resize
         if not 0 < fraction <= 1:
             raise ValueError(f"crop must be above 0 and at most 1, got {crop}")
         resize = int(size / fraction)
         self.use(
-            Preprocessing(size, resize, known.interpolation, mean or known.mean, std or known.std)
+            Preprocessing(
+                size,
+                resize,
+                interpolation=known.interpolation,
+                mean=mean or known.mean,
+                std=std or known.std,
+            )
         )
         try:
             with torch.no_grad():
