@@ -24,7 +24,8 @@ def test_the_error_is_that_of_torchmetrics_in_any_batches(
 
 def test_a_bin_holds_its_upper_edge_and_not_its_lower_one() -> None:
     metric = CalibrationError()  # 0.6 is 9/15: alone in the bin below 0.61
-    metric.update(torch.tensor([[0.6, 0.4], [0.61, 0.39]]).double(), torch.tensor([0, 1]))
+    probability = torch.tensor([[0.6, 0.4], [0.61, 0.39]], dtype=torch.float64)
+    metric.update(probability, torch.tensor([0, 1]))
     assert float(metric.compute()) == pytest.approx((abs(1 - 0.6) + abs(0 - 0.61)) / 2)
 
 
