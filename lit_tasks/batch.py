@@ -4,6 +4,7 @@ Every batch carries ``index``, the position of each sample in its dataset. Predi
 back into input order by it, on any number of processes, and an error can name the sample.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float, Int, Num
@@ -74,6 +75,18 @@ class CaptionBatch(NamedTuple):
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
 
 
+class StyleRegion(NamedTuple):
+    """Where a region lies, in whole numbers up to 255.
+
+    Attributes:
+        content: In the photograph.
+        styles: In each painting.
+    """
+
+    content: Num[Tensor, "H W"]
+    styles: list[Num[Tensor, "_ _"]]
+
+
 class StyleBatch(NamedTuple):
     """Pairs of images: what is to be seen, and how it is to be painted.
 
@@ -86,6 +99,8 @@ class StyleBatch(NamedTuple):
         slot: Position of each pair among those that are worked on at the same time, over all
             processes.
         index: Position of each pair in its dataset.
+        init: The image that each pair's starts from, or ``None`` where none is given.
+        regions: The regions of each pair, often none.
     """
 
     content: list[Num[Tensor, "3 H W"]] | None
@@ -94,3 +109,5 @@ class StyleBatch(NamedTuple):
     names: list[str]
     slot: list[int]
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
+    init: Sequence[Num[Tensor, "3 H W"] | None] = ()
+    regions: Sequence[Sequence[StyleRegion]] = ()

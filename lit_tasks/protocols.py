@@ -236,8 +236,8 @@ class MakesImages(Protocol):
     def images_at_work(self) -> list[dict[str, Any]]:
         """Return ``name``, ``step``, ``steps``, ``image`` and ``losses`` of what is worked on."""
 
-    def image_of(self, index: int, /) -> np.ndarray:
-        """Return a finished image, ``(H, W, 3)`` of whole numbers up to 255."""
+    def image_of(self, index: int, /) -> np.ndarray | None:
+        """Return an image if it is there, ``(H, W, 3)`` of whole numbers up to 255."""
 
 
 @runtime_checkable

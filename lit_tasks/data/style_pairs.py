@@ -1,12 +1,14 @@
 """Pairs of a photograph and a painting, in files or carried by packages."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
-from itertools import count
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import StyleBatch
@@ -15,13 +17,16 @@ from lit_tasks.data.base.style_dataset import (
     PHOTOGRAPH,
     STROKES,
     Groups,
-    Pair,
     PairNames,
     StylePairs,
     collate,
 )
-from lit_tasks.data.readers.image_folders import endings, is_hidden
+from lit_tasks.data.base.style_names import Pair, names_of
+from lit_tasks.data.readers.image_folders import path_text
+from lit_tasks.data.readers.image_inputs import images_named
+from lit_tasks.data.readers.images import reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.protocols import HasSteps
 
 
@@ -34,8 +39,8 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
 
     Args:
         root: Folder that file names start from.
-        contents: Photographs, or folders of them.
-        styles: Paintings, or folders of them.
+        contents: Photographs, folders of them or patterns (``photos/*.jpg``), one or several.
+        styles: Paintings, likewise.
         pairs: Further pairs, one by one.
         image_size: Pixels of the photograph's shorter side.
         style_size: Pixels of the painting's shorter side; as the photograph's when left out.
@@ -43,19 +48,24 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         batch_size: Pairs that are worked on at the same time, over all processes: at least as many
             as there are processes, if none is to wait.
         max_pixels: Pixels that an image may have: reading takes up to 8 bytes of memory each.
+        init_image: Image that all start from instead of what the task's ``init`` says.
+        bad_images: ``stop`` ends the run at a pair whose files cannot be read; ``skip`` leaves such
+            pairs out and counts them.
     """
 
     def __init__(
         self,
         root: Path = Path("."),
-        contents: list[str] | None = None,
-        styles: list[str] | None = None,
+        contents: list[str] | str | None = None,
+        styles: list[str] | str | None = None,
         pairs: list[Pair] | None = None,
         image_size: int = 256,
         style_size: int | None = None,
         style_scale: float = 1.0,
         batch_size: int = 1,
         max_pixels: int = MAX_PIXELS,
+        init_image: str | None = None,
+        bad_images: BadRows = "stop",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -69,7 +79,9 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         if bool(contents) != bool(styles):
             given, other = ("contents", "styles") if contents else ("styles", "contents")
             raise ValueError(f"{given} are given without {other}: give both, or pairs")
-        self.root, self.contents, self.styles = Path(root), contents or [], styles or []
+        self.root = Path(root).expanduser()
+        self.contents, self.styles = _listed(contents), _listed(styles)
+        self.init_image, self.bad_images = init_image, bad_images
         self.pairs, self.batch_size = pairs or [], batch_size
         self.image_size, self.max_pixels = image_size, max_pixels
         self.style_size = max(1, round((style_size or image_size) * style_scale))
@@ -86,11 +98,8 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         if stage == "predict" and self.names:
             return
         if self._dataset is None:
-            pairs = list(self._all())
-            for pair in pairs:
-                for name in (pair.content, *pair.styles):
-                    self._check(name)
-            names = _unique([pair.name or _name(pair) for pair in pairs])
+            pairs = self._usable(list(self._all()))
+            names = names_of(pairs)
             if self.names and self.names != names:
                 raise ValueError(
                     f"the checkpoint was made for the pairs {', '.join(self.names)}, now there are "
@@ -144,28 +153,54 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
     def _all(self) -> Iterator[Pair]:
         for content in self._files(self.contents):
             for style in self._files(self.styles):
-                yield Pair(content, style)
+                yield self._begun(Pair(content, style))
         for pair in self.pairs:
-            style_weights = pair.styles.values()
-            if not style_weights or min(style_weights) < 0 or not sum(style_weights) > 0:
-                raise ValueError(
-                    f"a pair's styles need weights that are not negative and not all 0, got {pair}"
-                )
-            yield pair
+            pair.check()
+            yield self._begun(pair)
         if not self.contents and not self.pairs:
-            yield Pair(PHOTOGRAPH, STROKES)
+            yield self._begun(Pair(PHOTOGRAPH, STROKES))
+
+    def _begun(self, pair: Pair) -> Pair:
+        return pair if pair.init else replace(pair, init=self.init_image)
 
     def _files(self, names: Sequence[str]) -> Iterator[str]:
         for name in names:
-            folder = self.root / name
-            if folder.is_dir():
-                seen = (p for p in folder.iterdir() if not is_hidden(p.name))
-                found = sorted(p for p in seen if p.suffix.lower() in endings())
-                if not found:
-                    raise FileNotFoundError(f"{folder} has no images")
-                yield from (str(p.relative_to(self.root)) for p in found)
+            path = self.root / name
+            if path.is_dir() or (has_magic(name) and not path.exists()):
+                for found in images_named([str(path)]).images:
+                    assert isinstance(found, Path)
+                    inside = found.is_relative_to(self.root)
+                    yield str(found.relative_to(self.root) if inside else found)
             else:
                 yield name
+
+    def _usable(self, pairs: list[Pair]) -> list[Pair]:
+        """Return the pairs whose files can be read; others stop the run or are counted.
+
+        Raises:
+            FileNotFoundError: A file is missing.
+            ValueError: None of the pairs is left.
+        """
+        names = list(dict.fromkeys(name for pair in pairs for name in pair.files))
+        for name in names:
+            self._check(name)
+        if self.bad_images == "stop":
+            return pairs
+        files = [name for name in names if (self.root / name).is_file()]
+        whys = reasons([self.root / name for name in files], True, self.max_pixels)
+        bad = {name: why for name, why in zip(files, whys, strict=True) if why}
+        kept = [pair for pair in pairs if not bad.keys() & set(pair.files)]
+        if bad:
+            first, why = next(iter(bad.items()))
+            said = f"{path_text(self.root / first)} {why}"
+            if not kept:
+                raise ValueError(f"no pair is left: {said}; correct data.root or the names")
+            lost = len(pairs) - len(kept)
+            rank_zero_info(
+                f"{len(bad):,} of {len(files):,} files cannot be read, so {lost:,} of "
+                f"{len(pairs):,} pairs are left out; first {said}"
+            )
+        return kept
 
     def _check(self, name: str) -> None:
         path = self.root / name
@@ -177,23 +212,8 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         raise FileNotFoundError(f"there is no image {path}; {hint}")
 
 
-def _name(pair: Pair) -> str:
-    return "__".join([Path(pair.content).stem, "_".join(Path(s).stem for s in pair.styles)])
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Return the names, a number added where their files would be those of an earlier one."""
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        name = name.replace("/", "_")
-        candidates = (name if number == 1 else f"{name}-{number}" for number in count(1))
-        free = next(candidate for candidate in candidates if not taken & _files_of(candidate))
-        taken |= _files_of(free)
-        result.append(free)
-    return result
-
-
-def _files_of(name: str) -> set[str]:
-    """Return what files of a pair are called, as file systems compare that ignore the case."""
-    return {name.casefold(), f"{name}_loss".casefold()}
+def _listed(names: list[str] | str | None) -> list[str]:
+    """Return names as a list; ``[*.jpg, b.png]`` is one that YAML does not take for one."""
+    if isinstance(names, str) and names.startswith("[") and names.endswith("]"):
+        return [name.strip().strip("'\"") for name in names[1:-1].split(",")]
+    return [names] if isinstance(names, str) else list(names or [])

@@ -87,7 +87,8 @@ def loss_curves(traces: Mapping[str, Sequence[float]]) -> "Figure":
         label = in_legend(shortened(name, _LETTERS))
         style = ("-", "--", ":", "-.")[number // 10 % 4]
         axes.plot(range(len(values)), values, style, color=f"C{number % 10}", label=label)
-    axes.set_yscale("log")
+    if any(value > 0 for values in traces.values() for value in values):
+        axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     if len(traces) > 1:

@@ -1,5 +1,6 @@
 """Paint a photograph like a painting: its pixels are what is optimized."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch import distributed as dist
 
@@ -18,7 +19,7 @@ from lit_tasks.metrics.gathered_values import GatheredValues
 from lit_tasks.nn.image.pretrained import Weights
 from lit_tasks.nn.style.features import Network, StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective, loss_names, off_scale
-from lit_tasks.nn.style.stylization import ColorMode, Init, Phase, Stylization, check
+from lit_tasks.nn.style.stylization import ColorMode, Init, Phase, Stylization, check, masks
 from lit_tasks.nn.style.tiles import TiledStyleObjective
 from lit_tasks.protocols import StyleData, attributes, required
 from lit_tasks.sampling import derived_seed
@@ -70,6 +71,10 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             Last digits differ, which large learning rates soon make visible.
         tile: Pixels a side of the parts that a large image is computed in, to the same gradient
             in less memory and more time; the whole at once when left out.
+        style_scales: Sizes of the image, as fractions, at which style is compared: smaller ones
+            show the same layers larger strokes.
+        content_scale: Size at which content is compared: at a smaller one, what is in the image
+            stays and strokes are free.
         expected_rms: Root mean square of layers' features that the weights of the losses were
             chosen for; a sentence warns where those of an image are four times off.
     """
@@ -92,6 +97,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         seed: int = 0,
         channels_last: bool = True,
         tile: int | None = None,
+        style_scales: list[float] | None = None,
+        content_scale: float = 1.0,
         expected_rms: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
@@ -104,6 +111,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self.network, self.weights, self.pooling, self.padding = network, weights, pooling, padding
         self.content, self.style = content, style
         self.tv_weight, self.style_loss, self.content_loss = tv_weight, style_loss, content_loss
+        self.style_scales, self.content_scale = style_scales or [1.0], content_scale
         self.expected_rms = expected_rms or {}
         self.phases, self.init, self.ema_decay = phases, init, ema_decay
         self.color_mode, self.seed = color_mode, seed
@@ -139,7 +147,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             layers, self.network, self.weights, self.pooling, self.padding, self.channels_last
         )
         losses: dict[str, Any] = {"tv_weight": self.tv_weight, "style_loss": self.style_loss}
-        losses |= {"content_loss": self.content_loss}
+        losses |= {"content_loss": self.content_loss, "style_scales": self.style_scales}
+        losses |= {"content_scale": self.content_scale}
         if self.tile is None:
             self.objective = StyleObjective(features, self.content, self.style, **losses)
         else:
@@ -212,6 +221,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             self.ema_decay,
             self.color_mode,
             derived_seed(self.seed, index),
+            init_image=batch.init[row] if batch.init else None,
+            regions=batch.regions[row] if batch.regions else (),
         )
         if said := off_scale(job.targets, self.expected_rms):
             rank_zero_warn(said)
@@ -240,8 +251,8 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         """Measure the finished images, as they are saved."""
         rows = []
         for position, index in enumerate(batch.index.tolist()):
-            unfinished = index not in self.images or index in self.at_work
-            if self.trainer.state.fn == TrainerFn.FITTING and unfinished:
+            at_work = self.trainer.state.fn == TrainerFn.FITTING and index in self.at_work
+            if index not in self.images or at_work:  # not there yet, or a limit ended the run
                 rows.append(torch.full((len(self.loss_names),), torch.nan, device=self.device))
             else:
                 rows.append(self._losses_of(batch, position, index))
@@ -252,7 +263,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         assert batch.content is not None
         assert batch.styles is not None
         content = batch.content[row]
-        image = self._image(index, batch.names[row]).to(self.device)
+        image = self.images[index].to(self.device)
         if image.shape != content.shape:
             sizes = [f"{shape[2]} x {shape[1]}" for shape in (image.shape, content.shape)]
             raise ValueError(
@@ -262,19 +273,19 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         normalize = self.objective.features.normalize
         styles = [normalize(style[None] / 255) for style in batch.styles[row]]
         style_weights = batch.style_weights[row]
-        targets = self.objective.targets(normalize(content[None] / 255), styles, style_weights)
+        regions = masks(batch.regions[row]) if batch.regions else []
+        photograph = normalize(content[None] / 255)
+        targets = self.objective.targets(photograph, styles, style_weights, regions)
         return self.objective.losses(normalize(image[None] / 255), targets)
-
-    def _image(self, index: int, name: str) -> Tensor:
-        if index not in self.images:
-            raise ValueError(f"the checkpoint has no image of {name}: continue its run first")
-        return self.images[index]
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean losses of the finished images."""
         rows, _ = self.evaluated.samples()
         self.evaluated.reset()
-        rows = rows[rows.isfinite().all(dim=1)].double()
+        pairs, rows = len(rows), rows[rows.isfinite().all(dim=1)].double()
+        if self.trainer.state.fn != TrainerFn.FITTING and len(rows) < pairs:
+            missing = f"{pairs - len(rows)} of {pairs} pairs have no image in the checkpoint yet"
+            rank_zero_info(f"{missing}: --resume=true without a limit goes on")
         if not len(rows):
             return
         values = {"loss": rows.sum(dim=1).mean()}
@@ -287,10 +298,14 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: StyleBatch, batch_idx: int) -> list[dict[str, str | int | float]]:
-        """Return file, size and losses of each finished image."""
+        """Return file, size and losses of each image; of one that is not there yet, no file."""
         rows: list[dict[str, str | int | float]] = []
         for index, name in zip(batch.index.tolist(), batch.names, strict=True):
-            image = self._image(index, name)
+            if index not in self.images:
+                rows.append({"file": "", "width": 0, "height": 0, "steps": 0, "loss": math.nan})
+                rows[-1] |= dict.fromkeys(self.loss_names, math.nan)
+                continue
+            image = self.images[index]
             row: dict[str, str | int | float] = {"file": f"images/{name}.png"}
             row |= {"width": image.shape[2], "height": image.shape[1]}
             last = self.traces[index][-1].tolist()
@@ -372,9 +387,9 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             )
         return rows
 
-    def image_of(self, index: int) -> np.ndarray:
-        """Return a finished image, ``(H, W, 3)`` of whole numbers up to 255."""
-        return pixels(self.images[index])
+    def image_of(self, index: int) -> np.ndarray | None:
+        """Return an image if it is there, ``(H, W, 3)`` of whole numbers up to 255."""
+        return pixels(self.images[index]) if index in self.images else None
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return images beside what they were made of, and the losses over the steps."""

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_tasks.data.base.style_dataset import Groups, Pair
+from lit_tasks.data.base.style_dataset import Groups
+from lit_tasks.data.base.style_names import Pair, Region, names_of
 from lit_tasks.data.style_pairs import StylePairsDataModule
 from lit_tasks.data.synthetic.strokes import draw_strokes
 
@@ -160,3 +161,98 @@ def test_a_run_goes_on_with_the_same_pairs_only(root: Path) -> None:
         other.setup("fit")
     other.setup("predict")  # which shows what is finished, and needs no file
     assert [batch.names for batch in other.predict_dataloader()] == [["a__c"]]
+
+
+def test_what_a_mac_leaves_beside_images_is_no_image(root: Path) -> None:
+    folder = root / "paintings"
+    (folder / "._p.jpg").write_bytes(b"\0\5\26\7")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "._q.jpg").write_bytes(b"\0\5\26\7")
+    assert module(root, contents=["a.png"], styles=["paintings"]).names == ["a__p", "a__q"]
+
+
+@pytest.mark.parametrize(
+    "contents", ["*.png", ["*.png"], "[*.png]", ["[ab].png", "c.png"], "['a.png', [bc].png]"]
+)
+def test_contents_may_be_a_pattern(root: Path, contents: Any) -> None:
+    data = module(root, contents=contents, styles="paintings/q.jpg")
+    assert data.names == ["a__q", "b__q", "c__q"]
+    with pytest.raises(FileNotFoundError, match="no file is named like"):
+        module(root, contents="*.bmp", styles="c.png")
+
+
+def test_one_bad_image_of_many_is_left_out_and_counted(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "bad.png").write_bytes(b"no image")
+    options: dict[str, Any] = {"contents": ["a.png", "bad.png", "b.png"], "styles": ["paintings"]}
+    with caplog.at_level("INFO"):
+        data = module(root, bad_images="skip", **options)
+    assert data.names == ["a__p", "a__q", "b__p", "b__q"]
+    assert "1 of 5 files cannot be read, so 2 of 6 pairs are left out; first" in caplog.text
+    assert "bad.png is not a readable image" in caplog.text
+    with pytest.raises(ValueError, match=r"no pair is left: .*bad\.png"):
+        module(root, contents="bad.png", styles="a.png", bad_images="skip")
+    with pytest.raises(ValueError, match=r"bad\.png is not a readable image"):
+        module(root, **options).pair(2)
+
+
+def files_of(name: str) -> set[str]:
+    ends = ("", ".png", ".gif", ".json", "_loss.png")
+    return {f"{name}{end}".casefold() for end in ends}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["x", "x.png"],
+        ["x.png", "x"],
+        ["x.gif", "x", "x.json", "x_loss", "x_loss.png"],
+        ["a/b", "a\\b", "a:b", "a_b"],
+        ["..", ".", "", "..."],
+        ["e\u0301", "\u00e9"],
+        ["long" * 100, "long" * 100 + "er"],
+        ["nul\0", "nul\n"],
+    ],
+    ids=repr,
+)
+def test_no_two_pairs_write_one_file(given: list[str]) -> None:
+    names = names_of([Pair("a.png", "b.png", name) for name in given])
+    seen: set[str] = set()
+    for name in names:
+        assert not seen & files_of(name)
+        seen |= files_of(name)
+        assert not set("/\\:\0\n") & set(name)
+        assert not name.startswith(".")
+        assert len(name.encode()) < 200
+
+
+def test_a_pair_may_have_regions_and_an_image_to_start_from(root: Path) -> None:
+    Image.new("L", (80, 60), 255).save(root / "sky.png")
+    Image.new("L", (16, 16), 9).save(root / "stars.png")
+    pair = Pair("a.png", "c.png", init="a.png", regions=[Region("sky.png", "stars.png")])
+    sample = module(root, pairs=[pair], image_size=15).pair(0)
+    assert torch.equal(sample["init"], sample["content"])
+    [region] = sample["regions"]
+    assert region.content.shape == sample["content"].shape[1:]
+    assert region.styles[0].tolist() == [[9] * 15] * 15
+    begun = module(root, contents="a.png", styles="c.png", init_image="a.png", image_size=15)
+    assert begun.pair(0)["init"].shape == (3, 15, 20)
+    assert begun.pair(0)["regions"] == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (Pair("a.png", "c.png", init="none.png"), "there is no image"),
+        (Pair("a.png", "c.png", init="c.png"), r"c\.png of 16 x 16 pixels does not lie on"),
+        (Pair("a.png", "c.png", regions=[Region("c.png", "c.png")]), "does not lie on an image"),
+        (Pair("a.png", "c.png", regions=[Region("a.png", [])]), "a mask for each of 1 paintings"),
+        (Pair("a.png", "c.png", regions=[Region("black.png", "c.png")]), r"black\.png is black"),
+    ],
+    ids=str,
+)
+def test_masks_that_do_not_fit_are_refused(root: Path, pair: Pair, message: str) -> None:
+    Image.new("L", (40, 30)).save(root / "black.png")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        module(root, pairs=[pair]).pair(0)

@@ -171,6 +171,25 @@ def test_finished_images_are_skipped_and_the_interrupted_one_goes_on(finished: P
         assert Path(f"again/images/{name}.png").stat().st_mtime_ns == time
 
 
+def test_a_fit_that_a_limit_ends_says_what_is_missing_and_can_go_on(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ["--figures=null", "--data.contents=[*.png]", "--data.init_image=0.png"]
+    words += ["--data.styles=1.png", "--data.batch_size=1", "--data.image_size=12"]
+    for name in ("0.png", "1.png", "2.png"):  # one shape, as the image to start from has
+        with Image.open(name) as image:
+            image.resize((24, 22)).save(name)
+    steps = "--model.phases=[{steps: 1, optimizer: torch.optim.SGD}]"
+    assert fit(*words, steps, "--trainer.max_epochs=1") == 0
+    assert "2 of 3 pairs have no image in the checkpoint yet" in caplog.text
+    assert json.loads(Path("run/results.json").read_text())["val/loss"]["samples"] == 1
+    ask = ["--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=asked"]
+    assert main(["predict", *ask, f"--trainer.callbacks+={WRITER}"]) == 0
+    rows = table(Path("asked/predictions/predictions.csv"))
+    assert [row["file"] for row in rows] == ["images/0__1.png", "", ""]
+    assert len(list(Path("asked/images").iterdir())) == 1
+
+
 def test_another_network_cannot_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--ckpt_path=run/checkpoints/best.ckpt", "--run_dir=other"]
     assert main(["validate", *words, "--model.network=vgg16"]) == 1

@@ -1,7 +1,7 @@
 """Pairs of a photograph and a painting: as images of the size that is asked for, in groups."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lit_tasks.batch import StyleBatch
+from lit_tasks.batch import StyleBatch, StyleRegion
+from lit_tasks.data.base.style_names import Pair, Region
 from lit_tasks.data.readers.bit_depth import BY_TYPE, found_levels
+from lit_tasks.data.readers.image_folders import path_text
 from lit_tasks.data.readers.images import in_color, read_image
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.synthetic.strokes import draw_strokes
@@ -22,26 +24,7 @@ from lit_tasks.data.synthetic.strokes import draw_strokes
 PHOTOGRAPH, STROKES = "photograph", "strokes"
 _CARRIED = (("sklearn", "datasets/images/china.jpg"), ("skimage", "data/astronaut.png"))
 _MAX_PIXELS = 100_000_000  # pixels of an image that is worked on
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What is to be seen and how it is to be painted.
-
-    Attributes:
-        content: File of the photograph, or ``photograph`` for one that a package carries.
-        style: File of the painting, or ``strokes`` for a drawn one; several with their weights.
-        name: What files about the pair are called; made of the two names when left out.
-    """
-
-    content: str
-    style: str | dict[str, float]
-    name: str | None = None
-
-    @property
-    def styles(self) -> dict[str, float]:
-        """Every painting with its weight."""
-        return {self.style: 1.0} if isinstance(self.style, str) else dict(self.style)
+_BENT = 0.02  # how far the shape of a mask may be from that of its image, as a fraction
 
 
 class StylePairs(Dataset[Any]):
@@ -72,22 +55,52 @@ class StylePairs(Dataset[Any]):
         self.image_size, self.style_size, self.batch_size = image_size, style_size, batch_size
         # Every step asks for the same few images again.
         self._read = lru_cache(maxsize=4 * batch_size)(self._image)
+        self._fit = lru_cache(maxsize=16 * batch_size)(self._fitted)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         pair = self.pairs[index]
+        content = self._read(pair.content, self.image_size)
+        styles = [self._read(name, self.style_size) for name in pair.styles]
         return {
-            "content": self._read(pair.content, self.image_size),
-            "styles": [self._read(name, self.style_size) for name in pair.styles],
+            "content": content,
+            "styles": styles,
+            "init": self._fit(pair.init, *content.shape[1:], "RGB") if pair.init else None,
+            "regions": [self._region(region, content, styles) for region in pair.regions],
             "style_weights": list(pair.styles.values()),
             "name": self.names[index],
             "slot": index % self.batch_size,
             "index": index,
         }
 
+    def _region(self, region: Region, content: Tensor, styles: Sequence[Tensor]) -> StyleRegion:
+        masks = zip(region.styles, styles, strict=True)
+        return StyleRegion(
+            self._fit(region.content, *content.shape[1:], "L"),
+            [self._fit(name, *style.shape[1:], "L") for name, style in masks],
+        )
+
+    def _fitted(self, name: str, height: int, width: int, mode: str) -> Tensor:
+        """Return an image or a mask in the size of the image that it belongs to."""
+        image = self._opened(name)
+        if abs(math.log(image.width * height / (image.height * width))) > _BENT:
+            raise ValueError(
+                f"{path_text(name)} of {image.width} x {image.height} pixels does not lie on an "
+                f"image of {width} x {height}: cut it to the same shape"
+            )
+        image = image.convert(mode).resize((width, height), Image.Resampling.BILINEAR)
+        if mode == "L" and not image.getbbox():
+            raise ValueError(f"the mask {path_text(name)} is black: white is where a region is")
+        found = torch.from_numpy(np.array(image))
+        return found if mode == "L" else found.permute(2, 0, 1)
+
     def _image(self, name: str, size: int) -> Tensor:
+        image = resized(self._opened(name), size, name)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+    def _opened(self, name: str) -> Image.Image:
         path = self.root / name
         if name == PHOTOGRAPH and not path.is_file():
             image = _photograph()
@@ -96,7 +109,7 @@ class StylePairs(Dataset[Any]):
         else:
             levels = found_levels([path], self.max_pixels) or BY_TYPE
             image = read_image(path, name=str(path), max_pixels=self.max_pixels, levels=levels)
-        return torch.from_numpy(np.array(resized(image, size, name))).permute(2, 0, 1)
+        return image
 
 
 class PairNames(Dataset[Any]):
@@ -150,6 +163,8 @@ def collate(samples: list[dict[str, Any]]) -> StyleBatch:
         content=[sample["content"] for sample in samples] if whole else None,
         styles=[sample["styles"] for sample in samples] if whole else None,
         style_weights=[sample["style_weights"] for sample in samples] if whole else [],
+        init=[sample["init"] for sample in samples] if whole else [],
+        regions=[sample["regions"] for sample in samples] if whole else [],
         names=[sample["name"] for sample in samples],
         slot=[sample["slot"] for sample in samples],
         index=torch.tensor([sample["index"] for sample in samples]),

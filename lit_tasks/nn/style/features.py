@@ -44,6 +44,7 @@ class StyleFeatures(nn.Module):
 
     mean: Tensor
     std: Tensor
+    min_side: int
 
     def __init__(
         self,

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from lit_tasks.batch import StyleRegion
 from lit_tasks.functional.style.color import color_statistics, match_colors, with_luma
-from lit_tasks.nn.style.objective import StyleObjective, Targets
+from lit_tasks.nn.style.objective import RegionMasks, StyleObjective, Targets
 
 Init = Literal["content", "matched", "noise", "style"]
 ColorMode = Literal["style", "luma", "match"]
@@ -78,6 +79,8 @@ class Stylization:
             takes the image's light and dark only; ``match`` gives the paintings the photograph's
             colors before they are looked at.
         seed: Of the noise.
+        init_image: What it starts from instead, in the photograph's size.
+        regions: Parts of the photograph that are painted like parts of the paintings.
 
     Attributes:
         done: Steps behind it.
@@ -95,6 +98,8 @@ class Stylization:
         ema_decay: float = 0.0,
         color_mode: ColorMode = "style",
         seed: int = 0,
+        init_image: UInt8[Tensor, "3 H W"] | None = None,
+        regions: Sequence[StyleRegion] = (),
     ) -> None:
         self.objective, self.style_weights, self.phases = (
             objective,
@@ -105,11 +110,12 @@ class Stylization:
         self.styles = [style[None] / 255 for style in styles]
         if color_mode == "match":
             self.styles = [match_colors(s, self.content).clamp(0, 1) for s in self.styles]
+        self.regions = masks(regions)
         self.ema_decay, self.color_mode = ema_decay, color_mode
         self.done, self.trace = 0, list[Tensor]()
         self._phase = -1
         self._evaluated: tuple[Tensor, Tensor, Tensor] | None = None
-        self.pixels = self._begin(init, seed)
+        self.pixels = self._begin(init, seed, init_image)
         self.mean, self._weight = torch.zeros_like(self.pixels) if ema_decay else None, 0.0
         self._enter(0)
 
@@ -179,7 +185,9 @@ class Stylization:
         self.optimizer.load_state_dict(state["optimizer"])
         self.trace = list(state["trace"])
 
-    def _begin(self, init: Init, seed: int) -> Tensor:
+    def _begin(self, init: Init, seed: int, given: Tensor | None) -> Tensor:
+        if given is not None:
+            return self.objective.features.normalize(given[None] / 255).contiguous()
         draw = torch.Generator().manual_seed(seed)
         device, shape = self.content.device, self.content.shape
         if init == "content":
@@ -238,7 +246,11 @@ class Stylization:
         content, *styles = (
             normalize(_scaled(colors, scale)) for colors in (self.content, *self.styles)
         )
-        return self.objective.targets(content, styles, self.style_weights)
+        regions = [
+            RegionMasks(_scaled(r.content, scale), [_scaled(m, scale) for m in r.styles])
+            for r in self.regions
+        ]
+        return self.objective.targets(content, styles, self.style_weights, regions)
 
     def _losses(self) -> tuple[Tensor, Tensor]:
         """Return losses and gradient; L-BFGS asks for those of its last point again."""
@@ -248,6 +260,14 @@ class Stylization:
         if isinstance(self.optimizer, torch.optim.LBFGS):
             self._evaluated = self.pixels.clone(), losses, gradient.clone()
         return losses, gradient
+
+
+def masks(regions: Sequence[StyleRegion]) -> list[RegionMasks]:
+    """Return regions as the objective takes them, from 0 to 1."""
+    return [
+        RegionMasks(r.content[None, None] / 255, [mask[None, None] / 255 for mask in r.styles])
+        for r in regions
+    ]
 
 
 def to_bytes(colors: Float[Tensor, "1 3 H W"]) -> UInt8[Tensor, "3 H W"]:

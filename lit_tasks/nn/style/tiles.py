@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lit_tasks.functional.style.losses import Moments, blend, moments, total_variation
 from lit_tasks.nn.style.features import StyleFeatures
-from lit_tasks.nn.style.objective import StyleObjective, Targets
+from lit_tasks.nn.style.objective import RegionMasks, StyleObjective, Targets
 
 
 class ReceptiveField(NamedTuple):
@@ -59,6 +59,11 @@ class TiledStyleObjective(StyleObjective):
 
     def __init__(self, features: StyleFeatures, *args: Any, tile: int, **options: Any) -> None:
         super().__init__(features, *args, **options)
+        if (*self.style_scales, self.content_scale) != (1.0, 1.0):
+            raise ValueError(
+                "tile works with style_scales [1.0] and content_scale 1 only, got "
+                f"{list(self.style_scales)} and {self.content_scale}"
+            )
         found = receptive_fields(features)
         self.field = {layer: found[index] for layer, index in features.wanted.items()}
         self.stride = max(field.stride for field in self.field.values())
@@ -72,8 +77,11 @@ class TiledStyleObjective(StyleObjective):
         content: Float[Tensor, "1 3 H W"],
         styles: Sequence[Float[Tensor, "1 3 _ _"]],
         style_weights: Sequence[float],
+        regions: Sequence[RegionMasks] = (),
     ) -> Targets:
         """Return what an image of this photograph in these styles should be like."""
+        if regions:
+            raise ValueError("tile works with pairs without regions: leave one of them out")
         wanted: dict[str, list[list[Tensor]]] = {layer: [] for layer in self.content}
         for row in self._parts(content.shape[2]):
             for rows in wanted.values():

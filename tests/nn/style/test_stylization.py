@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lit_tasks.batch import StyleRegion
 from lit_tasks.nn.style.features import StyleFeatures
 from lit_tasks.nn.style.objective import StyleObjective
 from lit_tasks.nn.style.stylization import Phase, Stylization
@@ -254,6 +255,29 @@ def test_starts_differ_as_they_say() -> None:
     assert style.mean(dim=(1, 2)).tolist() == pytest.approx(painting.mean((1, 2)).tolist(), abs=6)
     spread = style.flatten(1).std(dim=1).tolist()
     assert spread == pytest.approx(painting.flatten(1).std(dim=1).tolist(), rel=0.15)
+
+
+def test_an_image_may_start_from_another_one() -> None:
+    other = colors(32, 40, 7)
+    job = Stylization(
+        objective(), CONTENT, [PAINTING], [1.0], [Phase(1, adam(1.0))], init_image=other
+    )
+    assert torch.equal(job.image(), other)
+
+
+def test_regions_follow_the_size_of_a_phase() -> None:
+    left, right = torch.zeros(32, 40), torch.zeros(36, 30)
+    left[:, :20] = right[:, 15:] = 255
+    regions = [StyleRegion(left, [right]), StyleRegion(255 - left, [255 - right])]
+    phases = [Phase(1, adam(0.1), scale=0.5), Phase(1)]
+    job = Stylization(objective(), CONTENT, [PAINTING], [1.0], phases, regions=regions)
+    assert {tuple(part.mask.shape) for part in job.targets.parts if part.mask is not None} == {
+        (1, 1, 16, 20)
+    }
+    job.step(), job.step()
+    assert torch.stack(job.trace).isfinite().all()
+    plain = Stylization(objective(), CONTENT, [PAINTING], [1.0], phases)
+    assert not torch.allclose(plain.step(), job.trace[0])
 
 
 def test_luma_keeps_the_photographs_hue() -> None:
