@@ -107,6 +107,14 @@ class StyleData(Protocol):
 
 
 @runtime_checkable
+class HasColorProfiles(Protocol):
+    """Images whose colors are meant in an ICC profile."""
+
+    def color_profile(self, name: str, /) -> bytes | None:
+        """Return the profile of an image, by its name."""
+
+
+@runtime_checkable
 class HasPredictIds(Protocol):
     """Samples to predict that have names: the first column of ``predictions.csv``."""
 

@@ -13,7 +13,7 @@ from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.lightning_internals import skip_hook
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import atomic_write
-from lit_tasks.protocols import Command, MakesImages
+from lit_tasks.protocols import Command, HasColorProfiles, MakesImages, attributes
 
 _SECONDS = 4.0  # that an animation takes
 
@@ -64,19 +64,20 @@ class ImageWriter(Callback):
         if not (due or last):
             return
         assert isinstance(pl_module, MakesImages)
-        written = [self._write(row, bool(due)) for row in pl_module.images_at_work()]
+        data = attributes(trainer).datamodule
+        written = [self._write(row, bool(due), data) for row in pl_module.images_at_work()]
         self._show(trainer, written)
 
-    def _write(self, row: dict[str, Any], due: bool) -> tuple[str, str]:
+    def _write(self, row: dict[str, Any], due: bool, data: object) -> tuple[str, str]:
         """Write one image; return its name and where it is."""
         name, folder = row["name"], self._folder / row["name"]
         path = folder / f"{row['step']:06}.png"
         if due:
             folder.mkdir(exist_ok=True)
-            _save(row["image"], path)
+            _save(row["image"], path, _profile(data, name))
         if row["step"] == row["steps"]:
             path = self._folder / f"{name}.png"
-            _save(row["image"], path)
+            _save(row["image"], path, _profile(data, name))
             self._finish(row)
         return name, str(path)
 
@@ -145,9 +146,15 @@ class PredictedImages(Callback):
         assert isinstance(pl_module, MakesImages)
         folder = run_dir(trainer) / "images"
         for index, name in zip(batch.index.tolist(), batch.names, strict=True):
-            _save(pl_module.image_of(index), folder / f"{name}.png")
+            if (image := pl_module.image_of(index)) is not None:
+                data = attributes(trainer).datamodule
+                _save(image, folder / f"{name}.png", _profile(data, name))
 
 
-def _save(pixels: np.ndarray, path: Path) -> None:
+def _profile(data: object, name: str) -> bytes | None:
+    return data.color_profile(name) if isinstance(data, HasColorProfiles) else None
+
+
+def _save(pixels: np.ndarray, path: Path, profile: bytes | None) -> None:
     with atomic_write(path) as beside:
-        Image.fromarray(pixels).save(beside, "PNG")
+        Image.fromarray(pixels).save(beside, "PNG", icc_profile=profile)

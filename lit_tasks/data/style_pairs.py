@@ -1,5 +1,6 @@
 """Pairs of a photograph and a painting, in files or carried by packages."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -24,7 +25,7 @@ from lit_tasks.data.base.style_dataset import (
 from lit_tasks.data.base.style_names import Pair, names_of
 from lit_tasks.data.readers.image_folders import path_text
 from lit_tasks.data.readers.image_inputs import images_named
-from lit_tasks.data.readers.images import reasons
+from lit_tasks.data.readers.images import color_profile, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.protocols import HasSteps
@@ -86,6 +87,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         self.image_size, self.max_pixels = image_size, max_pixels
         self.style_size = max(1, round((style_size or image_size) * style_scale))
         self.names: list[str] = []
+        self.profiles: dict[str, str] = {}
         self._dataset: StylePairs | None = None
 
     @property
@@ -106,6 +108,8 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
                     f"{', '.join(names)}: restore them, or start a new run"
                 )
             self.names = names
+            found = {n: self._profile(pair) for n, pair in zip(names, pairs, strict=True)}
+            self.profiles = {name: text for name, text in found.items() if text}
             self._dataset = StylePairs(
                 self.root,
                 pairs,
@@ -143,12 +147,23 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         return self._dataset[index]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the pairs are called."""
-        return {"names": list(self.names)}
+        """Return what the pairs are called, and the ICC profiles of their photographs."""
+        return {"names": list(self.names), "profiles": dict(self.profiles)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what the pairs of a checkpoint are called."""
         self.names = list(state_dict["names"])
+        given = state_dict.get("profiles", {})
+        self.profiles = {name: text for name, text in given.items() if isinstance(text, str)}
+
+    def color_profile(self, name: str) -> bytes | None:
+        """Return the ICC profile of a pair's photograph, which is that of its image as well."""
+        text = self.profiles.get(name)
+        return None if text is None else b64decode(text)
+
+    def _profile(self, pair: Pair) -> str | None:
+        found = color_profile(self.root / pair.content)
+        return None if found is None else b64encode(found).decode()
 
     def _all(self) -> Iterator[Pair]:
         for content in self._files(self.contents):

@@ -12,7 +12,7 @@ import torch
 import yaml
 from csv_table import table
 from lightning.pytorch import Callback, LightningModule, Trainer
-from PIL import Image
+from PIL import Image, ImageCms
 from processes import run
 
 from lit_tasks.__main__ import main
@@ -176,9 +176,10 @@ def test_a_fit_that_a_limit_ends_says_what_is_missing_and_can_go_on(
 ) -> None:
     words = ["--figures=null", "--data.contents=[*.png]", "--data.init_image=0.png"]
     words += ["--data.styles=1.png", "--data.batch_size=1", "--data.image_size=12"]
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for name in ("0.png", "1.png", "2.png"):  # one shape, as the image to start from has
         with Image.open(name) as image:
-            image.resize((24, 22)).save(name)
+            image.resize((24, 22)).save(name, icc_profile=profile)
     steps = "--model.phases=[{steps: 1, optimizer: torch.optim.SGD}]"
     assert fit(*words, steps, "--trainer.max_epochs=1") == 0
     assert "2 of 3 pairs have no image in the checkpoint yet" in caplog.text
@@ -187,7 +188,10 @@ def test_a_fit_that_a_limit_ends_says_what_is_missing_and_can_go_on(
     assert main(["predict", *ask, f"--trainer.callbacks+={WRITER}"]) == 0
     rows = table(Path("asked/predictions/predictions.csv"))
     assert [row["file"] for row in rows] == ["images/0__1.png", "", ""]
-    assert len(list(Path("asked/images").iterdir())) == 1
+    [predicted] = Path("asked/images").iterdir()
+    for path in (predicted, Path("run/images/0__1.png")):
+        with Image.open(path) as image:
+            assert image.info["icc_profile"] == profile
 
 
 def test_another_network_cannot_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

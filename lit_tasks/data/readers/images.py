@@ -18,6 +18,7 @@ from lit_tasks.data.readers.opened_images import MAX_PIXELS, TooManyPixelsError,
 from lit_tasks.data.readers.zipped_files import ZippedFile
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError)
+_PROFILE = 1_000_000  # bytes of an ICC profile: those of cameras and screens have thousands
 _STRIP = 256  # rows that are converted at once
 
 
@@ -128,6 +129,17 @@ def _unknown(name: str) -> str:
     if name.lower().endswith(HEIF) and not set(HEIF) <= set(endings()):
         return "HEIC is read after pip install pillow-heif"
     return "unknown format"
+
+
+def color_profile(path: Path) -> bytes | None:
+    """Return the ICC profile that a file's red, green and blue are meant in, if it names one."""
+    try:
+        with Image.open(path) as image:
+            found = image.info.get("icc_profile")
+    except _UNREADABLE:
+        return None
+    of_colors = isinstance(found, bytes) and found[16:20] == b"RGB " and len(found) <= _PROFILE
+    return found if of_colors else None
 
 
 def in_color(image: Image.Image, levels: WhiteLevels = BY_TYPE) -> Image.Image:
