@@ -158,6 +158,20 @@ def test_losses_that_are_not_the_same_quantity_have_axes_of_their_own() -> None:
     assert [axes.get_ylabel() for axes in apart] == ["train/loss", "val/loss", "val/accuracy"]
 
 
+def test_metrics_of_one_class_come_last_and_steps_are_whole() -> None:
+    names = ["f1_ants", "loss_raw", "macro_f1", "accuracy", "loss"]
+    row = {"step": 0, **{f"val/{name}": 0.5 for name in names}, "val/accuracy_low": 0.4}
+    rows = [row, {**row, "step": 1}]
+    shown = learning_curves(rows, max_panels=4).axes
+    assert [axes.get_ylabel() for axes in shown[:4]] == [
+        "val/loss",
+        "val/accuracy",
+        "val/macro_f1",
+        "val/f1_ants",
+    ]
+    assert all(float(tick).is_integer() for tick in shown[0].get_xticks())
+
+
 def test_an_axis_is_logarithmic_where_a_curve_spans_decades() -> None:
     values = [100.0, 10.0, 0.1]
     rows = [{"step": n, "val/loss": v, "val/f1": v / 100} for n, v in enumerate(values)]

@@ -1,5 +1,6 @@
 """Figures of numbers over steps: of one run, of several, and the losses of an optimization."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, float]]
 _DECADES = 100.0  # that a curve spans, largest to smallest, before its axis is logarithmic
+_DETAIL = re.compile(r"_raw$|^(precision|recall|f1)_")  # of one class, or before calibration
 _LETTERS = 60  # of a run or a pair in a legend
 
 
@@ -23,7 +25,7 @@ def learning_curves(rows: Rows, max_panels: int = 6, apart: Collection[str] = ()
 
     Args:
         rows: ``step`` and ``epoch`` and numbers named ``train/...`` or ``val/...``, in their order.
-        max_panels: Axes at most: the loss, then metrics with an interval, then others.
+        max_panels: Axes at most: the loss, metrics with an interval, others, those of one class.
         apart: Names without their stage (``loss``) that do not mean the same in training and
             validation: each gets axes of its own.
     """
@@ -107,7 +109,9 @@ def _panels(rows: Rows, max_panels: int, apart: Collection[str]) -> list[list[st
     for name in names:
         kinds.setdefault(name.partition("/")[2], []).append(name)
     bounded = {kind for kind in kinds if any(f"val/{kind}_low" in row for row in rows)}
-    order = sorted(kinds, key=lambda kind: (kind != "loss", kind not in bounded))
+    order = sorted(
+        kinds, key=lambda kind: (kind != "loss", kind not in bounded, bool(_DETAIL.search(kind)))
+    )
     panels: list[list[str]] = []
     for kind in order:
         panels += [[name] for name in kinds[kind]] if kind in apart else [kinds[kind]]
@@ -133,6 +137,8 @@ def _axes(count: int, below: float = 0.0) -> "tuple[Figure, list[Any]]":
     rows = max(1, -(-count // columns))
     figure = Figure(figsize=(4.2 * columns, 3.3 * rows + below), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flatten())
+    for one in axes:
+        one.xaxis.get_major_locator().set_params(integer=True)
     for unused in axes[count:]:
         unused.set_visible(False)
     return figure, axes

@@ -59,6 +59,7 @@ def image_grid(
         axes.axis("off")
     for i, (axes, image, title) in enumerate(zip(all_axes, images, titles, strict=False)):
         axes.imshow(image)
+        axes.set_anchor("N")  # titles of a row at one height
         axes.set_title(plain(title), fontsize=8, color=_COLORS[marks[i]], va="bottom")
         if below is not None:
             name = plain(shortened(below[i], int(letters * 1.3)))
