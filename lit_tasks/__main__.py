@@ -1,4 +1,4 @@
-"""Entry point: ``--help``, ``--version``, ``compare`` and ``sweep`` do not import torch."""
+"""Entry point: ``--help``, ``--version``, ``compare``, ``score`` and ``sweep`` need no torch."""
 
 import sys
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ COMMANDS = {
     "test": "evaluate a checkpoint on the test data",
     "predict": "write predictions for new data",
     "compare": "put runs side by side: settings, metrics, differences",
+    "score": "score captions of any model against references",
     "sweep": "try the settings that a file in configs/sweeps asks for",
 }
 
@@ -32,6 +33,7 @@ examples:
   lit-tasks predict --ckpt_path runs/latest/checkpoints/best.ckpt --data.predict=my.csv
   lit-tasks compare runs/quickstart --plot curves.png
   lit-tasks sweep configs/sweeps/quickstart.yaml
+  lit-tasks score captions.json captions_val2017.json --per_image scores.csv
 
 more:
   lit-tasks COMMAND --help                          every option of a command
@@ -66,6 +68,10 @@ def _answer(args: list[str]) -> int:
         from lit_tasks.runs import compare
 
         return compare.main(args[1:])
+    if args[0] == "score":
+        from lit_tasks.scoring import command
+
+        return command.main(args[1:])
     if args[0] == "sweep":
         from lit_tasks.runs import sweep
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord
+from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
 from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
+from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.data.readers.caption_tables import CaptionColumns, caption_rows
 from lit_tasks.data.readers.encodings import check_encoding
 from lit_tasks.data.readers.split_names import split_of_row

@@ -5,8 +5,9 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord
+from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
+from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.data.readers.coco import read_coco, read_karpathy
 from lit_tasks.protocols import LabeledSplit
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from math import fsum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,24 +11,10 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from lit_tasks.functional.caption.bleu import (
-    BleuCounts,
-    add_counts,
-    bleu,
-    bleu_counts,
-    unigram_bleu,
-)
-from lit_tasks.functional.caption.cider import DocumentFrequencies, cider_d, weighted
-from lit_tasks.functional.caption.rouge import rouge_l
+from lit_tasks.functional.caption.scores import corpus_scores
 from lit_tasks.text.captions import SPECIAL, caption_words
 
-#: What is computed, each from 0 for the worst: more is better.
-CAPTION_METRICS = (
-    *("bleu1", "bleu2", "bleu3", "bleu4", "cider_d", "rouge_l"),
-    *("assignment_bleu", "assignment_bleu_first"),
-)
-_RESAMPLED = 1000
-_SPECIAL = {word.lower() for word in SPECIAL}
+_SPECIAL = frozenset(word.lower() for word in SPECIAL)
 
 
 class CaptionPair(NamedTuple):
@@ -113,13 +98,11 @@ class CaptionScores(Metric):
 def caption_scores(
     predictions: Sequence[str], references: Sequence[Sequence[str]], intervals: bool = False
 ) -> dict[str, float]:
-    """Return ``bleu1`` to ``bleu4``, ``cider_d``, ``rouge_l``, ``assignment_bleu`` and ``samples``.
+    """Return :data:`~lit_tasks.functional.caption.scores.CAPTION_METRICS` and ``samples``.
 
-    ``assignment_bleu`` compares with one reference at a time and is the mean over all of an
-    image's: what the assignment's measure, which draws one at random, is expected to be.
-    ``assignment_bleu_first`` is that of each image's first reference. Both leave <UNK> out of a
-    prediction, which counts as a wrong word elsewhere. Neither leaves out of a reference what a
-    vocabulary lacks: that would make a smaller vocabulary look better.
+    The assignment's metrics leave <UNK> out of a prediction, which counts as a wrong word
+    elsewhere. Neither leaves out of a reference what a vocabulary lacks: that would make a smaller
+    vocabulary look better.
 
     Args:
         predictions: A sentence about each image.
@@ -129,51 +112,4 @@ def caption_scores(
     """
     ours = [caption_words(text) for text in predictions]
     theirs = [[caption_words(text) for text in several] for several in references]
-    found: dict[str, float] = {"samples": float(len(ours))}
-    if not ours:
-        return found
-    counts = [bleu_counts(p, r) for p, r in zip(ours, theirs, strict=True)]
-    each = _of_each_image(ours, theirs)
-    for size, value in enumerate(bleu(add_counts(counts)), start=1):
-        found[f"bleu{size}"] = value
-    found |= {name: float(np.mean(values)) for name, values in each.items()}
-    if intervals:
-        found |= _intervals(counts, each)
-    return found
-
-
-def _of_each_image(ours: list[list[str]], theirs: list[list[list[str]]]) -> dict[str, list[float]]:
-    frequencies = DocumentFrequencies.count(theirs)
-    each: dict[str, list[float]] = {
-        name: [] for name in ("cider_d", "rouge_l", "assignment_bleu", "assignment_bleu_first")
-    }
-    for prediction, several in zip(ours, theirs, strict=True):
-        vectors = [weighted(reference, frequencies) for reference in several]
-        each["cider_d"].append(cider_d(weighted(prediction, frequencies), vectors))
-        each["rouge_l"].append(rouge_l(prediction, several))
-        said = [word for word in prediction if word not in _SPECIAL]
-        single = [unigram_bleu(said, reference) for reference in several]
-        each["assignment_bleu"].append(fsum(single) / len(single))
-        each["assignment_bleu_first"].append(single[0])
-    return each
-
-
-def _intervals(counts: list[BleuCounts], each: dict[str, list[float]]) -> dict[str, float]:
-    """Return the 2.5th and 97.5th percentile of every metric over resampled images.
-
-    CIDEr-D keeps its document frequencies.
-    """
-    total = len(counts)
-    times = np.random.default_rng(0).multinomial(total, [1 / total] * total, size=_RESAMPLED)
-    rows = np.array([[*c.correct, *c.guessed, c.length, c.reference_length] for c in counts])
-    sums = (times @ rows).tolist()
-    scores = np.array(
-        [bleu(BleuCounts(s[:4], s[4:8], length=s[8], reference_length=s[9])) for s in sums]
-    )
-    drawn = {f"bleu{size + 1}": scores[:, size] for size in range(scores.shape[1])}
-    drawn |= {name: times @ np.array(values) / total for name, values in each.items()}
-    found: dict[str, float] = {}
-    for name, values in drawn.items():
-        low, high = np.percentile(values, (2.5, 97.5)).tolist()
-        found |= {f"{name}_low": low, f"{name}_high": high}
-    return found
+    return corpus_scores(ours, theirs, intervals, unspoken=_SPECIAL)

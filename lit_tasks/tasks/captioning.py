@@ -16,8 +16,9 @@ from torchmetrics import SumMetric
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
+from lit_tasks.functional.caption.scores import CAPTION_METRICS
 from lit_tasks.metrics.caption_reward import CiderReward
-from lit_tasks.metrics.caption_scores import CAPTION_METRICS, CaptionPair, CaptionScores
+from lit_tasks.metrics.caption_scores import CaptionPair, CaptionScores
 from lit_tasks.nn.caption.captioner import DecoderOutput
 from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.scheduled_sampling import scheduled_sampling_tokens

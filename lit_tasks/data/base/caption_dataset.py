@@ -3,8 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 
 from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.base.image_dataset import ImageDataset
+from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.data.readers.images import ImageFiles, ImageSource, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.text.captions import CaptionVocabulary
@@ -61,20 +61,6 @@ class CaptionedImages:
         return replace(
             self, images=images, ids=[self.ids[i] for i in rows], sentences=list(kept.values())
         )
-
-
-class CaptionRecord(NamedTuple):
-    """One image of an input, as a reader found it.
-
-    Attributes:
-        id: What the input calls it.
-        path: Where it should be.
-        sentences: What people wrote about it, in the order of the input.
-    """
-
-    id: int | str
-    path: Path
-    sentences: list[str]
 
 
 def usable(

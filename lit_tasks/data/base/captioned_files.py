@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lit_tasks.data.base.caption_dataset import CaptionedImages, CaptionRecord, usable
+from lit_tasks.data.base.caption_dataset import CaptionedImages, usable
 from lit_tasks.data.base.captions import CaptionDataModule
+from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.data.readers.tables import BadRows
 
 

@@ -13,7 +13,7 @@ from lit_tasks.data.readers.lines import lines_of
 from lit_tasks.data.readers.tables import TableOptions, format_suffix, layout_of, table_rows
 
 _JSON = (".json", ".jsonl", ".ndjson")
-_FILES = ("file", "image", "file_name", "filename", "image_name", "image_path", "path", "img")
+FILES = ("file", "image", "file_name", "filename", "image_name", "image_path", "path", "img")
 _CAPTIONS = ("caption", "captions", "text", "comment", "sentence", "sentences", "description")
 _FLICKR = re.compile(r"([^\t]+)#\d+\t(.*)")  # name#number, a tab, the caption
 
@@ -25,6 +25,7 @@ class CaptionColumns:
     file: str | None = None
     caption: str | None = None
     split: str | None = None
+    usual_files: tuple[str, ...] = FILES
 
 
 class CaptionRow(NamedTuple):
@@ -44,7 +45,7 @@ class CaptionRow(NamedTuple):
 
 
 def caption_rows(
-    table: Path, columns: CaptionColumns, encoding: str | None = None
+    table: Path, columns: CaptionColumns, encoding: str | None = None, empty: bool = False
 ) -> Iterator[CaptionRow]:
     """Yield what the rows of a file say, in its order.
 
@@ -53,6 +54,7 @@ def caption_rows(
             found, or lines like those of ``Flickr8k.token.txt``.
         columns: Their names.
         encoding: Any that Python knows; a file of another than UTF-8 and UTF-16 must give it.
+        empty: Whether a caption may be empty, as a model's may.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -70,7 +72,7 @@ def caption_rows(
     elif _is_flickr(table, found):
         rows = _flickr(table, columns, found)
     else:
-        rows = _table(table, columns, found)
+        rows = _table(table, columns, found, empty)
     for row in rows:
         wrong = undecoded("".join((row.file, row.split, *row.captions)))
         if wrong:
@@ -79,17 +81,19 @@ def caption_rows(
                 " its encoding, for example --data.encoding=cp1252"
             )
         name = columns.caption or "caption" if row.file else columns.file or "file"
-        if not row.file or not row.captions or not all(row.captions):
+        if not row.file or not row.captions or not (empty or all(row.captions)):
             raise ValueError(f"{row.where}: column {name} is empty; fill it, or remove the row")
         yield row
 
 
-def _table(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
+def _table(
+    table: Path, columns: CaptionColumns, encoding: str, empty: bool
+) -> Iterator[CaptionRow]:
     options = TableOptions(encoding=encoding)
     usual = "\t" if format_suffix(table) == ".tsv" else ","
     given = [name for name in (columns.file, columns.caption, columns.split) if name]
     header = layout_of(table, options, given, usual).names
-    file = _named(table, "file_column", columns.file, header, _FILES)
+    file = _named(table, "file_column", columns.file, header, columns.usual_files)
     try:
         captions = [_named(table, "caption_column", columns.caption, header, _CAPTIONS)]
     except ValueError:
@@ -97,7 +101,7 @@ def _table(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[Capt
         if columns.caption is not None or not captions:
             raise
     # Of several captions of a row some may be missing: images have unlike numbers of them.
-    needed = [file, columns.split, *(captions if len(captions) == 1 else [])]
+    needed = [file, columns.split, *(captions if len(captions) == 1 and not empty else [])]
     for where, row in table_rows(table, needed, options):
         texts = [one_line(row[name]) for name in captions]
         said = texts if len(texts) == 1 else list(filter(None, texts))
@@ -113,13 +117,15 @@ def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[Capti
                 f"{where}: {problem}; a file of captions has an object a line, or one list of them"
             )
         header = list(record)
-        file = _named(where, "file_column", columns.file, header, _FILES)
+        file = _named(where, "file_column", columns.file, header, columns.usual_files)
         caption = _named(where, "caption_column", columns.caption, header, _CAPTIONS)
         if columns.split and columns.split not in record:
             _named(where, "split_column", columns.split, header, ())
         value = record[caption]
         texts = [_raw(text) for text in (value if isinstance(value, list) else [value])]
-        cells = [record[file], record[columns.split] if columns.split else "", *texts]
+        number = record[file]  # COCO's ids are numbers
+        name = str(number) if isinstance(number, int) and not isinstance(number, bool) else number
+        cells = [name, record[columns.split] if columns.split else "", *texts]
         if not all(isinstance(cell, str) for cell in cells):
             raise ValueError(
                 f"{where}: {file} should be a text and {caption} a text or a list of texts, got"
@@ -170,7 +176,7 @@ def _named(
             return plain[name.strip().casefold()]
     shown = ", ".join(f"'{name}'" for name in header[:20]) or "none"
     raise ValueError(
-        f"{where} has no column '{wanted[0]}', only {shown}; name the right one with"
+        f"{where} has no column '{wanted[0]}', only {shown}; rename one, or name the right one with"
         f" --data.{option}"
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.base.caption_dataset import CaptionRecord
+from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.files import parse_json
 
 Kind = type | tuple[type, ...]

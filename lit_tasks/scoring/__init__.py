@@ -1,0 +1,1 @@
+"""``lit-tasks score``: captions of any model against references, without a framework."""
