@@ -94,7 +94,7 @@ class References:
 
 
 def _names(name: str) -> list[str]:
-    """Return a name, that of its file, and the id that COCO's files hold, the most certain first."""
+    """Return a name, that of its file, and the id in a file of COCO, the most certain first."""
     file = PurePosixPath(name.replace("\\", "/")).name
     official = _OFFICIAL.fullmatch(file)
     return [name, file, *([official[1]] if official else [])]
