@@ -84,6 +84,7 @@ class TextFilesDataModule(TextDataModule):
         }
 
 
+_LARGE = 32 << 20  # bytes, which are read for a few seconds
 _PURPOSE = {
     "train": "learn from",
     "val": "validate on",
@@ -128,7 +129,9 @@ def file_source(
     names = [file.relative_to(path).as_posix() for file in files]
     key = fingerprint(digest(files), names, found, asdict(columns))
     make = partial(read_rows, path, found, columns)
-    return Source(cached_rows(make, key, cache_dir=cache_dir, name=str(path)), str(path))
+    large = sum(file.stat().st_size for file in files) > _LARGE
+    rows = cached_rows(make, key, cache_dir=cache_dir, name=str(path), large=large)
+    return Source(rows, str(path))
 
 
 def texts_to_predict(path: Path | None, columns: Columns, cache_dir: Path | None) -> Source:

@@ -25,7 +25,7 @@ from lit_tasks.data.base.labels import (
     shown,
 )
 from lit_tasks.data.base.splits import SPLITS_OF, stratified_splits
-from lit_tasks.data.cache.token_ids import token_ids_of, word_counts, words_of
+from lit_tasks.data.cache.token_ids import text_hashes, token_ids_of, word_counts, words_of
 from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
 from lit_tasks.protocols import Split
 from lit_tasks.sampling import LengthBuckets
@@ -195,7 +195,8 @@ class TextDataModule(CheckedLoading, LightningDataModule):
     def describe(self, split: Split, indices: Sequence[int]) -> list[dict[str, str]]:
         """Return the beginning of some texts, as people read them."""
         self._set(split)
-        texts = _strings(self.source(split).data, "text", self._rows[split][list(indices)])
+        data = self.source(split).data  # a row at a time: to take some may copy them all
+        texts = [data[int(row)]["text"] for row in self._rows[split][list(indices)]]
         return [{"text": " ".join(text.split())[:_MAX_SHOWN]} for text in texts]
 
     # Lightning's hooks.
@@ -272,11 +273,10 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """
         columns = data.data
         usable = np.flatnonzero(columns["problem"].to_numpy() == "")
-        labels, texts = (
-            columns[name].combine_chunks().dictionary_encode().indices.to_numpy()[usable]
-            for name in ("label", "text")
+        labels = columns["label"].combine_chunks().dictionary_encode().indices.to_numpy()[usable]
+        _, first, text = np.unique(
+            text_hashes(data)[usable], return_index=True, return_inverse=True
         )
-        _, first, text = np.unique(texts, return_index=True, return_inverse=True)
         blocks = usable[first][text] // block  # a repeat belongs where its text first stands
         splits = [
             usable[p]

@@ -6,6 +6,7 @@ it, so a changed input is read anew.
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,7 @@ def cached_rows(
     cache_dir: Path | None,
     name: str,
     columns: Mapping[str, str] = _COLUMNS,
+    large: bool = False,
 ) -> "Dataset":
     """Return the rows that ``make`` yields; it is called only when nothing is cached for ``key``.
 
@@ -55,7 +57,8 @@ def cached_rows(
         cache_dir: Folder of the Arrow files; the usual cache of ``datasets`` when left out.
         name: What errors call the input.
         columns: Arrow type of each column; those of
-            :class:`~lit_tasks.data.readers.text_files.Row` when left out.
+            :class:`~lit_tasks.data.readers.text_rows.Row` when left out.
+        large: Whether that takes long enough for a bar on a terminal.
 
     Raises:
         ValueError: Whatever ``make`` says about its input.
@@ -64,7 +67,7 @@ def cached_rows(
     from datasets.exceptions import DatasetGenerationError
 
     features = Features({name: Value(kind) for name, kind in columns.items()})
-    with without_bars():
+    with bars(large):
         try:
             return Dataset.from_generator(
                 make,
@@ -81,12 +84,16 @@ def cached_rows(
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Hide the bars of ``datasets``: a second of work needs none, and logs keep every repaint."""
+def bars(large: bool = False) -> Iterator[None]:
+    """Show the bars of ``datasets`` for large inputs on a terminal.
+
+    A second of work needs none, and a file of log lines would keep every repaint.
+    """
     import datasets
 
     shown = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
+    if not (large and sys.stderr.isatty()):
+        datasets.disable_progress_bars()
     try:
         yield
     finally:

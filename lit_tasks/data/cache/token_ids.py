@@ -1,5 +1,6 @@
 """Words and token ids of texts as Arrow files, found again like the rows they come from."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lit_tasks.data.cache.datasets_internals import content_key
-from lit_tasks.data.cache.rows import fingerprint, without_bars
+from lit_tasks.data.cache.rows import bars, fingerprint
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.tokenizer import Tokenizer
 from lit_tasks.text.vocabulary import Vocabulary
@@ -17,6 +18,7 @@ from lit_tasks.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_LARGE = 100_000  # texts, for which there is a bar
 _COUNTED_AT_ONCE = 1_000_000  # words of which a table of counts is kept
 
 
@@ -24,6 +26,19 @@ def words_of(rows: "Dataset", tokenizer: Tokenizer) -> "Dataset":
     """Return the column ``words`` of the texts, a list of strings each."""
     key = fingerprint(content_key(rows), "words", vars(tokenizer))
     return _mapped(rows, partial(_tokenize, tokenizer=tokenizer), key)
+
+
+def text_hashes(rows: "Dataset") -> np.ndarray:
+    """Return a number for each text, the same for repeats; texts are read piece by piece."""
+    found = [
+        np.fromiter((_hash(text) for text in chunk.to_pylist()), np.uint64, len(chunk))
+        for chunk in rows.data["text"].chunks
+    ]
+    return np.concatenate(found) if found else np.zeros(0, np.uint64)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def word_counts(words: "Dataset", rows: np.ndarray) -> pa.Table:
@@ -64,7 +79,7 @@ def _encode(table: pa.Table, vocabulary: Vocabulary, options: TextOptions) -> pa
 
 
 def _mapped(data: "Dataset", function: Callable[..., Any], key: str) -> "Dataset":
-    with without_bars():
+    with bars(len(data) >= _LARGE):
         return data.with_format("arrow").map(
             function, batched=True, remove_columns=data.column_names, new_fingerprint=key
         )

@@ -86,6 +86,8 @@ def format_of(path: Path, given: Format | None) -> Format:
             f"{path} is a spreadsheet: save it as CSV there (in Excel: File, Save As, CSV UTF-8), "
             "and give that file"
         )
+    if _SUFFIXES.get(suffix) == "parquet" and path.suffix.lower() != suffix:
+        raise ValueError(f"{path}: Parquet is packed within; unpack it, and give that file")
     if suffix in _ARCHIVES:
         raise ValueError(f"{path} is an archive: unpack it, and give the file of texts in it")
     if suffix not in _SUFFIXES:
@@ -187,7 +189,14 @@ def _places(path: Path, columns: Columns, layout: Layout) -> list[int | None]:
             text, label = text_and_label(rows)
             return [text, None if columns.label is None else label, None]
     names = (columns.text, columns.label, columns.id)
-    return [None if n is None else column_place(path, n, layout.names) for n in names]
+    try:
+        return [None if n is None else column_place(path, n, layout.names) for n in names]
+    except ValueError as error:
+        if not columns.table.header:
+            raise
+        raise ValueError(
+            f"{error}; if its first row is no header, set data.header to false"
+        ) from None
 
 
 def _open_quote(text: str, layout: Layout, label: int | None, known: set[str]) -> str:

@@ -87,7 +87,10 @@ def look_at_lines(
         head = [line.strip("\r\n") for _, line, _ in islice(lines_of(file), _LOOKED_AT)]
     first = head[0] if head else ""
     for delimiter in _DELIMITERS if labeled else ("\t",):
-        if options.header and has_columns(first.split(delimiter), wanted):
+        cells = first.split(delimiter)
+        # One name of two is a header as well: that there is no other column is said then.
+        names = [[name] for name in wanted] if labeled and delimiter == "\t" else [wanted]
+        if options.header and any(has_columns(cells, some) for some in names):
             return layout_of(path, options, wanted, delimiter)
     if options.delimiter or not options.header:
         return layout_of(path, options, wanted, options.delimiter or "\t")

@@ -224,6 +224,15 @@ def test_three_columns_without_names_ask_for_their_places(tmp_path: Path) -> Non
     assert [row["id"] for row in rows] == [str(n) for n in range(20)]
 
 
+@pytest.mark.parametrize("header", ["sentence\tlabel", "Label\tsentence", "text\tscore"])
+def test_a_header_with_another_name_is_no_row(tmp_path: Path, header: str) -> None:
+    turned = [(label, text) for text, label in PAIRS]
+    pairs = turned if header.startswith("Label") else PAIRS
+    (tmp_path / "a.txt").write_text(table(pairs, "\t", header.replace("\t", ",")))
+    with pytest.raises(ValueError, match=r"has no column '(text|label)', only .*set data.header"):
+        read(tmp_path / "a.txt")
+
+
 def test_several_labels_of_fasttext_are_no_words(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("__label__a good\n__label__a __label__b fine\n")
     good, bad = all_rows(tmp_path / "a.txt")
@@ -427,6 +436,7 @@ def test_folders_hold_texts_of_labels(tmp_path: Path) -> None:
         ("a.xlsx", "is a spreadsheet: save it as CSV there"),
         ("a.XLS", "is a spreadsheet"),
         ("a.csv.zip", "is an archive: unpack it"),
+        ("a.parquet.gz", "Parquet is packed within; unpack it"),
         ("a.gz", "cannot infer the format of .*a.gz from ''"),
         ("a.docx", "cannot infer the format .* set format to lines, csv"),
     ],
