@@ -59,7 +59,7 @@ def doubts(counts: Mapping[str, int], name: str) -> list[str]:
 
 def missing_numbers(labels: np.ndarray) -> np.ndarray:
     """Return which labels are ``nan`` where all others are numbers: there a label is missing."""
-    known = {str(label) for label in np.unique(labels[labels != ""])}
+    known = set(labels.tolist()) - {""}
     names = [label for label in known if _NUMBER.fullmatch(label) is None]
     if not names or len(names) == len(known) or any(n.casefold() != "nan" for n in names):
         return np.zeros(len(labels), dtype=bool)
