@@ -1,5 +1,6 @@
-"""Entry point: ``--help``, ``--version``, ``compare``, ``score`` and ``sweep`` need no torch."""
+"""Entry point; ``fit``, ``validate``, ``test`` and ``predict`` alone import torch."""
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -13,9 +14,16 @@ COMMANDS = {
     "test": "evaluate a checkpoint on the test data",
     "predict": "write predictions for new data",
     "compare": "put runs side by side: settings, metrics, differences",
+    "report": "write one HTML page about a run, or several side by side",
     "score": "score captions of any model against references",
     "sweep": "try the settings that a file in configs/sweeps asks for",
+    "list": "show configs, tasks, data, encoders, captioners, backbones and callbacks",
+    "config": "print a shipped config, to begin one of your own",
+    "completion": "print what bash, zsh or tcsh need to complete all this",
 }
+
+#: Commands that need no framework: they start at once.
+FREE = ("compare", "report", "score", "sweep", "list", "config", "completion")
 
 USAGE = f"""\
 lit-tasks {__version__}: tasks and datasets for PyTorch Lightning, driven by YAML
@@ -24,7 +32,7 @@ usage: lit-tasks COMMAND [--config FILE.yaml ...] [--key=value ...]
        python -m lit_tasks COMMAND ...
 
 commands:
-{chr(10).join(f"  {name:<10}{text}" for name, text in COMMANDS.items())}
+{chr(10).join(f"  {name:<12}{text}" for name, text in COMMANDS.items())}
 
 examples:
   lit-tasks fit --config configs/quickstart.yaml
@@ -32,11 +40,13 @@ examples:
   lit-tasks test --ckpt_path runs/latest/checkpoints/best.ckpt
   lit-tasks predict --ckpt_path runs/latest/checkpoints/best.ckpt --data.predict=my.csv
   lit-tasks compare runs/quickstart --plot curves.png
+  lit-tasks report runs/latest
   lit-tasks sweep configs/sweeps/quickstart.yaml
   lit-tasks score captions.json captions_val2017.json --per_image scores.csv
 
 more:
-  lit-tasks COMMAND --help                          every option of a command
+  lit-tasks COMMAND --help                          the options that are needed most
+  lit-tasks COMMAND --help=all                      every option of a command
   lit-tasks fit --model.help CLASS --data.help CLASS   the options of one class
   lit-tasks fit --config FILE.yaml --print_config   what a config resolves to
 """
@@ -46,10 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Answer what needs no framework, hand the rest to ``lit_tasks.cli``; return the exit code."""
     if argv is None:
         open_streams()
+        find_own_modules()
     try:
         return _answer(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return 130  # the exit code of a shell for Ctrl-C
+
+
+def find_own_modules() -> None:
+    """Let configs name modules in the working directory, as ``python -m lit_tasks`` does.
+
+    It is searched last: a file there takes the place of no module that is installed.
+    """
+    if os.getcwd() not in sys.path and "" not in sys.path and not sys.flags.safe_path:
+        sys.path.append(os.getcwd())
 
 
 def _answer(args: list[str]) -> int:
@@ -64,19 +84,41 @@ def _answer(args: list[str]) -> int:
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(COMMANDS)}"
         print(f"lit-tasks: error: there is no command {args[0]!r}; {hint}", file=sys.stderr)
         return 2
-    if args[0] == "compare":
+    if args[0] in FREE:
+        return _run_without_framework(args[0], args[1:])
+    asked = [word for word in args[1:] if word.partition("=")[0].endswith(("help", "-h"))]
+    if asked in (["--help"], ["-h"]):
+        from lit_tasks.catalog.short_help import short_help
+
+        print(short_help(args[0]), end="")
+        return 0
+    return _run_with_framework(["--help" if word == "--help=all" else word for word in args])
+
+
+def _run_without_framework(command: str, words: list[str]) -> int:
+    if command == "compare":
         from lit_tasks.runs import compare
 
-        return compare.main(args[1:])
-    if args[0] == "score":
-        from lit_tasks.scoring import command
+        return compare.main(words)
+    if command == "report":
+        from lit_tasks.runs.report import command as report
 
-        return command.main(args[1:])
-    if args[0] == "sweep":
+        return report.main(words)
+    if command == "score":
+        from lit_tasks.scoring import command as score
+
+        return score.main(words)
+    if command == "sweep":
         from lit_tasks.runs import sweep
 
-        return sweep.main(args[1:])
-    return _run_with_framework(args)
+        return sweep.main(words)
+    if command == "completion":
+        from lit_tasks.catalog import completion
+
+        return completion.main(words, COMMANDS)
+    from lit_tasks.catalog import listing
+
+    return listing.list_main(words) if command == "list" else listing.config_main(words)
 
 
 def _run_with_framework(args: list[str]) -> int:

@@ -4,11 +4,14 @@ Every batch carries ``index``, the position of each sample in its dataset. Predi
 back into input order by it, on any number of processes, and an error can name the sample.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from jaxtyping import Float, Int, Num
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class TextBatch(NamedTuple):
@@ -111,3 +114,10 @@ class StyleBatch(NamedTuple):
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
     init: Sequence[Num[Tensor, "3 H W"] | None] = ()
     regions: Sequence[Sequence[StyleRegion]] = ()
+
+
+def in_batches(samples: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield samples in lists of ``size`` and the rest; no more than one list is held at a time."""
+    rest = iter(samples)
+    while batch := list(islice(rest, size)):
+        yield batch

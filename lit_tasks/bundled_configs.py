@@ -3,6 +3,7 @@
 In a wheel they lie inside the package, in a checkout beside it.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 
 _INSIDE = Path(__file__).parent / "configs"
@@ -22,6 +23,20 @@ def found(path: Path, kind: str = "") -> Path:
     shipped = FOLDER / kind / f"{path.stem}.yaml"
     is_named = path.parent in (Path(), Path("configs", kind)) and path.suffix in ("", ".yaml")
     return shipped if is_named and not path.is_file() and shipped.is_file() else path
+
+
+def shipped(name: str) -> Path:
+    """Return a config that comes with the package, whatever files lie in the working directory.
+
+    Raises:
+        ValueError: There is none of that name; names the nearest.
+    """
+    path = FOLDER / f"{Path(name).stem}.yaml"
+    if Path(name).suffix not in ("", ".yaml") or not path.is_file():
+        near = get_close_matches(Path(name).stem, names(""), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`lit-tasks list configs` shows them"
+        raise ValueError(f"there is no shipped config {name!r}; {hint}")
+    return path
 
 
 def names(suffix: str, kind: str = "") -> list[str]:

@@ -23,6 +23,8 @@ Split = Literal["train", "val", "test", "predict"]
 LabeledSplit = Literal["train", "val", "test"]
 Command = Literal["fit", "validate", "test", "predict"]
 P = TypeVar("P")
+Row = dict[str, Any]  # of predictions.csv: plain values under the names of its columns
+InputBatch = tuple[list[Row], Any]  # what each sample's row begins with, and their batch
 
 
 # What a task asks of its data.
@@ -170,6 +172,27 @@ class HasPredictExample(Protocol):
     predict_example: str | None
 
 
+# What ``lit_tasks.load`` asks of the data.
+
+
+@runtime_checkable
+class ReadsInputs(Protocol):
+    """Data that can make batches of what a program holds."""
+
+    def input_batches(
+        self, inputs: Iterable[object], task: object, batch_size: int | None = None, /
+    ) -> Iterable[InputBatch]:
+        """Yield batches of texts, images or whatever the task is about, in the order given."""
+
+
+@runtime_checkable
+class WritesTokenizer(Protocol):
+    """Data whose texts become token ids, which an ONNX file takes."""
+
+    def write_tokenizer(self, path: Path, /) -> None:
+        """Write how, as a ``tokenizer.json`` that Hugging Face's ``tokenizers`` reads."""
+
+
 # What data modules and callbacks ask of the task; all of it is optional.
 
 
@@ -230,6 +253,13 @@ class HasFigures(Protocol):
 
 
 @runtime_checkable
+class StatesProbabilities(Protocol):
+    """A classifier whose rows may state the probability of every class."""
+
+    all_probabilities: bool  # set before predicting
+
+
+@runtime_checkable
 class ExportsOnnx(Protocol):
     """A task that can be written as an ONNX file."""
 
@@ -272,6 +302,14 @@ class MakesHead(Protocol):
 
     def make_head(self, num_outputs: int, /) -> nn.Module:
         """Return what turns its features into logits."""
+
+
+@runtime_checkable
+class ReadsPadded(Protocol):
+    """An encoder or head that has a form for ONNX, which knows rectangles only."""
+
+    def from_padded(self, *values: Any) -> Any:
+        """Return what ``forward`` does; an encoder of ``(tokens, keep)``, ``(B, T)`` each."""
 
 
 @runtime_checkable

@@ -91,7 +91,8 @@ class Trust:
         self, source: Path | str, modules: Iterable[str] = (), classes: Iterable[str] = ()
     ) -> None:
         self.source = source
-        self._chosen = tuple(_checked_module(name) for name in modules) + plugins()
+        self.modules = tuple(_checked_module(name) for name in modules)
+        self._chosen = self.modules + plugins()
         self._classes: dict[str, type[Any]] = {}
         for name in classes:
             self._vouch(name)

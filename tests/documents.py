@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / ".github/CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 _OURS = re.compile(
-    r"(?<![\w/-])(?:lit-tasks|-m lit_tasks) (?=(?:fit|validate|test|predict|compare|sweep)\b)"
+    r"(?<![\w/-])(?:lit-tasks|-m lit_tasks) "
+    r"(?=(?:fit|validate|test|predict|compare|report|sweep|list|config|completion)\b)"
 )
 
 
@@ -39,7 +40,7 @@ def commands(page: Path) -> list[Command]:
         for line, after in zip(lines, [*lines[1:], ""], strict=True):
             start = _OURS.search(line)
             if start and not line.lstrip().startswith("#"):
-                words = tuple(shlex.split(line[start.end() :], comments=True))
+                words = tuple(shlex.split(line[start.end() :].partition(" > ")[0], comments=True))
                 answer = after if line.startswith("$ ") else ""
                 found.append(Command(page.name, words, answer))
     return found

@@ -6,11 +6,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.protocols import Command, ExportsOnnx
+from lit_tasks.onnx_export import check_exports, export_onnx
+from lit_tasks.protocols import Command, attributes
 
 
 class OnnxExport(Callback):
-    """Write ``model.onnx`` after ``validate`` or ``test``.
+    """Write ``model.onnx`` after ``validate`` or ``test``; for texts ``model.tokenizer.json`` too.
 
     A task offers it by a method ``export_onnx(path)``. On the command line, ``validate`` and
     ``test`` do it with ``--trainer.callbacks+=lit_tasks.callbacks.onnx_export.OnnxExport``.
@@ -26,7 +27,8 @@ class OnnxExport(Callback):
         self.filename = filename
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Agree on the run's folder."""
+        """Agree on the run's folder; refuse what could not be written before it is evaluated."""
+        check_exports(pl_module)
         run_dir(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -39,9 +41,7 @@ class OnnxExport(Callback):
         self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not isinstance(pl_module, ExportsOnnx):
-            raise ValueError(f"{type(pl_module).__name__} offers no export to ONNX")
         path = run_dir(trainer) / self.filename
         if trainer.is_global_zero:
-            pl_module.export_onnx(path)
-            rank_zero_info(f"ONNX model: {path}")
+            for written in export_onnx(pl_module, attributes(trainer).datamodule, path):
+                rank_zero_info(f"ONNX model: {written}")

@@ -22,6 +22,11 @@ from lit_tasks.printable import printable
 __all__ = ["run"]
 
 _TRACEBACK = "LIT_TASKS_TRACEBACK"
+#: Tips, and what every run would say.
+_NOTHING_TO_DO = re.compile(
+    r"💡|TPU available|Loaded model weights|`weights_only` was|Loading `train_data"
+    r"|Seed set to|GPU available: False|Restoring states from|`Trainer\.fit` stopped: `max_"
+)
 _INTERRUPTED = 130  # the exit code of a shell for SIGINT
 
 
@@ -96,8 +101,7 @@ def _extra_with(module: str | None) -> str:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    nothing_to_do = r"💡|TPU available|Loaded model weights|`weights_only` was|Loading `train_data"
-    return not re.match(nothing_to_do, record.getMessage())
+    return not _NOTHING_TO_DO.match(record.getMessage())
 
 
 def _make_printable(record: logging.LogRecord) -> bool:

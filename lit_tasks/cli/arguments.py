@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from lit_tasks import bundled_configs
-from lit_tasks.cli import checkpoint
+from lit_tasks import bundled_configs, checkpoint
 from lit_tasks.cli.agent_words import understood
 from lit_tasks.files import parse_yaml, read_yaml
 from lit_tasks.trust import Trust, specs

@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
-from lit_tasks import trust
-from lit_tasks.cli import checkpoint, default_callbacks, finished, run_folder
+from lit_tasks import checkpoint, trust
+from lit_tasks.cli import default_callbacks, finished, run_folder
 from lit_tasks.cli.arguments import Arguments
 from lit_tasks.cli.checkpoint_address import fetched, is_address
 from lit_tasks.cli.loggers import after_training, fill_folders, with_csv
@@ -36,6 +36,7 @@ CSV, WANDB = "lit_tasks.loggers.csv.RunCSVLogger", "lit_tasks.loggers.wandb.RunW
 TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_autolog_hparams": False,  # SaveRunConfig logs the whole configuration instead
     "use_distributed_sampler": False,  # it repeats samples; ExactBatches does not
+    "enable_model_summary": False,  # Progress says in one line how large the model is
 }
 
 
@@ -50,7 +51,9 @@ class TaskCLI(CommandLine):
         self.arguments = Arguments(words)
         check_config_files(self.arguments.configs)
         ReadableParser.config_files = tuple(self.arguments.configs)
-        ReadableParser.words = " ".join((*self.arguments.named(), str(default_callbacks.CALLBACKS)))
+        ReadableParser.read_words(
+            " ".join((*self.arguments.named(), str(default_callbacks.CALLBACKS)))
+        )
         with trust.restored():
             super().__init__(
                 parser_class=ReadableParser,

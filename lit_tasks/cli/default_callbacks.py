@@ -25,6 +25,7 @@ _OURS = {
     "figures": "lit_tasks.callbacks.figures.FigureWriter",
     "images": "lit_tasks.callbacks.images.PredictedImages",
     "predictions": "lit_tasks.callbacks.predictions.writer.PredictionWriter",
+    "report": "lit_tasks.callbacks.report.Report",
     "progress": "lit_tasks.callbacks.progress.Progress",
 }
 _OPTIONS: dict[str, dict[str, Any]] = {

@@ -10,7 +10,9 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +24,7 @@ from lightning.pytorch.loggers import Logger
 from yaml import SafeDumper
 
 from lit_tasks import bundled_configs
+from lit_tasks.catalog.classes import classes, paths_of
 from lit_tasks.cli.loggers import fill_folders
 from lit_tasks.files import check_yaml, read_yaml
 from lit_tasks.jsonargparse_internals import option_names, replace_yaml_loader, yaml_loader
@@ -54,6 +57,18 @@ class ReadableParser(CheckedParser):
     config_files: tuple[Path, ...] = ()
     #: Everything the user wrote and the defaults name, to look for classes and their options.
     words: str = ""
+
+    @classmethod
+    def read_words(cls, words: str) -> None:
+        """Keep everything the user wrote, and import the classes of ours that it names for short.
+
+        jsonargparse knows a class by its bare name once it is imported.
+        """
+        cls.words = words
+        for name in set(re.findall(r"(?<![\w.])[A-Z]\w+", words)):
+            for path in paths_of(name):
+                with suppress(ImportError):  # an extra is not installed: the full path says so
+                    import_module(path.rpartition(".")[0])
 
     def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
         """Parse; a nested ``null``, which jsonargparse 4.53 passes on as the word None, is null."""
@@ -210,8 +225,11 @@ def _unknown_module(module: str) -> str:
 
 
 def _unknown_short_name(name: str) -> str:
+    if paths := paths_of(name):
+        return f"the class {name} cannot be used here; its full path, {paths[0]}, says why"
     kinds = (LightningModule, LightningDataModule, Callback, Logger)
     names = {cls.__name__ for kind in kinds for cls in _subclasses(kind)}
+    names |= {each.name for each in classes()}
     rule = "a class is named by its full path, such as package.module.Class"
     return f"there is no class {name}{_did_you_mean(name, names) or '; ' + rule}"
 

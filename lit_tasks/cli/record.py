@@ -111,6 +111,8 @@ def print_next_steps(
     trusted = f" --trusted_modules=[{','.join(packages)}]" if packages else ""
     folder = shorter(run_dir)
     print(printable(f"run folder: {folder}"), file=sys.stderr)
+    if command == "fit" and (report := folder / "report.html").is_file():
+        print(printable(f"report: {report}"), file=sys.stderr)
     for path in sorted(folder.glob("predictions/*")) if command == "predict" else ():
         print(printable(f"predictions: {path}"), file=sys.stderr)
     lines = []

@@ -5,18 +5,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
+from lit_tasks.data.base.given_texts import encoded_batch
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
 from lit_tasks.data.readers.text_files import Columns, Format, read_rows
 from lit_tasks.data.text_files import file_source, given_paths, path_of
 from lit_tasks.protocols import Split
-from lit_tasks.text.encoding import TextOptions, encode
+from lit_tasks.text.encoding import TextOptions
 from lit_tasks.text.vocabulary import Vocabulary
 
 
@@ -134,11 +134,8 @@ class _Encode:
         self.class_indices = {label: index for index, label in enumerate(labels)}
 
     def __call__(self, rows: list[Record]) -> TextBatch:
-        words = self.options.tokenizer(pa.array([row["text"] for row in rows], pa.string()))
-        token_ids = encode(words, self.vocabulary, self.options)
-        return TextBatch(
-            torch.from_numpy(token_ids.values.to_numpy().astype("int64")),
-            torch.from_numpy(token_ids.value_lengths().to_numpy().astype("int64")),
+        texts = [row["text"] for row in rows]
+        return encoded_batch(texts, self.vocabulary, self.options)._replace(
             label=torch.tensor([self.class_indices[row["label"]] for row in rows]),
             index=torch.tensor([row["line"] - 1 for row in rows]),
         )

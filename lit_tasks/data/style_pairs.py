@@ -1,25 +1,28 @@
 """Pairs of a photograph and a painting, in files or carried by packages."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from glob import has_magic
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.data.base.given_images import GivenImages, given_images
 from lit_tasks.data.base.style_dataset import (
     PHOTOGRAPH,
     STROKES,
     Groups,
     PairNames,
     StylePairs,
+    as_tensor,
     collate,
 )
 from lit_tasks.data.base.style_names import Pair, names_of
@@ -28,7 +31,7 @@ from lit_tasks.data.readers.image_inputs import images_named
 from lit_tasks.data.readers.images import color_profile, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.tables import BadRows
-from lit_tasks.protocols import HasSteps
+from lit_tasks.protocols import HasSteps, InputBatch
 
 
 class StylePairsDataModule(CheckedLoading, LightningDataModule):
@@ -110,15 +113,18 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
             self.names = names
             found = {n: self._profile(pair) for n, pair in zip(names, pairs, strict=True)}
             self.profiles = {name: text for name, text in found.items() if text}
-            self._dataset = StylePairs(
-                self.root,
-                pairs,
-                names=names,
-                image_size=self.image_size,
-                style_size=self.style_size,
-                batch_size=self.batch_size,
-                max_pixels=self.max_pixels,
-            )
+            self._dataset = self._pairs(pairs, names)
+
+    def _pairs(self, pairs: Sequence[Pair], names: Sequence[str]) -> StylePairs:
+        return StylePairs(
+            self.root,
+            pairs,
+            names=names,
+            image_size=self.image_size,
+            style_size=self.style_size,
+            batch_size=self.batch_size,
+            max_pixels=self.max_pixels,
+        )
 
     def train_dataloader(self) -> DataLoader[StyleBatch]:
         """Return one group of pairs an epoch, as often as an image takes steps."""
@@ -145,6 +151,41 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         """Return the images of a pair, its name and the weights of its styles."""
         assert self._dataset is not None
         return self._dataset[index]
+
+    def input_batches(
+        self, inputs: Iterable[object], task: object, batch_size: int | None = None
+    ) -> Iterator[InputBatch]:
+        """Yield photographs, each with every painting that the data module has.
+
+        Args:
+            inputs: Paths of files and folders, Pillow's images, arrays ``(H, W, 3)``.
+            task: The task that paints.
+            batch_size: Of no effect: each pair is a batch.
+        """
+        pairs = list(self._all())
+        paintings = list({str(pair.styles): pair for pair in pairs}.values())
+        for name in (style for pair in paintings for style in pair.styles):
+            self._check(name)
+        reader = self._pairs(pairs, [])
+        styles = [
+            [reader.image(style, self.style_size) for style in pair.styles] for pair in paintings
+        ]
+        for photograph in given_images(inputs):
+            shown = GivenImages([photograph], self.max_pixels).read(0)
+            content = as_tensor(shown, self.image_size, str(photograph.id))
+            for pair, images in zip(paintings, styles, strict=True):
+                [made] = names_of([Pair(str(photograph.id), pair.style)])
+                yield (
+                    [{"id": made}],
+                    StyleBatch(
+                        content=[content],
+                        styles=[images],
+                        style_weights=[list(pair.styles.values())],
+                        names=[made],
+                        slot=[0],
+                        index=torch.tensor([len(self.names)]),  # behind those of the checkpoint
+                    ),
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the pairs are called, and the ICC profiles of their photographs."""

@@ -6,7 +6,7 @@ changes what it rests on.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from lightning.fabric.utilities.cloud_io import _is_local_file_protocol, _load
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters_context
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.strategies import Strategy
@@ -27,6 +28,8 @@ CSVWriterBase = _ExperimentWriter
 
 #: Keys of a checkpoint's hyper-parameters: the class, and that a command line built the object.
 CLASS_PATH, INSTANTIATOR = "_class_path", "_instantiator"
+#: What builds an object from its hyper-parameters; Lightning accepts no other.
+INSTANTIATOR_OF_MODULES = "lightning.pytorch.cli.instantiate_module"
 
 #: Takes a loader, whether to shuffle and the stage; returns the loader that is read.
 Prepare = Callable[[object, bool, RunningStage], object]
@@ -180,6 +183,11 @@ def skip_hook(callback: Callback, hook: str) -> None:
 def learning_rate_name(callback: LearningRateFinder) -> str:
     """Return the attribute of the model that a learning-rate finder sets."""
     return callback._attr_name or "lr"
+
+
+def given_hyperparameters(settings: dict[str, Any]) -> AbstractContextManager[None]:
+    """Let the object that is built meanwhile keep these settings as its hyper-parameters."""
+    return _given_hyperparameters_context(settings, INSTANTIATOR_OF_MODULES)
 
 
 # Files

@@ -44,15 +44,25 @@ def with_ngrams(
     if longest == 1:
         return tokens, lengths
     place = positions(lengths)
+    table = torch.stack(hashed_ngrams(tokens, longest, first, buckets), dim=1)
+    exists = place.unsqueeze(1) >= torch.arange(longest, device=tokens.device)
+    counts = lengths.unsqueeze(1) - torch.arange(longest, device=tokens.device)
+    return table[exists], counts.clamp(min=0).sum(1)
+
+
+def hashed_ngrams(
+    tokens: Int[Tensor, "*B N"], longest: int, first: int, buckets: int
+) -> list[Int[Tensor, "*B N"]]:
+    """Return the tokens, and the number of the n-gram of each size that ends at each of them.
+
+    What would reach beyond the first token has a number that means nothing.
+    """
     features = [tokens]
     state = tokens * _STEP
     for size in range(2, longest + 1):
         # The n-gram that ends at position i is made of the one that ends at i - 1 and token i.
-        shifted = torch.cat((state.new_zeros(1), state[:-1])) if len(state) else state
+        shifted = torch.cat((torch.zeros_like(state[..., :1]), state[..., :-1]), dim=-1)
         state = (shifted ^ (shifted >> 29)) * _MIX + tokens * _STEP + size
         bucket = ((state ^ (state >> 32)) * _MIX >> 16) % buckets
         features.append(bucket + first)
-    table = torch.stack(features, dim=1)
-    exists = place.unsqueeze(1) >= torch.arange(longest, device=tokens.device)
-    counts = lengths.unsqueeze(1) - torch.arange(longest, device=tokens.device)
-    return table[exists], counts.clamp(min=0).sum(1)
+    return features

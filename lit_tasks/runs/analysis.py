@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lit_tasks.metrics.names import without_stage
 from lit_tasks.runs.folder import Run
 from lit_tasks.runs.settings import differing, short_names, short_value
 from lit_tasks.statistics import Difference, Spread, paired_difference, spread
 
+Goal = Literal["maximize", "minimize"]
 _SHOWN = 2  # metrics of a stage that are shown unless others are asked for
 
 
@@ -48,6 +50,27 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The run that is best by one metric.
+
+    Attributes:
+        metric: By which.
+        run: Its number.
+        value: Its value.
+        interval: Of the value, where there is one.
+        next: Number of the second best run; none if there is no other.
+        ahead: How much better it is than the next, as a positive number.
+    """
+
+    metric: str
+    run: int
+    value: float
+    interval: tuple[float, float] | None
+    next: int | None
+    ahead: float | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Runs side by side.
 
@@ -59,6 +82,7 @@ class Comparison:
         groups: Runs with equal settings; empty if no two have them.
         pairs: Differences on the same samples.
         notes: Sentences about what could not be compared.
+        best: The best run by the metric that was asked for.
     """
 
     runs: list[Run]
@@ -68,6 +92,7 @@ class Comparison:
     groups: list[Group]
     pairs: list[Pair]
     notes: list[str]
+    best: Best | None = None
 
 
 def compare(
@@ -75,6 +100,8 @@ def compare(
     metrics: Sequence[str] = (),
     over: Sequence[str] = ("seed_everything",),
     against: int = 1,
+    by: str | None = None,
+    goal: Goal | None = None,
 ) -> Comparison:
     """Compare runs.
 
@@ -83,13 +110,19 @@ def compare(
         metrics: Which to compare; a few important ones if none.
         over: Settings (or ends of their names) that only repeat an experiment.
         against: Number of the run that the others are paired with.
+        by: Metric that numbers the runs, the best first, and chooses the best.
+        goal: Which way that metric is better; as the runs declare it if not given.
 
     Raises:
         ValueError: A metric is in no run, or there is no such number.
     """
     if not 1 <= against <= len(runs):
         raise ValueError(f"against must be the number of a run, 1 to {len(runs)}, got {against}")
-    chosen = _metrics(runs, metrics)
+    chosen = _metrics(runs, metrics or ([by] if by else ()), also=by)
+    best = None
+    if by is not None:
+        more = higher_is_better(runs, by) if goal is None else goal == "maximize"
+        runs, best = _ranked(runs, by, more)
     keys = differing(run.settings for run in runs)
     short = short_names(keys)
     values = {
@@ -98,10 +131,15 @@ def compare(
     }
     repeated = {short[k] for k in keys if any(k == o or k.endswith(f".{o}") for o in over)}
     notes = [f"{run.path} has no results yet" for run in runs if not run.results]
+    groups, same = _groups(runs, values, repeated, chosen)
+    notes += [
+        f"runs {_and(numbers)} have the same settings and the same seed: they count as one sample"
+        for numbers in same
+    ]
     notes += [
         f"{metric} is not ranked: no run declares which way it is better (higher_is_better)"
         for metric in chosen
-        if higher_is_better(runs, metric) is None
+        if higher_is_better(runs, metric) is None and not (metric == by and goal)
     ]
     pairs = _pairs(runs, against)
     if len(runs) > 1 and not pairs:
@@ -114,9 +152,10 @@ def compare(
         _names([run.path for run in runs]),
         values,
         chosen,
-        _groups(runs, values, repeated, chosen),
+        groups,
         pairs,
         notes,
+        best,
     )
 
 
@@ -141,9 +180,10 @@ def higher_is_better(runs: Sequence[Run], metric: str) -> bool | None:
     return said.pop() if len(said) == 1 else None
 
 
-def _metrics(runs: Sequence[Run], asked: Sequence[str]) -> list[str]:
+def _metrics(runs: Sequence[Run], asked: Sequence[str], also: str | None = None) -> list[str]:
     known = list(dict.fromkeys(name for run in runs for name in run.results))
     if asked:
+        asked = list(dict.fromkeys([*([also] if also else []), *asked]))
         for name in asked:
             if name not in known:
                 raise ValueError(f"no run has a metric {name}; they have {', '.join(known)}")
@@ -176,24 +216,67 @@ def _groups(
     settings: Mapping[str, Sequence[str]],
     repeated: set[str],
     metrics: Sequence[str],
-) -> list[Group]:
+) -> tuple[list[Group], list[list[int]]]:
+    """Return runs that repeat an experiment, and the numbers of those that are no repetition.
+
+    Runs whose settings agree to the seed are one sample, with the mean of their values.
+    """
     kept = [name for name in settings if name not in repeated]
-    members: dict[tuple[str, ...], list[int]] = {}
+    samples: dict[tuple[str, ...], list[int]] = {}
     for number in range(len(runs)):
-        members.setdefault(tuple(settings[name][number] for name in kept), []).append(number)
-    if all(len(indices) == 1 for indices in members.values()):
-        return []
+        samples.setdefault(tuple(column[number] for column in settings.values()), []).append(number)
+    members: dict[tuple[str, ...], list[list[int]]] = {}
+    for numbers in samples.values():
+        key = tuple(settings[name][numbers[0]] for name in kept)
+        members.setdefault(key, []).append(numbers)
+    same = [[n + 1 for n in numbers] for numbers in samples.values() if len(numbers) > 1]
+    if all(len(several) == 1 for several in members.values()):
+        return [], same
     groups = []
-    for values, indices in members.items():
-        found = {name: [final(runs[n], name) for n in indices] for name in metrics}
+    for values, several in members.items():
+        found = {name: [_mean(runs, numbers, name) for numbers in several] for name in metrics}
         spreads = {
             name: spread(there)
             for name, all_values in found.items()
             if (there := [v for v in all_values if v is not None])
         }
         named = dict(zip(kept, values, strict=True))
-        groups.append(Group([n + 1 for n in indices], named, spreads))
-    return groups
+        groups.append(Group(sorted(n + 1 for ns in several for n in ns), named, spreads))
+    return groups, same
+
+
+def _mean(runs: Sequence[Run], numbers: Sequence[int], metric: str) -> float | None:
+    values = [value for n in numbers if (value := final(runs[n], metric)) is not None]
+    return fsum(values) / len(values) if values else None
+
+
+def _ranked(runs: Sequence[Run], metric: str, more: bool | None) -> tuple[list[Run], Best | None]:
+    """Return the runs by a metric, and what there is to say of the first.
+
+    They stay as they are where nobody knows whether more is better.
+    """
+    values = [(run, final(run, metric)) for run in runs]
+    with_value = [(run, value) for run, value in values if value is not None and isfinite(value)]
+    without = [run for run, value in values if value is None or not isfinite(value)]
+    if more is None or not with_value:
+        return list(runs), None
+    with_value.sort(key=lambda pair: -pair[1] if more else pair[1])
+    (first, value), *others = with_value
+    interval = first.results[metric].get("interval")
+    ahead = abs(value - others[0][1]) if others else None
+    best = Best(
+        metric,
+        1,
+        value,
+        None if interval is None else tuple(interval),
+        2 if others else None,
+        ahead,
+    )
+    return [*(run for run, _ in with_value), *without], best
+
+
+def _and(numbers: Sequence[int]) -> str:
+    return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def _pairs(runs: Sequence[Run], against: int) -> list[Pair]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lit_tasks.printable import printable
 from lit_tasks.runs import formats
-from lit_tasks.runs.analysis import Comparison, compare
+from lit_tasks.runs.analysis import Comparison, Pair, compare
 from lit_tasks.runs.command_line import OptionParser, answered
 from lit_tasks.runs.folder import find, read
 
@@ -37,15 +37,34 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--against", type=int, default=1, help="number of the run to pair the others with"
     )
-    parser.add_argument("--format", choices=("table", "markdown", "csv", "json"), default="table")
+    parser.add_argument(
+        "--by", metavar="METRIC", help="number the runs by this metric, and name the best"
+    )
+    parser.add_argument(
+        "--goal", choices=("maximize", "minimize"), help="of --by, where no run declares it"
+    )
+    formats = ("table", "markdown", "latex", "csv", "json")
+    parser.add_argument("--format", choices=formats, default="table")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the curves, overlaid")
     return parser.parse_args(list(words))
 
 
 def _run(options: argparse.Namespace) -> int:
     runs = [read(path) for path in find(options.runs)]
-    comparison = compare(runs, options.metrics, options.over, options.against)
-    printed = {"markdown": formats.as_markdown, "csv": formats.as_csv, "json": formats.as_json}
+    comparison = compare(
+        runs,
+        options.metrics,
+        over=options.over,
+        against=options.against,
+        by=options.by,
+        goal=options.goal,
+    )
+    printed = {
+        "markdown": formats.as_markdown,
+        "latex": formats.as_latex,
+        "csv": formats.as_csv,
+        "json": formats.as_json,
+    }
     if options.format in printed:
         sys.stdout.write(printed[options.format](comparison))
     else:
@@ -63,6 +82,31 @@ def print_table(comparison: Comparison) -> None:
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     console = Console(width=120 if piped else None)
     formats.print_to(comparison, console)
+    if comparison.best is not None:
+        print(printable(best_line(comparison)))
+
+
+def best_line(comparison: Comparison) -> str:
+    """Return which run is the best, what its settings are, and how far it is ahead."""
+    best = comparison.best
+    assert best is not None
+    said = [f"{key}={values[best.run - 1]}" for key, values in comparison.settings.items()]
+    line = f"best by {best.metric}: run {best.run} ({comparison.names[best.run - 1]})"
+    line += f" with {', '.join(said)}" if said else ""
+    line += f", {best.value:.4f}"
+    if best.interval is not None:
+        line += " ({:.4f}-{:.4f})".format(*best.interval)
+    if best.ahead is not None:
+        line += f", {best.ahead:.4f} better than run {best.next}"
+        kind = best.metric.rpartition("/")[2]
+        pairs = [p for p in comparison.pairs if p.metric == kind and p.run == best.next]
+        line += f" (p {pairs[0].difference.p:.2g})" if pairs and comparison_is_paired(pairs) else ""
+    return line
+
+
+def comparison_is_paired(pairs: Sequence[Pair]) -> bool:
+    """Return whether differences are to the best run, which has number 1."""
+    return all(pair.against == 1 for pair in pairs)
 
 
 def plot(comparison: Comparison, path: Path) -> None:

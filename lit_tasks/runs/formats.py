@@ -1,14 +1,26 @@
-"""A comparison in a terminal, as Markdown, as CSV or as JSON."""
+"""A comparison in a terminal, as Markdown, LaTeX, CSV or JSON."""
 
 import csv
 import io
 import json
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lit_tasks.printable import printable
 from lit_tasks.runs.analysis import Comparison
 from lit_tasks.runs.tables import tables
+
+_WORDS = ("run", "settings")  # columns that may be folded
+_MARGIN = 3  # characters between two columns
+_FOLDED = 12  # characters that such a column has at least
+_LATEX = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +35,35 @@ def as_markdown(comparison: Comparison) -> str:
         escaped = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
         parts.append("\n".join([f"**{title}**", "", *(f"| {line} |" for line in escaped)]))
     return "\n\n".join([*parts, *map(printable, comparison.notes)]) + "\n"
+
+
+def as_latex(comparison: Comparison) -> str:
+    """Return a table of LaTeX for each, with the rules of the package booktabs."""
+    parts = ["% \\usepackage{booktabs}"]
+    for title, columns, rows in tables(comparison):
+        words = ["l" if column in (*_WORDS, "95 % interval", "runs") else "r" for column in columns]
+        lines = [
+            "\\begin{table}",
+            f"  \\caption{{{_latex(title)}}}",
+            f"  \\begin{{tabular}}{{{''.join(words)}}}",
+            "    \\toprule",
+            f"    {_latex_row(columns)}",
+            "    \\midrule",
+            *(f"    {_latex_row(row)}" for row in rows),
+            "    \\bottomrule",
+            "  \\end{tabular}",
+            "\\end{table}",
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, *(f"% {printable(note)}" for note in comparison.notes)]) + "\n"
+
+
+def _latex_row(cells: list[str]) -> str:
+    return " & ".join(map(_latex, cells)) + " \\\\"
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -75,6 +116,7 @@ def as_json(comparison: Comparison) -> str:
     ]
     content = {
         "runs": runs,
+        "best": None if comparison.best is None else asdict(comparison.best),
         "groups": [
             {
                 "runs": group.runs,
@@ -93,46 +135,70 @@ def print_to(comparison: Comparison, console: "Console") -> None:
     """Print for people: readable at 80 columns, whatever the names and however many the runs."""
     from rich.markup import escape
 
-    for title, columns, rows in tables(comparison, console.width):
-        console.print(_rich(escape(title), columns, rows, console.width))
+    width = console.width
+    for title, columns, rows in tables(comparison, width):
+        table, needed = _rich(escape(title), columns, rows, width)
+        console.width = max(width, needed)
+        console.print(table, crop=False)
+        console.width = width
     for note in comparison.notes:
         console.print(printable(note), markup=False, highlight=False)
 
 
-def _rich(title: str, columns: list[str], rows: list[list[str]], width: int) -> "Table":
+def _rich(title: str, columns: list[str], rows: list[list[str]], width: int) -> "tuple[Table, int]":
+    """Return a table in which words are folded and numbers are whole, and the columns it takes.
+
+    Where the terminal is too narrow for the numbers alone, the table is wider, and the terminal
+    breaks its lines: no digit is left out.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    others = sum(
-        max([len(c), *(len(row[i]) for row in rows)]) + 2
-        for i, c in enumerate(columns)
-        if c not in ("run", "settings")
+    longest = [
+        max(len(text) for text in (column, *(row[at] for row in rows)))
+        for at, column in enumerate(columns)
+    ]
+    worded = [at for at, column in enumerate(columns) if column in _WORDS]
+    rest = width - _MARGIN * (len(columns) + 1)
+    rest -= sum(size for at, size in enumerate(longest) if at not in worded)
+    space = _shared(rest, [longest[at] for at in worded])
+    fits = dict(zip(worded, space, strict=True))
+    needed = width - rest + sum(space)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
     )
-    space = max(12, width - others - 6)
-    if "settings" in columns:
-        space = max(
-            12, min(space // 2, max(len(row[1]) for row in rows) if len(columns) > 2 else space)
-        )
-    for column in columns:
-        words = column in ("run", "settings")
-        numeric = not words and column not in ("95 % interval", "runs")
-        table.add_column(
-            column,
-            justify="right" if numeric else "left",
-            no_wrap=column != "settings",
-            overflow="fold",
-        )
+    for at, column in enumerate(columns):
+        numeric = at not in fits and column not in ("95 % interval", "runs")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        cells = [_middle(c, space) if columns[i] == "run" else c for i, c in enumerate(row)]
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
+        cells = [folded(cell, fits[at]) if at in fits else cell for at, cell in enumerate(row)]
+        table.add_row(*map(Text, cells))
+    return table, needed
 
 
-def _middle(text: str, space: int) -> str:
-    """Return the text with its middle left out where it is too long: both ends tell."""
-    if len(text) <= space:
-        return text
-    end = (space - 1) * 2 // 3
-    return f"{text[: space - 1 - end]}…{text[-end:]}"
+def _shared(space: int, sizes: list[int]) -> list[int]:
+    """Return the width of each column of words; none has more than it needs, or under 12."""
+    widths: list[int] = []
+    for at in sorted(range(len(sizes)), key=sizes.__getitem__):
+        left = max(0, space - sum(widths)) // (len(sizes) - len(widths))
+        widths.append(max(min(sizes[at], _FOLDED), min(sizes[at], left)))
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    return [widths[order.index(at)] for at in range(len(sizes))]
+
+
+def folded(text: str, width: int) -> str:
+    """Return the text in lines of at most ``width``: broken at spaces, else behind ``/ - _``."""
+    lines = [""]
+    for word in re.findall(r"\S+\s*|\s+", text):
+        pieces = [word] if len(word.rstrip()) <= width else re.findall(r"[^/_-]*[/_-]*", word)
+        for piece in pieces:
+            for start in range(0, len(piece), width):
+                part = piece[start : start + width]
+                if len(lines[-1]) + len(part.rstrip()) > width:
+                    lines.append("")
+                lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)

@@ -24,6 +24,7 @@ from lit_tasks.printable import printable
 from lit_tasks.runs import compare
 from lit_tasks.runs.command_line import OptionParser, answered
 from lit_tasks.runs.lock import FolderLock
+from lit_tasks.runs.result_entries import read_results
 from lit_tasks.runs.search_space import Space, Trial, grid, random_trial, space
 
 _INTERRUPTED, _TERMINATED = 130, 143  # the exit codes of a shell for SIGINT and SIGTERM
@@ -41,6 +42,8 @@ class Sweep:
         command: Words of a trial's command; ``${args}`` stands for its values.
         parameters: What is tried.
         max_trials: Trials of a random search; none if the file does not say.
+        metric: What trials are judged by, as results.json has it; none if the file does not say.
+        goal: ``maximize`` or ``minimize`` it, likewise.
     """
 
     path: Path
@@ -49,6 +52,8 @@ class Sweep:
     command: list[str]
     parameters: Space
     max_trials: int | None
+    metric: str | None = None
+    goal: str | None = None
 
     def trials(self, count: int | None, seed: int) -> list[Trial]:
         """Return what is to be tried.
@@ -112,7 +117,22 @@ def read(path: Path) -> Sweep:
         )
     name = _checked(str(said.get("name", path.stem)), path)
     parameters = space(said["parameters"], str(path))
-    return Sweep(path, name, method, command, parameters, said.get("run_cap"))
+    judged = said.get("metric")
+    metric = dict(judged) if isinstance(judged, Mapping) else {}
+    goal = metric.get("goal")
+    if goal not in (None, "maximize", "minimize"):
+        raise ValueError(f"{path}: the goal of metric must be maximize or minimize, got {goal!r}")
+    named = None if "name" not in metric else str(metric["name"]).removeprefix("best/")
+    return Sweep(
+        path,
+        name,
+        method,
+        command=command,
+        parameters=parameters,
+        max_trials=said.get("run_cap"),
+        metric=named,
+        goal=goal,
+    )
 
 
 def _checked(name: str, path: Path) -> str:
@@ -152,7 +172,7 @@ def _run(options: argparse.Namespace, more: list[str]) -> int:
         return stopped.code
     finally:
         lock.release()
-    compare.main([str(folder)])
+    compare.main([str(folder), *_by(sweep, folder)])
     if failed:
         print(
             f"lit-tasks: error: trials {failed} failed; started again, the same command tries"
@@ -160,6 +180,14 @@ def _run(options: argparse.Namespace, more: list[str]) -> int:
             file=sys.stderr,
         )
     return 1 if failed else 0
+
+
+def _by(sweep: Sweep, folder: Path) -> list[str]:
+    """Return the words that order a comparison by the sweep's metric, if any trial has it."""
+    entries = [read_results(path) for path in folder.glob("*/results.json")]
+    if sweep.metric is None or not any(sweep.metric in found for found in entries):
+        return []
+    return ["--by", sweep.metric, *(["--goal", sweep.goal] if sweep.goal else [])]
 
 
 class _StoppedError(Exception):

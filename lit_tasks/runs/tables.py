@@ -7,6 +7,7 @@ from lit_tasks.printable import printable
 from lit_tasks.runs.analysis import Comparison, Pair, final, higher_is_better
 from lit_tasks.statistics import Spread
 
+_NAME = 16  # characters of a run's name that stay beside one another when it is folded
 _SIGN = {True: -1, False: 1, None: 0}
 _KIND = {True: " (more is better)", False: " (less is better)", None: ""}
 
@@ -51,7 +52,8 @@ def _settings(comparison: Comparison, width: int | None) -> Cells:
         )
     title = "settings that differ"
     widths = [max(len(name), *map(len, values)) + 3 for name, values in settings.items()]
-    if width is not None and sum(widths) + 30 > width:
+    beside = min(_NAME, max(map(len, names))) + len(str(len(names))) + 8
+    if width is not None and sum(widths) + beside > width:
         rows = []
         for index, (number, name) in enumerate(zip(numbers, names, strict=True)):
             said = [f"{key}={values[index]}" for key, values in settings.items() if values[index]]

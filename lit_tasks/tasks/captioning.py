@@ -334,8 +334,9 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[dict[str, int | str]]:
         """Return number, file and sentence of each image, under COCO's names."""
         captions = self.generate(batch.image, batch.index)
-        # While training goes on, a few validation images are described for people to read.
-        if self.trainer.state.fn == TrainerFn.FITTING:
+        # While training goes on, a few validation images are described for people to read, and
+        # whoever calls the task itself knows its images.
+        if not is_attached(self) or self.trainer.state.fn == TrainerFn.FITTING:
             return [{"caption": caption} for caption in captions]
         data = attributes(self.trainer).datamodule
         ids = required(data, HasPredictIds, self).predict_ids

@@ -35,6 +35,7 @@ from lit_tasks.protocols import (
     attributes,
     required,
 )
+from lit_tasks.tasks.class_probabilities import add_probabilities
 from lit_tasks.tasks.classification_figures import drawn
 from lit_tasks.tasks.initialization import initialize_head
 from lit_tasks.tasks.optimization import (
@@ -84,6 +85,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
 
     temperature: Tensor
     weights: Tensor
+    all_probabilities = False  #: Whether predictions state the probability of every label.
 
     def __init__(
         self,
@@ -223,7 +225,8 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         return logits
 
     def _flips_now(self) -> bool:
-        return self.flip_tta and is_attached(self) and self.trainer.state.fn != TrainerFn.FITTING
+        fitting = is_attached(self) and self.trainer.state.fn == TrainerFn.FITTING
+        return self.flip_tta and not fitting
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""
@@ -298,9 +301,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         """Return file and most probable labels of each image, with their probabilities."""
         probability = (self(batch).double() / self.temperature).softmax(dim=1)
         best = probability.topk(min(self.top_k, probability.shape[1]), dim=1)
-        labels, data = self.hparams["labels"], attributes(self.trainer).datamodule
-        predicting = self.trainer.state.fn == TrainerFn.PREDICTING
-        names = data.predict_files if predicting and isinstance(data, HasPredictFiles) else None
+        labels, names = self.hparams["labels"], self._predict_files()
         rows = []
         for index, classes, values in zip(
             batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
@@ -310,7 +311,16 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
                 end = "" if rank == 1 else f"_{rank}"
                 row |= {f"label{end}": labels[label], f"probability{end}": value}
             rows.append(row)
+        if self.all_probabilities:
+            add_probabilities(rows, labels, probability)
         return rows
+
+    def _predict_files(self) -> Sequence[str] | None:
+        """Return the files that a trainer predicts; whoever calls the task itself knows them."""
+        if not is_attached(self) or self.trainer.state.fn != TrainerFn.PREDICTING:
+            return None
+        data = attributes(self.trainer).datamodule
+        return data.predict_files if isinstance(data, HasPredictFiles) else None
 
     # What is kept and shown.
 

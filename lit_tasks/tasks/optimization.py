@@ -155,14 +155,16 @@ def _total_steps(trainer: Trainer) -> int:
 def train_stages(task: LightningModule, backbone: Any, tuning: Finetuning | None) -> None:
     """Train the stages of the current epoch and freeze the others; all of them without ``tuning``.
 
-    DDP reduces the gradients of what needed them when it was built, so it is built again where the
+    Without a trainer, as after ``load_from_checkpoint``, there is no epoch, and all are frozen. DDP
+    reduces the gradients of what needed them when it was built, so it is built again where the
     choice changes.
     """
     trained = 0
-    if tuning is not None:
+    attached = is_attached(task)
+    if tuning is not None and attached:
         trained = tuning.trained_stages(task.trainer.current_epoch, len(backbone.stages()))
     changed = backbone.freeze(trained, tuning is not None and tuning.statistics)
-    if changed:
+    if changed and attached:
         rebuild_ddp(task)
 
 

@@ -14,6 +14,7 @@ from torch import distributed as dist
 
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.functional.style.losses import Reduction
 from lit_tasks.metrics.gathered_values import GatheredValues
 from lit_tasks.nn.image.pretrained import Weights
@@ -125,6 +126,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         self.traces: dict[int, Tensor] = {}
         self._waiting: dict[int, dict[str, Any]] = {}  # images in the middle, of a checkpoint
         self._group: dict[int, str] = {}
+        self._network: Any = None  # fingerprint of the network that a checkpoint was made with
 
     @property
     def steps(self) -> int:
@@ -140,8 +142,11 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def configure_model(self) -> None:
         """Build the network, unless only finished images are asked for."""
-        if self.objective is not None or self.trainer.predicting:
-            return
+        if self.objective is None and is_attached(self) and not self.trainer.predicting:
+            self.objective = self._make_objective()
+            self.evaluated = GatheredValues(len(self.loss_names))
+
+    def _make_objective(self) -> StyleObjective:
         layers = list(dict.fromkeys([*self.content, *self.style]))
         features = StyleFeatures(
             layers, self.network, self.weights, self.pooling, self.padding, self.channels_last
@@ -150,11 +155,9 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         losses |= {"content_loss": self.content_loss, "style_scales": self.style_scales}
         losses |= {"content_scale": self.content_scale}
         if self.tile is None:
-            self.objective = StyleObjective(features, self.content, self.style, **losses)
-        else:
-            losses |= {"tile": self.tile}
-            self.objective = TiledStyleObjective(features, self.content, self.style, **losses)
-        self.evaluated = GatheredValues(len(self.loss_names))
+            return StyleObjective(features, self.content, self.style, **losses)
+        losses |= {"tile": self.tile}
+        return TiledStyleObjective(features, self.content, self.style, **losses)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return what counts the steps: it changes nothing."""
@@ -298,7 +301,12 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: StyleBatch, batch_idx: int) -> list[dict[str, str | int | float]]:
-        """Return file, size and losses of each image; of one that is not there yet, no file."""
+        """Return file, size and losses of each image; of one that is not there yet, no file.
+
+        Photographs that a batch shows are painted first.
+        """
+        if batch.content is not None:
+            self._paint(batch)
         rows: list[dict[str, str | int | float]] = []
         for index, name in zip(batch.index.tolist(), batch.names, strict=True):
             if index not in self.images:
@@ -313,10 +321,24 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             rows.append(row | dict(zip(self.loss_names, last, strict=True)))
         return rows
 
+    def _paint(self, batch: StyleBatch) -> None:
+        """Make the images of photographs that were not there in training, from start to end."""
+        with torch.inference_mode(False), torch.enable_grad():
+            if self.objective is None:
+                self.objective = self._make_objective().to(self.device)
+                self._check_network(self._network)
+            for position, index in enumerate(batch.index.tolist()):
+                job = self._begin(batch, position, index)
+                while job.done < self.steps:
+                    job.step()
+                del self.at_work[index]
+                self.images[index], self.traces[index] = job.image().cpu(), torch.stack(job.trace)
+
     # What is kept and shown.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep images instead of the network; all processes have to call this together."""
+        super().on_save_checkpoint(checkpoint)
         mine = {
             "images": dict(self.images),
             "traces": dict(self.traces),
@@ -348,25 +370,29 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over all images; those in the middle wait until their turn comes."""
         kept = checkpoint["stylization"]
-        if self.objective is not None and kept["network"] is not None:
-            now = self.objective.features.fingerprint()
-            if now != kept["network"]:
-                raise ValueError(
-                    f"the checkpoint was made with the network {kept['network']}, now it is {now}: "
-                    "give the weights it was made with"
-                )
+        self._network = kept["network"]
+        self._check_network(self._network)
         self.at_work.clear()
         self.images = {
             int(key.removeprefix("images.")): image
             for key, image in checkpoint["state_dict"].items()
             if key.startswith("images.")
         }
+        checkpoint["state_dict"] = {"anchor": checkpoint["state_dict"]["anchor"]}
         self.traces, self._waiting = dict(kept["traces"]), dict(kept["working"])
         for n, state in self._waiting.items():
-            if self.trainer.state.fn == TrainerFn.FITTING:
+            if is_attached(self) and self.trainer.state.fn == TrainerFn.FITTING:
                 del self.images[n]  # one process goes on with it, and the others know nothing
             else:
                 self.traces[n] = state["trace"]
+
+    def _check_network(self, kept: Any) -> None:
+        now = None if self.objective is None else self.objective.features.fingerprint()
+        if None not in (now, kept) and now != kept:
+            raise ValueError(
+                f"the checkpoint was made with the network {kept}, now it is {now}: "
+                "give the weights it was made with"
+            )
 
     def images_at_work(self) -> list[dict[str, Any]]:
         """Return what this process works on: names, steps, images and losses as they are now."""

@@ -1,6 +1,7 @@
 """Which of a few labels a text has: an encoder by class path, and a linear head."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.functional.calibration import class_weights as weights_of
 from lit_tasks.metrics.classification import ClassificationMetrics
+from lit_tasks.nn.text.onnx import export_text_classifier
 from lit_tasks.protocols import (
     HasTrainClassCounts,
     MakesHead,
@@ -22,6 +24,7 @@ from lit_tasks.protocols import (
     attributes,
     required,
 )
+from lit_tasks.tasks.class_probabilities import add_probabilities
 from lit_tasks.tasks.initialization import initialize_head, initialize_words
 from lit_tasks.tasks.optimization import (
     Decay,
@@ -55,6 +58,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
     """
 
     weights: Tensor
+    all_probabilities = False  #: Whether predictions state the probability of every label.
 
     def __init__(
         self,
@@ -172,13 +176,21 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
     on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: TextBatch, batch_idx: int) -> list[dict[str, str | float]]:
-        """Return the most probable label of each text, and its probability."""
-        probability, number = self(batch).softmax(dim=1).max(dim=1)
+        """Return the most probable label of each text, and its probability; all when asked."""
+        stated = self(batch).softmax(dim=1)
+        probability, number = stated.max(dim=1)
         labels = self.hparams["labels"]
-        return [
+        rows: list[dict[str, str | float]] = [
             {"label": labels[n], "probability": p}
             for n, p in zip(number.tolist(), probability.tolist(), strict=True)
         ]
+        if self.all_probabilities:
+            add_probabilities(rows, labels, stated)
+        return rows
+
+    def export_onnx(self, path: Path) -> None:
+        """Write an ONNX file of token ids to probabilities, with the labels inside."""
+        export_text_classifier(self.encoder, self.head, self.hparams["labels"], path)
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""

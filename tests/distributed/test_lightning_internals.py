@@ -267,6 +267,16 @@ def test_learning_rate_name_is_lr_unless_said() -> None:
 # Files
 
 
+def test_given_hyperparameters_are_kept_by_what_is_built_meanwhile() -> None:
+    settings = {"hidden_size": 8, "scale": 2.0, internals.CLASS_PATH: "toy_task.ToyTask"}
+    with internals.given_hyperparameters(settings):
+        task = ToyTask(hidden_size=8)
+    made_by = {internals.INSTANTIATOR: internals.INSTANTIATOR_OF_MODULES}
+    assert dict(task.hparams) == settings | made_by
+    assert "scale" in ToyTask().hparams
+    assert internals.INSTANTIATOR not in ToyTask().hparams
+
+
 def test_load_plain_checkpoint_takes_paths_and_files_and_runs_no_code(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     torch.save({"a": 1}, path)

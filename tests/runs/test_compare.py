@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from lit_tasks.__main__ import main
+from lit_tasks.runs.formats import folded
 from lit_tasks.runs.settings import differing, flat
 
 
@@ -202,6 +203,84 @@ def test_twenty_runs_with_long_names_fit_the_terminal(
     assert all(f"{n:04x}" in text for n in range(20))  # the end of a name tells it apart
     assert "knob_8=152" in text.replace("\n", "")
     assert not any("…" in line.partition("0.")[2] for line in lines)  # no number is cut
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_digit_and_no_letter_is_left_out(
+    width: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [f"reviews-lstm-hidden128-dropout0.0-trial{n:03}" for n in range(12)]
+    for n, name in enumerate(names):
+        options = {f"option_{k}": 0.001 * (n + 1) for k in range(3)}
+        write_run(tmp_path / name, lr=0.001 * (n + 1), accuracy=0.9467 - n / 1000, **options)
+    assert main(["compare", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert all(value in printed for value in ("0.9467", "0.9357", "0.8967-0.9967"))
+    whole = re.sub(r"\s", "", printed)
+    assert all(f"trial{n:03}" in whole for n in range(12))
+    rows = re.findall(r"(?:lr=|\s)(0\.0\d+)\b", printed.partition("test/accuracy")[0])
+    assert {"0.001", "0.002", "0.012"} <= set(rows)
+
+
+def test_runs_with_the_same_settings_and_seed_are_one_sample(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seed, accuracy in (("a", 0, 0.9), ("b", 0, 0.9), ("c", 1, 0.8)):
+        write_run(tmp_path / name, seed=seed, accuracy=accuracy)
+    content = as_json(capsys, str(tmp_path))
+    [group] = content["groups"]
+    assert group["runs"] == [1, 2, 3]
+    found = group["metrics"]["val/accuracy"]
+    assert (found["size"], found["mean"]) == (2, pytest.approx(0.85))
+    assert "runs 1 and 2 have the same settings and the same seed" in " ".join(content["notes"])
+    content = as_json(capsys, str(tmp_path / "a"), str(tmp_path / "b"))
+    assert content["groups"] == []  # nothing was repeated: no deviation of 0
+
+
+def test_runs_are_numbered_by_a_metric_and_the_best_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "a", lr=0.1, accuracy=0.8, right=[0, 0, 1])
+    write_run(tmp_path / "b", lr=0.2, accuracy=0.9, right=[1, 1, 1])
+    write_run(tmp_path / "c", lr=0.3, accuracy=0.7)
+    unfinished = write_run(tmp_path / "d", lr=0.4)
+    (unfinished / "results.json").unlink()
+    (unfinished / "metrics.csv").unlink()
+    assert main(["compare", str(tmp_path), "--by", "val/accuracy"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("best by val/accuracy: run 1 (b) with ")
+    assert "lr=0.2" in last
+    assert "0.9000 (0.8500-0.9500), 0.1000 better than run 2 (p 0.5)" in last
+    content = as_json(capsys, str(tmp_path), "--by", "val/accuracy")
+    assert [run["name"] for run in content["runs"]] == ["b", "a", "c", "d"]
+    assert content["best"]["value"] == 0.9
+    assert main(["compare", str(tmp_path), "--by", "val/wer"]) == 2
+    assert "no run has a metric val/wer" in capsys.readouterr().err
+
+
+def test_latex_is_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "50%_a&b", lr=0.1)
+    write_run(tmp_path / "c", lr=0.2)
+    assert main(["compare", str(tmp_path), "--format", "latex"]) == 0
+    printed = capsys.readouterr().out
+    assert r"1 & 50\%\_a\&b & 0.1 \\" in printed
+    assert printed.count(r"\begin{tabular}") == printed.count(r"\bottomrule") == 3
+    assert r"95 \% interval" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("a/b-c_d", 4, ["a/b-", "c_d"]),
+        ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
+        ("lr=0.1, dropout=0.2", 12, ["lr=0.1,", "dropout=0.2"]),
+        ("", 4, [""]),
+    ],
+)
+def test_names_are_folded_where_they_have_parts(text: str, width: int, lines: list[str]) -> None:
+    assert folded(text, width).split("\n") == lines
 
 
 def test_markdown_and_csv_hold_the_numbers(

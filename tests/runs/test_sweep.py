@@ -75,6 +75,23 @@ def test_a_grid_tries_every_combination_once_and_ends_with_a_comparison(
     assert len(calls()) == 4  # all done
 
 
+def test_a_sweep_ends_with_the_best_trial_by_its_own_metric(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = yaml.safe_load(Path("tiny.yaml").read_text())
+    content["metric"] = {"name": "best/val/accuracy", "goal": "maximize"}
+    Path("tiny.yaml").write_text(yaml.safe_dump(content))
+    assert main(["sweep", "tiny.yaml", "--trials", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].startswith("best by val/accuracy: run 1 (003) with ")
+    assert "lr=0.2" in printed.splitlines()[-1]
+    assert "not ranked" not in printed
+    content["metric"]["goal"] = "more"
+    Path("tiny.yaml").write_text(yaml.safe_dump(content))
+    assert main(["sweep", "tiny.yaml"]) == 2
+    assert "must be maximize or minimize, got 'more'" in capsys.readouterr().err
+
+
 def test_an_interrupted_sweep_goes_on_where_it_was(tiny: Path) -> None:
     path = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     words = [sys.executable, "-m", "lit_tasks", "sweep", "tiny.yaml"]

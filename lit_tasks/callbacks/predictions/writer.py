@@ -17,7 +17,14 @@ from lit_tasks.callbacks.predictions.parts import (
 )
 from lit_tasks.distributed.rank_loader import RankLoader
 from lit_tasks.distributed.run_dir import run_dir
-from lit_tasks.protocols import Command, HasJsonFiles, HasPredictIds, attributes, batch_index
+from lit_tasks.protocols import (
+    Command,
+    HasJsonFiles,
+    HasPredictIds,
+    StatesProbabilities,
+    attributes,
+    batch_index,
+)
 from lit_tasks.torch_internals import leaves
 
 
@@ -34,6 +41,7 @@ class PredictionWriter(Callback):
         format: ``csv``; ``jsonl``, one JSON object a line; or ``lines``, one value a line.
         column: For ``lines``: which of a row's values.
         digits: Significant digits of numbers that are not whole; none keeps all.
+        probabilities: Whether a classifier's rows have a column ``p_LABEL`` for every label.
     """
 
     commands: ClassVar[frozenset[Command]] = frozenset({"predict"})
@@ -44,6 +52,7 @@ class PredictionWriter(Callback):
         format: Literal["csv", "jsonl", "lines"] = "csv",
         column: str | None = None,
         digits: int | None = 6,
+        probabilities: bool = False,
     ) -> None:
         if (format == "lines") != (column is not None):
             raise ValueError(
@@ -51,12 +60,15 @@ class PredictionWriter(Callback):
                 f" column {column!r}"
             )
         self.format, self.column, self.digits = format, column, digits
+        self.probabilities = probabilities
         self._part: PartFile | None = None
         self._loader: RankLoader | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Agree on the run's folder."""
+        """Agree on the run's folder; let the task say what is asked for."""
         run_dir(trainer)
+        if self.probabilities:
+            ask_for_probabilities(pl_module)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find what an interrupted prediction left, and begin this process's file."""
@@ -67,6 +79,7 @@ class PredictionWriter(Callback):
         parts = self._folder(trainer) / "parts"
         if trainer.is_global_zero:
             mine = identity(trainer, pl_module, self._loader)
+            mine["probabilities"] = self.probabilities
             if not matches_fingerprint(parts / "identity.json", mine):
                 shutil.rmtree(parts, ignore_errors=True)
         trainer.strategy.barrier("parts chosen")
@@ -142,6 +155,19 @@ class PredictionWriter(Callback):
         if self._part is not None:
             self._part.close()
             self._part = None
+
+
+def ask_for_probabilities(task: LightningModule) -> None:
+    """Let a task's predictions state the probability of every class.
+
+    Raises:
+        ValueError: It has no classes.
+    """
+    if not isinstance(task, StatesProbabilities):
+        raise ValueError(
+            f"{type(task).__name__} states no probabilities of classes: leave probabilities out"
+        )
+    task.all_probabilities = True
 
 
 def _checked(row: Any) -> dict[str, Any]:

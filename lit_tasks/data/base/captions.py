@@ -11,14 +11,17 @@ from typing import Any, cast
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lit_tasks.batch import CaptionBatch
 from lit_tasks.data.base.caption_dataset import (
     CaptionDataset,
     CaptionedFeatures,
     CaptionedImages,
     Sentences,
 )
+from lit_tasks.data.base.given_images import GivenImage
 from lit_tasks.data.base.image_dataset import ImageDataset, identity_collate
 from lit_tasks.data.base.image_files import images_given
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
@@ -27,7 +30,7 @@ from lit_tasks.data.readers.features import read_features
 from lit_tasks.data.readers.image_folders import within_folder
 from lit_tasks.data.readers.images import ImageFiles
 from lit_tasks.nn.image.preprocessing import Preprocessing
-from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing, LabeledSplit, Split
+from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing, LabeledSplit, Row, Split
 from lit_tasks.text.captions import CaptionVocabulary
 
 Loader = DataLoader[Any]  # of CaptionBatch
@@ -185,6 +188,16 @@ class CaptionDataModule(ImageLoadingDataModule):
         if "words" in state_dict:
             self._vocabulary = CaptionVocabulary(state_dict["words"])
         self._load_levels(state_dict)
+
+    def input_batch(self, image: Tensor, index: Tensor) -> CaptionBatch:
+        """Return a batch of images without sentences."""
+        return CaptionBatch(image, None, lengths=None, references=None, index=index)
+
+    def input_row(self, image: GivenImage) -> Row:
+        """Return what the row of an image begins with: COCO's number, or its path."""
+        row = super().input_row(image)
+        official = _OFFICIAL.fullmatch(Path(str(image.id)).name)
+        return {"id": row["id"], "image_id": int(official[1]) if official else image.id, **row}
 
     # The steps.
 

@@ -1,18 +1,26 @@
 """What all data modules that open images share: crops, cached features, workers."""
 
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
+from torch import Tensor, nn
 
+from lit_tasks.batch import in_batches
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.feature_cache import FeatureCache
-from lit_tasks.data.readers.bit_depth import WhiteLevels, found_levels
+from lit_tasks.data.base.given_images import GivenImage, GivenImages, given_images
+from lit_tasks.data.base.image_dataset import ImageDataset
+from lit_tasks.data.readers.bit_depth import BY_TYPE, WhiteLevels, found_levels
 from lit_tasks.data.readers.images import ImageFiles, ImageSource
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
+from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.protocols import HasPreprocessing, InputBatch, Row
 
 
 class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
@@ -90,6 +98,35 @@ class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
     def _load_levels(self, state_dict: dict[str, Any]) -> None:
         if "white_levels" in state_dict:
             self._levels = WhiteLevels(*map(float, state_dict["white_levels"]))
+
+    def input_batches(
+        self, inputs: Iterable[object], task: object, batch_size: int | None = None
+    ) -> Iterator[InputBatch]:
+        """Yield batches of images that a program holds, or of the files that it names.
+
+        Args:
+            inputs: Paths of files and folders, Pillow's images, arrays ``(H, W, 3)``.
+            task: Says what its network wants to see.
+            batch_size: Images in a batch; that of the data module if none.
+        """
+        wanted = task.preprocessing if isinstance(task, HasPreprocessing) else None
+        position = 0
+        for images in in_batches(given_images(inputs), batch_size or self.batch_size):
+            source = GivenImages(images, self.max_pixels, self._levels or BY_TYPE)
+            dataset = ImageDataset(source, None, wanted or Preprocessing())
+            tensors = torch.stack([dataset[number][0] for number in range(len(images))])
+            index = torch.arange(position, position + len(images))
+            position += len(images)
+            yield [self.input_row(image) for image in images], self.input_batch(tensors, index)
+
+    def input_row(self, image: GivenImage) -> Row:
+        """Return what the row of an image begins with: what it is called, and its file."""
+        is_file = isinstance(image.content, Path)
+        return {"id": image.id} | ({"file": str(image.content)} if is_file else {})
+
+    @abstractmethod
+    def input_batch(self, image: Tensor, index: Tensor) -> Any:
+        """Return a batch of images without labels."""
 
     def _task(self) -> object:
         return None if self.trainer is None else self.trainer.lightning_module

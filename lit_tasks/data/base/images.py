@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from lit_tasks.batch import ImageBatch
 from lit_tasks.data.base.image_dataset import FeatureDataset, ImageDataset, identity_collate
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF
@@ -123,6 +124,10 @@ class ImageDataModule(ImageLoadingDataModule):
         """Take over what :meth:`state_dict` of any image data module returned."""
         self._labels = list(state_dict.get("labels", self._labels))
         self._load_levels(state_dict)
+
+    def input_batch(self, image: Tensor, index: Tensor) -> ImageBatch:
+        """Return a batch of images without labels."""
+        return ImageBatch(image, None, index)
 
     # The steps.
 

@@ -54,7 +54,7 @@ class StylePairs(Dataset[Any]):
         self.root, self.pairs, self.names = root, pairs, names
         self.image_size, self.style_size, self.batch_size = image_size, style_size, batch_size
         # Every step asks for the same few images again.
-        self._read = lru_cache(maxsize=4 * batch_size)(self._image)
+        self._read = lru_cache(maxsize=4 * batch_size)(self.image)
         self._fit = lru_cache(maxsize=16 * batch_size)(self._fitted)
 
     def __len__(self) -> int:
@@ -96,9 +96,9 @@ class StylePairs(Dataset[Any]):
         found = torch.from_numpy(np.array(image))
         return found if mode == "L" else found.permute(2, 0, 1)
 
-    def _image(self, name: str, size: int) -> Tensor:
-        image = resized(self._opened(name), size, name)
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    def image(self, name: str, size: int) -> Tensor:
+        """Return an image by its name, its shorter side of ``size`` pixels."""
+        return as_tensor(self._opened(name), size, name)
 
     def _opened(self, name: str) -> Image.Image:
         path = self.root / name
@@ -110,6 +110,11 @@ class StylePairs(Dataset[Any]):
             levels = found_levels([path], self.max_pixels) or BY_TYPE
             image = read_image(path, name=str(path), max_pixels=self.max_pixels, levels=levels)
         return image
+
+
+def as_tensor(image: Image.Image, size: int, name: str) -> Tensor:
+    """Return whole numbers ``(3, H, W)``; the shorter side has ``size`` pixels."""
+    return torch.from_numpy(np.array(resized(image, size, name))).permute(2, 0, 1)
 
 
 class PairNames(Dataset[Any]):

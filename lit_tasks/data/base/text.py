@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lit_tasks.batch import TextBatch
+from lit_tasks.batch import TextBatch, in_batches
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
+from lit_tasks.data.base.given_texts import encoded_batch, given_texts
 from lit_tasks.data.base.labels import (
     doubts,
     indices_of_labels,
@@ -27,10 +28,13 @@ from lit_tasks.data.base.labels import (
 from lit_tasks.data.base.splits import SPLITS_OF, stratified_splits
 from lit_tasks.data.cache.token_ids import text_hashes, token_ids_of, word_counts, words_of
 from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
-from lit_tasks.protocols import Split
+from lit_tasks.data.readers.text_files import Columns
+from lit_tasks.files import atomic_write
+from lit_tasks.protocols import InputBatch, Split
 from lit_tasks.sampling import LengthBuckets
 from lit_tasks.text.encoding import TextOptions
 from lit_tasks.text.scripts import needs_characters
+from lit_tasks.text.tokenizer_file import tokenizer_json
 from lit_tasks.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -119,6 +123,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
     """
 
     predict_example = "my_texts.csv"  #: What the end of a fit proposes.
+    columns = Columns()  #: Where text, label and id stand in files that have columns.
 
     def __init__(
         self,
@@ -260,6 +265,34 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         self._vocabulary = Vocabulary(state_dict["words"])
         self._labels = list(state_dict["labels"])
         self._sets = {}
+
+    def input_batches(
+        self, inputs: Iterable[object], task: object, batch_size: int | None = None
+    ) -> Iterator[InputBatch]:
+        """Yield batches of texts that a program holds, or of the files that it names.
+
+        Args:
+            inputs: Strings, each a text, and paths, each a file of texts.
+            task: The task that reads them.
+            batch_size: Texts in a batch; that of the data module if none.
+
+        Raises:
+            ValueError: The data module knows no words yet.
+        """
+        if self._vocabulary is None:
+            raise ValueError("reading texts needs a vocabulary: train, or load a checkpoint")
+        position = 0
+        for rows in in_batches(given_texts(inputs, self.columns), batch_size or self.batch_size):
+            names, texts = zip(*rows, strict=True)
+            batch = encoded_batch(texts, self._vocabulary, self.text, first=position)
+            position += len(rows)
+            yield [{"id": name} for name in names], batch
+
+    def write_tokenizer(self, path: Path) -> None:
+        """Write how texts become token ids, as a file that Hugging Face's ``tokenizers`` reads."""
+        content = tokenizer_json(self._known(), self.text)
+        with atomic_write(path) as beside:
+            beside.write_text(content, encoding="utf-8")
 
     # What subclasses use.
 

@@ -52,13 +52,17 @@ def opened_image(
                 " reading takes up to 8 bytes of memory each: make it smaller, or raise"
                 " data.max_pixels"
             )
-        _check_shape(width, height, min_side or 1, max_pixels)
+        check_shape(width, height, min_side or 1, max_pixels)
         with _pillow_limit(max_pixels):  # for what a file holds within
             yield image
 
 
-def _check_shape(width: int, height: int, min_side: int, max_pixels: int) -> None:
-    """Refuse a thread of an image, whose shorter side is made ``min_side`` pixels long."""
+def check_shape(width: int, height: int, min_side: int, max_pixels: int) -> None:
+    """Refuse a thread of an image, whose shorter side is made ``min_side`` pixels long.
+
+    Raises:
+        TooManyPixelsError: That would have more than ``max_pixels``.
+    """
     short = max(1, min(width, height))
     if min_side > short and (min_side / short) ** 2 * width * height > max_pixels:
         long = max(width, height) * min_side // short

@@ -1,6 +1,5 @@
 """A classifier of images as one ONNX file that says by itself how to use it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from lit_tasks.files import atomic_write
 from lit_tasks.nn.image.preprocessing import Preprocessing
+from lit_tasks.nn.onnx_files import write_onnx
 
 
 class StatedProbabilities(nn.Module):
@@ -43,29 +42,12 @@ def export_classifier(
     Raises:
         ValueError: The packages for it are not installed.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise ValueError(
-            "exporting needs onnx and onnxscript: pip install lit-tasks[export]"
-        ) from error
     size = preprocessing.size
-    image = torch.zeros(2, 3, size, size, dtype=torch.uint8)
-    training = model.training
-    exported = torch.onnx.export(
-        model.eval(),
-        (image,),
-        dynamo=True,
-        input_names=["image"],
-        output_names=["probability"],
-        dynamic_shapes={"image": {0: torch.export.Dim("images")}},
-        verbose=False,
+    write_onnx(
+        model,
+        {"image": torch.zeros(2, 3, size, size, dtype=torch.uint8)},
+        "probability",
+        dynamic={"image": ["images"]},
+        told={"labels": list(labels), "preprocessing": preprocessing.plain()},
+        path=path,
     )
-    model.train(training)
-    assert exported is not None
-    proto = exported.model_proto
-    told = {"labels": list(labels), "preprocessing": preprocessing.plain()}
-    onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in told.items()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as beside:
-        onnx.save(proto, beside)

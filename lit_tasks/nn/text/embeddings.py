@@ -69,9 +69,9 @@ class WordVectors(nn.Module):
         """The tables, each ``(num_embeddings, its width)``."""
         return [table for table in (self.pretrained, self.trained) if table is not None]
 
-    def forward(self, tokens: Int[Tensor, " N"]) -> Float[Tensor, "N F"]:
+    def forward(self, tokens: Int[Tensor, "*N"]) -> Float[Tensor, "*N F"]:
         """Return the vector of each token."""
-        return torch.cat([F.embedding(tokens, table) for table in self.tables], dim=1)
+        return torch.cat([F.embedding(tokens, table) for table in self.tables], dim=-1)
 
     def mean(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B F"]:
         """Return the mean vector of each text, zeros for a text without words."""

@@ -3,18 +3,20 @@
 An encoder takes a ragged batch (all words in one row, plus lengths) and returns one row a text. It
 may have ``initialize(words)``, called once before training with the word of each number; it returns
 a sentence to report. It may have ``make_head(num_outputs)`` when :class:`torch.nn.Linear` does not
-fit its features; such a head may have ``observe``, called once with all training texts.
+fit its features; such a head may have ``observe``, called once with all training texts. Encoder and
+head may have ``from_padded``, the same in operations that ONNX has: of a rectangle of tokens.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lit_tasks.functional.ngrams import keep_tokens, with_ngrams
+from lit_tasks.functional.padded import padded_distinct, padded_mean, padded_ngrams, padded_sum
 from lit_tasks.nn.text.embeddings import WordVectors
 
 
@@ -30,6 +32,18 @@ class Bag(NamedTuple):
     features: Int[Tensor, " N"]
     lengths: Int[Tensor, " B"]
     gain: float = 1.0
+
+
+class PaddedBag(NamedTuple):
+    """The same as a rectangle.
+
+    Attributes:
+        features: Feature numbers of each text.
+        keep: Which of them it has.
+    """
+
+    features: Int[Tensor, "B M"]
+    keep: Bool[Tensor, "B M"]
 
 
 class BagOfWords(nn.Module):
@@ -69,6 +83,12 @@ class BagOfWords(nn.Module):
         features, lengths = _distinct(features, lengths, self.out_features)
         gain = 1 / (1 - self.dropout) if self.training else 1.0
         return Bag(*_drop(features, lengths, self.dropout, self.training), gain)
+
+    def from_padded(self, tokens: Int[Tensor, "B T"], keep: Bool[Tensor, "B T"]) -> PaddedBag:
+        """Return the features of padded texts, ``keep`` saying which tokens are there."""
+        size = self.num_embeddings
+        found = padded_ngrams(tokens, keep, self.ngrams, size, self.buckets)
+        return PaddedBag(*padded_distinct(*found))
 
     def make_head(self, num_outputs: int) -> "SparseLinear":
         """Return the linear layer that takes these sparse rows."""
@@ -128,6 +148,14 @@ class SparseLinear(nn.Module):
         if self.normalize:
             total = total / bag.lengths.clamp(min=1).sqrt().unsqueeze(1)
         return total * bag.gain + self.bias
+
+    def from_padded(self, bag: PaddedBag) -> Float[Tensor, "B F"]:
+        """Return the same of a bag that is a rectangle."""
+        weight = self.weight if self.scale is None else self.weight * self.scale
+        total = padded_sum(F.embedding(bag.features, weight), bag.keep)
+        if self.normalize:
+            total = total / bag.keep.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+        return total + self.bias
 
     def _scaled_sum(
         self, features: Int[Tensor, " N"], offsets: Int[Tensor, " B"], scale: Tensor
@@ -194,6 +222,16 @@ class MeanOfEmbeddings(nn.Module):
         mean: Tensor = self.embedding(features, lengths.cumsum(0) - lengths)
         return mean
 
+    def from_padded(
+        self, tokens: Int[Tensor, "B T"], keep: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B F"]:
+        """Return the mean of padded texts, ``keep`` saying which tokens are there."""
+        size = self.num_embeddings
+        features, keep = padded_ngrams(tokens, keep, self.ngrams, size, self.buckets)
+        if self.distinct:
+            features, keep = padded_distinct(features, keep)
+        return padded_mean(F.embedding(features, self.embedding.weight), keep)
+
 
 class MeanOfWordVectors(nn.Module):
     """The mean of pretrained word vectors, frozen or tuned, with trained ones beside them if asked.
@@ -230,6 +268,12 @@ class MeanOfWordVectors(nn.Module):
     ) -> Float[Tensor, "B F"]:
         """Return the mean of each text, zeros for a text without words."""
         return self.word_vectors.mean(*_drop(tokens, lengths, self.word_dropout, self.training))
+
+    def from_padded(
+        self, tokens: Int[Tensor, "B T"], keep: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B F"]:
+        """Return the mean of padded texts, ``keep`` saying which tokens are there."""
+        return padded_mean(self.word_vectors(tokens), keep)
 
 
 def log_count_ratios(

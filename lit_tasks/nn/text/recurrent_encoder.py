@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.functional.ngrams import keep_tokens
+from lit_tasks.functional.padded import padded_max, padded_mean, padded_softmax, padded_sum
 from lit_tasks.functional.recurrent.packing import pack_ragged
 from lit_tasks.nn.recurrent.choice import CellName, OwnCells, recurrent_layers
 from lit_tasks.nn.text.embeddings import WordVectors
@@ -96,6 +97,26 @@ class RecurrentEncoder(nn.Module):
         rows[packed.data[:, 1]] = token_index  # the packed row of each word
         last = state[0] if isinstance(state, tuple) else state
         return self._pool(output, rows, lengths, last)
+
+    def from_padded(
+        self, tokens: Int[Tensor, "B T"], keep: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B F"]:
+        """Return the pooled states of padded texts, ``keep`` saying which tokens are there."""
+        vectors = self.word_vectors(tokens).transpose(0, 1)
+        output, state = self.recurrent(vectors, lengths=keep.sum(dim=1))
+        states = output.transpose(0, 1)
+        directions = 2 if self.recurrent.bidirectional else 1
+        last = state[0] if isinstance(state, tuple) else state
+        last = torch.cat(tuple(last[-directions:]), dim=1)
+        if self.pooling == "last":
+            return last
+        if self.attention is not None:
+            weights = padded_softmax(self.attention(states)[:, :, 0], keep)
+            return padded_sum(states * weights.unsqueeze(2), keep)
+        mean, largest = padded_mean(states, keep), padded_max(states, keep)
+        if self.pooling == "mean":
+            return mean
+        return largest if self.pooling == "max" else torch.cat((last, mean, largest), dim=1)
 
     def _pool(
         self,

@@ -1,0 +1,1 @@
+"""What there is to choose from, told without importing it: configs, classes, options."""

@@ -1,0 +1,1 @@
+"""``lit-tasks report``: a run, or several side by side, as one HTML page."""
