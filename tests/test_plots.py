@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +65,7 @@ def test_learning_curves_draw_every_loss_and_accuracy_that_there_is() -> None:
     assert accuracy.lines[0].get_xydata().tolist() == [[1, 0.5]]
 
 
+ROOT = Path(__file__).parents[1]
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 DOLLARS = ["$5 #1 and $10", "Ba$$in", r"a\$b^2_{"]
 
@@ -193,3 +196,12 @@ def test_letters_that_no_font_has_are_told_once_and_do_not_stop(tmp_path: Path) 
     assert len(caught) <= 1
     assert all("no installed font shows" in str(warning.message) for warning in caught)
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.slow  # 21 figures, some of hundreds of classes, take 20 s
+def test_the_contact_sheet_is_drawn(tmp_path: Path) -> None:
+    words = [sys.executable, ROOT / "benchmarks/figures_contact_sheet.py", "--folder", tmp_path]
+    subprocess.run(words, check=True)
+    sheet = Image.open(tmp_path / "figures.png")
+    assert sheet.width == 2400
+    assert len(list(tmp_path.glob("*.png"))) > 20

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes, read_table
+from lit_tasks.data.base.image_files import (
+    ImageFilesDataModule,
+    read_classes,
+    read_table,
+    tell_loose,
+)
 from lit_tasks.data.base.image_splits import (
     Labeled,
     counted,
@@ -90,7 +95,11 @@ class ImageFolderDataModule(ImageFilesDataModule):
             raise ValueError("this needs images: set data.root to a folder or data.table to a CSV")
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}; set data.root to one")
-        folders = split_folders(self.root) or {"train": self.root}
+        folders = split_folders(self.root)
+        if folders:
+            tell_loose(self.root)
+        else:
+            folders = {"train": self.root}
         return {split: self.usable(*read_classes(path)) for split, path in folders.items()}
 
     def _of_table(self, table: Path) -> dict[str, Labeled]:

@@ -88,7 +88,9 @@ def loss_curves(traces: Mapping[str, Sequence[float]]) -> "Figure":
     for number, (name, values) in enumerate(traces.items()):
         label = in_legend(shortened(name, _LETTERS))
         style = ("-", "--", ":", "-.")[number // 10 % 4]
-        axes.plot(range(len(values)), values, style, color=f"C{number % 10}", label=label)
+        mark = "." if len(values) <= 60 else None
+        color = f"C{number % 10}"
+        axes.plot(range(len(values)), values, style, marker=mark, color=color, label=label)
     if any(value > 0 for values in traces.values() for value in values):
         axes.set_yscale("log")
     axes.set_xlabel("step")

@@ -161,6 +161,18 @@ def test_a_class_without_images_and_other_files_are_counted(
         sizes(tmp_path)
 
 
+def test_images_beside_the_folders_are_counted(
+    tmp_path: Path, said: pytest.LogCaptureFixture
+) -> None:
+    split(tmp_path, "train")
+    split(tmp_path, "val")
+    draw(tmp_path, "loose.png", "train/0.png", "train/1.png", "val/.hidden.png")
+    assert sizes(tmp_path) == {"train": 6, "val": 6, "test": 6}
+    assert "1 image is left out, in no class's folder, first " in said.text
+    assert "2 images are left out, in no class's folder, first " in said.text
+    assert said.text.count("in no class's folder") == 2
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_images_to_hold_one_out_are_told_with_the_remedy(
     tmp_path: Path, count: int

@@ -13,6 +13,7 @@ from lit_tasks.data.readers.image_folders import (
     found_below,
     left_out,
     located,
+    loose_images,
     path_text,
 )
 from lit_tasks.data.readers.image_inputs import ImageFile, images_named
@@ -131,8 +132,17 @@ def read_classes(folder: Path) -> tuple[list[Path], list[str]]:
         )
     if others:
         rank_zero_info(left_out(others))
+    tell_loose(folder)
     pairs = [(file, class_name(path.name)) for path in classes for file in found[path].images]
     return [file for file, _ in pairs], [label for _, label in pairs]
+
+
+def tell_loose(folder: Path) -> None:
+    """Say how many images stand beside the folders of classes or splits instead of in them."""
+    loose = loose_images(folder)
+    if loose:
+        some = "1 image is" if len(loose) == 1 else f"{len(loose):,} images are"
+        rank_zero_info(f"{some} left out, in no class's folder, first {path_text(loose[0])}")
 
 
 def read_table(

@@ -56,6 +56,12 @@ def folders_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
+def loose_images(folder: Path) -> list[Path]:
+    """Return the images in a folder itself, which stand in no folder of a class."""
+    files = (path for path in folder.iterdir() if not is_hidden(path.name) and path.is_file())
+    return sorted(path for path in files if path.suffix.lower() in endings())
+
+
 def found_below(folder: Path) -> Found:
     """Return the files in a folder and in its folders, links to folders included.
 
