@@ -77,15 +77,10 @@ class Source:
                     f"{self.name}: column {name!r} must hold strings, got {kind}: turn its values"
                     " into text, for example with data.map"
                 )
-        lines = list(range(1, len(data) + 1))
-        for name, values in (
-            ("id", [""] * len(data)),
-            ("line", lines),
-            ("problem", [""] * len(data)),
-            ("note", [""] * len(data)),
-        ):
+        for name in ("id", "line", "problem", "note"):
             if name not in data.column_names:
-                data = data.add_column(name, values)
+                lines = range(1, len(data) + 1)
+                data = data.add_column(name, list(lines) if name == "line" else [""] * len(data))
         object.__setattr__(self, "data", data)
 
     def place(self, row: int) -> str:

@@ -57,7 +57,8 @@ def _record(number: int, line: str) -> JsonRecord:
     try:
         value = parse_json(line)
     except ValueError as error:  # a number of 5,000 digits is one
-        return JsonRecord(number, {}, f"this is not JSON ({error})")
+        more = "; write one object a line, or one array of objects" if line.strip() == "{" else ""
+        return JsonRecord(number, {}, f"this is not JSON ({error}){more}")
     return _object(number, value, "this is not a JSON object on a line of its own")
 
 

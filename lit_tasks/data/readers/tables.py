@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -115,8 +115,7 @@ def layout_of(path: Path, options: TableOptions, wanted: Sequence[str], delimite
         above, given = 1, given or first[4]
     candidates = dict.fromkeys([given] if given else [delimiter, *_DELIMITERS])
     found: list[tuple[bool, bool, int, ParsedRow, Layout]] = []
-    for candidate in candidates:
-        quoted = options.quoting == "double" or (options.quoting is None and candidate != "\t")
+    for candidate, quoted in _quotings(candidates, options.quoting):
         rows = islice(csv_rows(path, candidate, quoted=quoted, encoding=encoding), above, None)
         row = next(rows, ParsedRow(1, []))
         names = [name.strip() for name in row.fields]
@@ -143,6 +142,17 @@ def layout_of(path: Path, options: TableOptions, wanted: Sequence[str], delimite
         shown = _NAMES.get(layout.delimiter, f"'{layout.delimiter}'")
         notes.append(f"{path} is read with {shown} between its columns")
     return layout._replace(notes=tuple(filter(None, notes)))
+
+
+def _quotings(delimiters: Iterable[str], quoting: Quoting | None) -> Iterator[tuple[str, bool]]:
+    """Yield how cells may be read: between tabs, quotes are letters unless the names have some."""
+    for delimiter in delimiters:
+        if quoting is not None:
+            yield delimiter, quoting == "double"
+            continue
+        yield delimiter, delimiter != "\t"
+        if delimiter == "\t":
+            yield delimiter, True
 
 
 def _doubled(path: Path, names: Sequence[str], wanted: Sequence[str]) -> list[str]:

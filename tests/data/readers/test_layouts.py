@@ -87,6 +87,18 @@ def test_quotes_are_letters_where_tabs_stand_between_cells_or_by_option(
     assert read(path, **({"quoting": "none"} if between == "," else {})) == QUOTED
 
 
+def test_names_in_quotes_tell_that_cells_between_tabs_have_them_as_r_writes(tmp_path: Path) -> None:
+    pairs = [(f'"{text}"', f'"{label}"') for text, label in PAIRS]
+    (tmp_path / "a.tsv").write_text(table(pairs, "\t", '"text","label"'))
+    assert read(tmp_path / "a.tsv") == PAIRS
+
+
+def test_an_object_over_several_lines_says_how_to_write_it(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"data": [{"text": "a", "label": "b"}]}, indent=1))
+    problem = all_rows(tmp_path / "a.json")[0]["problem"]
+    assert problem.endswith("; write one object a line, or one array of objects")
+
+
 @pytest.mark.parametrize("first", [0, 3])
 @pytest.mark.parametrize("last", [4, 15])
 @pytest.mark.parametrize("labeled", [True, False])
