@@ -39,6 +39,14 @@ class HasLabels(Protocol):
         """The name of each class."""
 
 
+@runtime_checkable
+class HasSeveralLabels(Protocol):
+    """Data whose samples may have several labels each (optional)."""
+
+    multi_label: bool
+    label_separator: str  # between the labels of a sample, where they are written as one
+
+
 class HasVocabulary(Protocol):
     """Data with words."""
 
@@ -58,7 +66,7 @@ class TextData(HasVocabulary, HasLabels, Protocol):
 class HasTrainFeatures(Protocol):
     """Images whose features a head may see once before training (optional)."""
 
-    def train_features(self, network: nn.Module, /) -> tuple[np.ndarray, Sequence[int]]:
+    def train_features(self, network: nn.Module, /) -> tuple[np.ndarray, Sequence[int] | Tensor]:
         """Return features of all training images without augmentation, and their classes."""
 
 
@@ -68,6 +76,14 @@ class HasTrainClassCounts(Protocol):
     @property
     def train_class_counts(self) -> Sequence[int]:
         """How many training samples each class has."""
+
+
+class HasTrainSize(Protocol):
+    """What ``class_weights: true`` needs where samples may have several labels."""
+
+    @property
+    def train_size(self) -> int:
+        """How many training samples there are."""
 
 
 @runtime_checkable
@@ -420,6 +436,11 @@ def required(data: object, protocol: type[P], asker: object) -> P:
             f"(lit_tasks.protocols.{protocol.__name__}), which {type(data).__name__} lacks"
         )
     return cast(P, data)
+
+
+def label_separator(data: object) -> str:
+    """Return what stands between the labels of a sample that has several."""
+    return data.label_separator if isinstance(data, HasSeveralLabels) else ","
 
 
 def batch_index(batch: object) -> Tensor | None:

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from lit_tasks.callbacks.label_names import label_names
 from lit_tasks.callbacks.logger_media import show_image, show_table
 from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.run_dir import run_dir
@@ -20,7 +21,6 @@ from lit_tasks.protocols import (
     Command,
     DescribesSamples,
     HasLabel,
-    HasLabels,
     HasValidateOn,
     ShowsSamples,
     attributes,
@@ -54,7 +54,7 @@ class Examples(Callback):
                 f"rows and every_n_epochs must be at least 1, got {rows} and {every_n_epochs}"
             )
         self.rows, self.every_n_epochs = rows, every_n_epochs
-        self._mine: list[tuple[int, int | None, Row]] = []
+        self._mine: list[tuple[int, str | None, Row]] = []
         self._folder = Path()
         self._failed = False
 
@@ -94,7 +94,8 @@ class Examples(Callback):
             rank_zero_warn(f"no examples are shown: predict_step failed with {error!r}")
             return
         labels = batch.label if isinstance(batch, HasLabel) else None
-        targets = [None] * len(rows) if labels is None else labels.tolist()
+        data = attributes(trainer).datamodule
+        targets = [None] * len(rows) if labels is None else label_names(labels, data)
         self._mine = list(zip(index.tolist(), targets, rows, strict=True))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -114,12 +115,11 @@ class Examples(Callback):
             rows = pl_module.predict_step(batch, 0)
         return [dict(row) for row in rows]
 
-    def _show(self, trainer: Trainer, found: list[tuple[int, int | None, Row]]) -> None:
+    def _show(self, trainer: Trainer, found: list[tuple[int, str | None, Row]]) -> None:
         data = attributes(trainer).datamodule
         split = data.validate_on if isinstance(data, HasValidateOn) else "val"
         indices = [index for index, _, _ in found]
-        names = data.labels if isinstance(data, HasLabels) else None
-        targets = [_named(label, names) for _, label, _ in found]
+        targets = [target for _, target, _ in found]
         rows = [row for _, _, row in found]
         extra: Sequence[Mapping[str, Any]] = [{} for _ in rows]
         if isinstance(data, DescribesSamples):
@@ -160,12 +160,6 @@ class Examples(Callback):
         path.parent.mkdir(exist_ok=True)
         example_sheet(images, titles, right).save(path)
         show_image(trainer, "val/images", path=path, step=trainer.global_step)
-
-
-def _named(label: Any, names: Sequence[str] | None) -> str | None:
-    if not isinstance(label, int):
-        return None
-    return str(names[label]) if names is not None and 0 <= label < len(names) else str(label)
 
 
 def _step(row: Sequence[str]) -> float:

@@ -8,10 +8,21 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from lit_tasks.callbacks.label_names import label_names
 from lit_tasks.distributed.gather import gather_objects
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import atomic_write
-from lit_tasks.protocols import Command, HasLabel, HasLabels, HasSampleIds, attributes, batch_index
+from lit_tasks.protocols import (
+    Command,
+    DescribesSamples,
+    HasLabel,
+    HasSampleIds,
+    attributes,
+    batch_index,
+)
+
+_PREDICTION = "prediction"
+_AT_ONCE = 10_000  # texts in memory
 
 
 class PerSampleScores(Callback):
@@ -19,7 +30,8 @@ class PerSampleScores(Callback):
 
     A task takes part by returning from ``test_step`` and ``validation_step`` numbers of each sample
     under the names of metrics, such as ``{"accuracy": ..., "loss": ...}``, tensors of one value
-    a sample. ``id`` is what the data module's ``sample_ids(split)`` says, or the position;
+    a sample; ``prediction`` among them is the label that was predicted. ``id`` is what the data
+    module's ``sample_ids(split)`` says, or the position; ``text`` is what its ``describe`` says;
     ``target`` is the label, where the batch has one.
     """
 
@@ -27,7 +39,7 @@ class PerSampleScores(Callback):
     display_only: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, str | None, dict[str, float]]] = []
+        self._rows: list[tuple[int, dict[str, str], dict[str, float]]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Agree on the run's folder."""
@@ -75,17 +87,17 @@ class PerSampleScores(Callback):
         columns = {
             name: values.double().tolist()
             for name, values in outputs.items()
-            if isinstance(values, torch.Tensor) and values.shape == (len(indices),)
+            if name != _PREDICTION
+            and isinstance(values, torch.Tensor)
+            and values.shape == (len(indices),)
         }
         data = attributes(trainer).datamodule
-        labels = batch.label if isinstance(batch, HasLabel) else None
-        names = data.labels if isinstance(data, HasLabels) else None
-        for row, sample in enumerate(indices):
-            target = None
-            if labels is not None:
-                label = int(labels[row])
-                target = str(names[label]) if names is not None else str(label)
-            self._rows.append((sample, target, {k: v[row] for k, v in columns.items()}))
+        words = {"target": batch.label if isinstance(batch, HasLabel) else None}
+        words[_PREDICTION] = outputs.get(_PREDICTION)
+        names = {k: label_names(v, data) for k, v in words.items() if v is not None}
+        for at, index in enumerate(indices):
+            said = {name: values[at] for name, values in names.items()}
+            self._rows.append((index, said, {k: v[at] for k, v in columns.items()}))
 
     def _write(self, trainer: Trainer, stage: Literal["val", "test"]) -> None:
         rows, self._rows = gather_objects(trainer, self._rows), []
@@ -96,12 +108,23 @@ class PerSampleScores(Callback):
         rows.sort(key=lambda row: row[0])
         data = attributes(trainer).datamodule
         named = data.sample_ids(stage) if isinstance(data, HasSampleIds) else None
-        written = atomic_write(folder / f"samples_{stage}.csv")
-        with written as beside, beside.open("w", newline="", encoding="utf-8") as file:
-            targets = ["target"] if any(row[1] is not None for row in rows) else []
+        whole = atomic_write(folder / f"samples_{stage}.csv")
+        with whole as beside, beside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", *targets, *rows[0][2]])
-            for index, target, values in rows:
-                name = index if named is None else named[index]
-                shown = [f"{value:.6g}" for value in values.values()]
-                writer.writerow([name, *([target] if targets else []), *shown])
+            for begin in range(0, len(rows), _AT_ONCE):
+                part = rows[begin : begin + _AT_ONCE]
+                texts = _texts(data, stage, [row[0] for row in part])
+                if not begin:
+                    writer.writerow(["id", *(["text"] if texts else []), *part[0][1], *part[0][2]])
+                for at, (index, words, values) in enumerate(part):
+                    name = index if named is None else named[index]
+                    shown = [f"{value:.6g}" for value in values.values()]
+                    writer.writerow([name, *texts[at : at + 1], *words.values(), *shown])
+
+
+def _texts(data: object, stage: Literal["val", "test"], indices: list[int]) -> list[str]:
+    """Return the beginning of each sample's text, where samples are texts."""
+    if not isinstance(data, DescribesSamples):
+        return []
+    described = data.describe(stage, indices)
+    return [str(each["text"]) for each in described if "text" in each]

@@ -24,6 +24,7 @@ from lit_tasks.data.base.image_splits import (
 )
 from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
 from lit_tasks.data.readers.images import ImageFiles, file_digests
+from lit_tasks.data.readers.label_lists import check_separator, rarest
 from lit_tasks.protocols import Split
 
 
@@ -44,6 +45,9 @@ class ImageFolderDataModule(ImageFilesDataModule):
         split_column: Column of the splits: ``train``, ``val``, ``test`` or another usual name.
         val_fraction: Fraction held out for validation, where ``root`` or ``table`` names none.
         test_fraction: Fraction held out for the test, likewise; 0 takes those for validation.
+        multi_label: Whether an image may have several labels, or none: its cell in the ``table``
+            holds them with ``label_separator`` between, or as a list (``["cat", "dog"]``).
+        label_separator: What stands between the labels of an image, also in the predictions.
         kwargs: Options of :class:`~lit_tasks.data.base.image_files.ImageFilesDataModule`.
     """
 
@@ -56,6 +60,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         split_column: str | None = None,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
+        multi_label: bool = False,
+        label_separator: str = ",",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,6 +69,13 @@ class ImageFolderDataModule(ImageFilesDataModule):
         self.table = None if table is None else Path(table)
         self.columns = (file_column, label_column, split_column)
         self.fractions = held_out_fractions(val_fraction, test_fraction)
+        check_separator(label_separator)
+        if multi_label and table is None and root is not None:
+            raise ValueError(
+                "multi_label needs data.table, a CSV file of files and labels: in a folder of"
+                " classes each image has one"
+            )
+        self.multi_label, self.label_separator = multi_label, label_separator
         self._found: dict[str, ImageFiles] = {}
 
     def images(self, split: Split) -> ImageFiles:
@@ -103,8 +116,9 @@ class ImageFolderDataModule(ImageFilesDataModule):
         return {split: self.usable(*read_classes(path)) for split, path in folders.items()}
 
     def _of_table(self, table: Path) -> dict[str, Labeled]:
-        files, labels, splits = read_table(table, self.root, *self.columns)
-        tell_similar(labels)
+        separator = self.label_separator if self.multi_label else None
+        files, labels, splits = read_table(table, self.root, *self.columns, separator)
+        tell_similar([label for labels in self._label_sets(labels) for label in labels])
         if self.columns[2] is None:
             return {"train": self.usable(files, labels)}
         for name in ("train", "val"):
@@ -118,7 +132,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     def _held_out(self, files: Sequence[Path], labels: Sequence[str]) -> dict[str, Labeled]:
         """Return seeded splits that share no image and keep the fraction of every class."""
-        names, class_indices = np.unique(np.array(labels), return_inverse=True)
+        sets = self._label_sets(labels)
+        names, class_indices = np.unique(np.array(rarest(sets)), return_inverse=True)
         _, repeats = np.unique(np.array(file_digests(files)), return_inverse=True)
         tell_conflicts(files, labels, repeats.tolist())
         fractions = [fraction for fraction in self.fractions if fraction > 0]
@@ -129,13 +144,14 @@ class ImageFolderDataModule(ImageFilesDataModule):
         }
         for split in list(found)[1:]:
             there = found[split][1]
+            shown = {label for labels in self._label_sets(there) for label in labels}
             if not there:
                 raise ValueError(
                     f"no class has enough different images to hold one out for {split}:"
                     f" {counted(labels)}; give more images or splits of your own, or raise"
                     f" data.{split}_fraction"
                 )
-            missing = sorted(set(names.tolist()) - set(there))
+            missing = sorted(set(names.tolist()) - shown - {""})
             but = f", none of {listed(missing)}" if missing else ""
             rank_zero_info(
                 f"{len(there):,} of {len(labels):,} images are held out for {split}{but}"

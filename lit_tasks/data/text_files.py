@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
+from lit_tasks.data.readers.label_lists import check_separator
 from lit_tasks.data.readers.text_files import Columns, Format, format_of, notes_of, read_rows
 from lit_tasks.data.readers.text_folders import files_of
 from lit_tasks.protocols import Split
@@ -35,6 +36,10 @@ class TextFilesDataModule(TextDataModule):
         id_column: Name of the column that identifies a text in the predictions; its row, counted
             from 0, when left out.
         val_fraction: Fraction of ``train`` that is held out where ``val`` is left out.
+        multi_label: Whether a text may have several labels, or none: a list in ``.jsonl`` and
+            ``.parquet``, ``__label__a __label__b`` at the beginning of a line, and a cell with
+            ``label_separator`` in it, or a list (``["a", "b"]``), in files with columns.
+        label_separator: What stands between the labels of a text, also in the predictions.
         kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
@@ -49,6 +54,8 @@ class TextFilesDataModule(TextDataModule):
         label_column: str = "label",
         id_column: str | None = None,
         val_fraction: float = 0.1,
+        multi_label: bool = False,
+        label_separator: str = ",",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,7 +64,10 @@ class TextFilesDataModule(TextDataModule):
         self.paths = given_paths(train=train, val=val, test=test, predict=predict)
         self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.format = format
-        self.columns = Columns(text_column, label_column, id_column, self.table)
+        check_separator(label_separator)
+        self.multi_label, self.label_separator = multi_label, label_separator
+        separator = label_separator if multi_label else None
+        self.columns = Columns(text_column, label_column, id_column, self.table, separator)
         self.val_fraction = val_fraction
         self._sources: dict[Split, Source] = {}
 

@@ -1,17 +1,16 @@
 """Classification report, of texts and of images: loss, accuracy, calibration, each class."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
 
 from lit_tasks.metrics.accuracy_interval import AccuracyInterval
 from lit_tasks.metrics.calibration import CalibrationError
-
-MAX_CLASSES_LISTED = 20  # with more classes, numbers for each would drown the others
+from lit_tasks.metrics.label_metrics import LabelMetrics, class_scores, listed
 
 
 class CrossEntropy(Metric):
@@ -71,23 +70,13 @@ class ConfusionCounts(Metric):
         """Return ``macro_f1``, and ``precision_...``, ``recall_...`` and ``f1_...`` by class."""
         counts = self.compute()
         right, of_class, taken = counts.diag(), counts.sum(dim=1), counts.sum(dim=0)
-        each = {
-            "precision": right / taken.clamp(min=1),
-            "recall": right / of_class.clamp(min=1),
-            "f1": 2 * right / (of_class + taken).clamp(min=1),
-        }
-        there = of_class > 0
-        values = {"macro_f1": float(each["f1"][there].mean()) if there.any() else 0.0}
-        for i, label in enumerate(self.labels if len(self.labels) <= MAX_CLASSES_LISTED else ()):
-            values |= {f"{name}_{label}": float(score[i]) for name, score in each.items()}
-        return values
+        return listed(class_scores(right, taken, of_class), self.labels, of_class)
 
 
-class ClassificationMetrics(nn.Module):
+class ClassificationMetrics(LabelMetrics):
     """Loss, accuracy with its interval, calibration, and precision, recall and F1 by class.
 
-    Sums are all that is kept, so the values are exact on any number of processes, also on one
-    that had no batch. A metric is added in three lines, one each in the constructor, :meth:`update`
+    A metric is added in three lines, one each in the constructor, :meth:`update`
     and :meth:`compute`; or from outside, as one of ``metrics``.
 
     Args:
@@ -104,13 +93,11 @@ class ClassificationMetrics(nn.Module):
         metrics: Mapping[str, Metric] | None = None,
         raw: bool = False,
     ) -> None:
-        super().__init__()
-        self.labels = list(labels)
+        super().__init__(labels, metrics)
         self.loss, self.accuracy = CrossEntropy(), AccuracyInterval()
         self.calibration, self.confusion = CalibrationError(), ConfusionCounts(labels)
         self.raw_loss = CrossEntropy() if raw else None
         self.raw_calibration = CalibrationError() if raw else None
-        self.more = nn.ModuleDict(metrics or {})
 
     def update(
         self, logits: Float[Tensor, "B C"], target: Int[Tensor, " B"], temperature: float = 1.0
@@ -132,9 +119,7 @@ class ClassificationMetrics(nn.Module):
         if self.raw_loss is not None and self.raw_calibration is not None:
             self.raw_loss.update(logits, target)
             self.raw_calibration.update(logits.softmax(dim=1), target)
-        for metric in self.more.values():
-            if len(target):  # most metrics of others refuse an empty batch
-                metric.update(probability.float(), target)  # type: ignore[operator]
+        self.update_more(probability, target)
 
     def compute(self) -> dict[str, float]:
         """Return the values by name, over all processes."""
@@ -143,21 +128,7 @@ class ClassificationMetrics(nn.Module):
         if self.raw_loss is not None and self.raw_calibration is not None:
             values["loss_raw"] = float(self.raw_loss.compute())
             values["calibration_error_raw"] = float(self.raw_calibration.compute())
-        values |= self.confusion.scores()
-        for name, metric in self.more.items():
-            values |= self._named(name, metric.compute())  # type: ignore[operator]
-        return values
-
-    def reset(self) -> None:
-        """Forget what was counted."""
-        for metric in self._all():
-            metric.reset()
-
-    def has_all_samples(self) -> None:
-        """Add nothing up over processes from now on: each is going to count all samples."""
-        for metric in self.modules():
-            if isinstance(metric, Metric):
-                metric.distributed_available_fn = _alone
+        return values | self.confusion.scores() | self.computed_more()
 
     @property
     def higher_is_better(self) -> dict[str, bool]:
@@ -165,35 +136,7 @@ class ClassificationMetrics(nn.Module):
         found = dict.fromkeys(("accuracy", "macro_f1"), True)
         for name in ("loss", "calibration_error"):
             found |= {name: False, f"{name}_raw": False}
-        for kind in ("precision", "recall", "f1"):
-            found |= {f"{kind}_{label}": True for label in self.labels}
-        for name, metric in self.more.items():
-            if (more := getattr(metric, "higher_is_better", None)) is not None:
-                found |= {name: bool(more)}
-                found |= {f"{name}_{label}": bool(more) for label in self.labels}
-        return found
-
-    def _all(self) -> Iterator[Metric]:
-        for metric in (*self.children(), *self.more.values()):
-            if isinstance(metric, Metric):
-                yield metric
-
-    def _named(self, name: str, value: Tensor | Mapping[str, Tensor]) -> dict[str, float]:
-        if isinstance(value, Mapping):
-            return {f"{name}_{key}": float(one) for key, one in value.items()}
-        if value.numel() == 1:
-            return {name: float(value)}
-        if value.shape == (len(self.labels),):
-            named = zip(self.labels, value.tolist(), strict=True)
-            return {f"{name}_{label}": one for label, one in named}
-        raise ValueError(
-            f"metrics: {name} must return one value, one a class or a mapping of values, got a"
-            f" tensor of shape {tuple(value.shape)}"
-        )
-
-
-def _alone() -> bool:
-    return False
+        return found | super().higher_is_better
 
 
 def confusion(

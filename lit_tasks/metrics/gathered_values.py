@@ -1,7 +1,7 @@
 """The values of every sample, for metrics that need more than sums."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
@@ -15,6 +15,7 @@ class GatheredValues(Metric):
 
     Args:
         classes: Number of values a sample.
+        several: Whether a target says of each class whether it is there, not which one is.
     """
 
     full_state_update = False
@@ -22,9 +23,9 @@ class GatheredValues(Metric):
     values: list[Tensor]
     target: list[Tensor]
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, several: bool = False) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.several = classes, several
         for name in ("index", "values", "target"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -32,7 +33,7 @@ class GatheredValues(Metric):
         self,
         index: Int[Tensor, " B"],
         values: Float[Tensor, "B C"],
-        target: Int[Tensor, " B"],
+        target: Shaped[Tensor, "B ..."],
     ) -> None:
         """Keep a batch."""
         self.index.append(index)
@@ -40,9 +41,10 @@ class GatheredValues(Metric):
         self.target.append(target)
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Return values ``(N, C)`` and targets ``(N,)``, each sample once."""
+        """Return values ``(N, C)`` and targets ``(N,)`` or ``(N, C)``, each sample once."""
         if not len(self.index):
-            return torch.zeros(0, self.classes), torch.zeros(0, dtype=torch.long)
+            none = torch.zeros(0, self.classes)
+            return none, none.bool() if self.several else torch.zeros(0, dtype=torch.long)
         index, order = dim_zero_cat(self.index).sort(stable=True)
         first = torch.ones_like(index, dtype=torch.bool)
         first[1:] = index[1:] != index[:-1]
@@ -52,4 +54,5 @@ class GatheredValues(Metric):
     def samples(self) -> tuple[Tensor, Tensor]:
         """Return what :meth:`compute` does, of one sample too, which torchmetrics squeezes."""
         values, target = self.compute()
-        return values.reshape(-1, self.classes), target.reshape(-1)
+        shape = (-1, self.classes) if self.several else (-1,)
+        return values.reshape(-1, self.classes), target.reshape(shape)

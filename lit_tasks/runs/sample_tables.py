@@ -4,21 +4,23 @@ from pathlib import Path
 
 from lit_tasks.runs.curves import csv_records
 
-_WORDS = ("id", "target")  # columns that hold no numbers
+_FOR_PEOPLE = ("text", "prediction")  # columns that two runs are not compared by
 
 
 def read_samples(path: Path) -> dict[str, dict[str, str]]:
-    """Return the other columns of each row by its ``id``; all but ``target`` hold numbers.
+    """Return ``target`` and the numbers of each row by its ``id``.
 
     Raises:
         ValueError: A value is not a number; the sentence names file and line.
     """
     found = {}
     for place, record in csv_records(path):
-        for name, value in record.items():
-            if name not in _WORDS:
+        key = record.pop("id", "")
+        kept = {name: value for name, value in record.items() if name not in _FOR_PEOPLE}
+        for name, value in kept.items():
+            if name != "target":
                 _check_number(place, name, value)
-        found[record.pop("id", "")] = record
+        found[key] = kept
     return found
 
 

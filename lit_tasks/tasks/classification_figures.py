@@ -9,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lit_tasks.metrics.calibration import BINS
-from lit_tasks.metrics.classification import confusion
+from lit_tasks.metrics.classification import ClassificationMetrics, confusion
+from lit_tasks.metrics.label_metrics import LabelMetrics, class_scores
+from lit_tasks.metrics.multilabel import MultilabelMetrics
 from lit_tasks.plots import class_bars, confusion_matrix, image_grid, reliability
 from lit_tasks.plots.names import shortened
 from lit_tasks.printable import printable
@@ -65,6 +67,21 @@ def drawn(
             worst, probability, target=target, labels=labels, show=show, files=files
         )
     return figures
+
+
+def metric_figures(metrics: LabelMetrics) -> "dict[str, Figure]":
+    """Return what can be drawn from the counts of metrics alone, by name."""
+    if isinstance(metrics, ClassificationMetrics):
+        counts = metrics.confusion.compute().cpu()
+        if not counts.any():
+            return {}
+        return {"confusion_matrix": confusion_matrix(counts.numpy(), metrics.labels)}
+    if isinstance(metrics, MultilabelMetrics):
+        right, given, there = metrics.counts.compute().cpu()
+        scores = class_scores(right, given, there)
+        values = (scores["precision"].tolist(), scores["recall"].tolist(), there.tolist())
+        return {"classes": class_bars(metrics.labels, *values)} if there.any() else {}
+    return {}
 
 
 def _grid(

@@ -1,4 +1,4 @@
-"""Which of a few classes an image belongs to: a pretrained backbone and a linear head."""
+"""Which classes an image belongs to: a pretrained backbone and a linear head."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -11,15 +11,14 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics import Metric
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
-from lit_tasks.functional.calibration import class_weights, fit_temperature
-from lit_tasks.metrics.classification import ClassificationMetrics
+from lit_tasks.functional.calibration import fit_temperature
 from lit_tasks.metrics.gathered_values import GatheredValues
+from lit_tasks.metrics.label_metrics import LabelMetrics
 from lit_tasks.nn.image.classifier import LinearHead
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.onnx import StatedProbabilities, export_classifier
@@ -28,15 +27,25 @@ from lit_tasks.protocols import (
     DescribesSamples,
     HasLabels,
     HasPredictFiles,
-    HasTrainClassCounts,
     HasTrainFeatures,
     ShowsSamples,
     Split,
     attributes,
+    label_separator,
     required,
 )
 from lit_tasks.tasks.class_probabilities import add_probabilities
-from lit_tasks.tasks.classification_figures import drawn
+from lit_tasks.tasks.classification_figures import drawn, metric_figures
+from lit_tasks.tasks.decisions import (
+    ClassWeights,
+    Decision,
+    OneLabel,
+    SeveralLabels,
+    Threshold,
+    chosen_weights,
+    decision_of,
+    threshold_of,
+)
 from lit_tasks.tasks.initialization import initialize_head
 from lit_tasks.tasks.optimization import (
     Decay,
@@ -54,7 +63,7 @@ Batch = ImageBatch | FeatureBatch
 
 
 class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModule):
-    """Give each image one of a few labels.
+    """Give each image one of a few labels, or several.
 
     Without ``finetuning`` the backbone is frozen: it is bit for bit the same after training.
 
@@ -73,12 +82,16 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         label_smoothing: Probability that is spread over all labels in the training loss.
         mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
         cutmix: Strength (alpha) of pasting parts of training images into others; 0 is off.
-        class_weights: Whether rare classes weigh more in the training loss.
+        class_weights: Whether rare classes weigh more in the training loss, or how much each class
+            weighs, 1 where it is not named. Of several labels an image, it is what the presence of
+            a label weighs.
         metrics: More metrics by name, updated with probabilities and targets, such as
             ``torchmetrics.classification.MulticlassCohenKappa``.
         flip_tta: Whether ``validate``, ``test`` and ``predict`` take the mean of the scores of an
             image and its mirror image.
         top_k: How many labels a prediction names.
+        threshold: Where images may have several labels: the probability from which a label is
+            given, one for all (0.5 when left out) or one for each.
         labels: Names of the classes; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
     """
@@ -100,10 +113,11 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         label_smoothing: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
-        class_weights: bool = False,
+        class_weights: ClassWeights = False,
         metrics: dict[str, Metric] | None = None,
         flip_tta: bool = False,
         top_k: int = 3,
+        threshold: Threshold | None = None,
         labels: list[str] | None = None,
         preprocessing: dict[str, Any] | None = None,
     ) -> None:
@@ -122,14 +136,15 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
             head_init,
         )
         self.more_metrics = metrics
-        self.metrics: ClassificationMetrics | None = None
+        self.decision: Decision | None = None
+        self.metrics: LabelMetrics | None = None
         self.backbone: Any = None
         self.head: Any = None
         self.register_buffer("temperature", torch.tensor(1.0, dtype=torch.float64))
         self._evaluated: tuple[Tensor, Tensor] | None = None
         self._from_data = False
         if labels is not None:
-            self._build(labels, pretrained=False)
+            self._build(labels, threshold, pretrained=False)
             if preprocessing is not None:
                 used = Preprocessing.from_plain(preprocessing)
                 self.backbone.use(used)  # type: ignore[attr-defined, unused-ignore]
@@ -156,20 +171,28 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         """Build for the labels of the data, unless a checkpoint said them."""
         if self.head is None:
             data = attributes(self.trainer).datamodule
-            self._build(list(required(data, HasLabels, self).labels), pretrained=True)
+            labels = list(required(data, HasLabels, self).labels)
+            self._build(labels, threshold_of(data, self.hparams["threshold"]), pretrained=True)
             self._from_data = True
             if self.class_weights:
-                counts = required(data, HasTrainClassCounts, self).train_class_counts
-                self.weights.copy_(class_weights(torch.tensor(counts)))
+                assert self.decision is not None
+                self.weights.copy_(chosen_weights(self.decision, self.class_weights, data, self))
         train_stages(self, self.backbone, self.finetuning)
 
-    def _build(self, labels: list[str], pretrained: bool) -> None:
+    def _build(self, labels: list[str], threshold: Threshold | None, *, pretrained: bool) -> None:
         self.backbone = self.make_backbone(pretrained)
-        self.hparams.update(labels=labels, preprocessing=self.preprocessing.plain())
+        told = {"labels": labels, "threshold": threshold}
+        self.hparams.update(told, preprocessing=self.preprocessing.plain())
+        self.decision = decision_of(labels, threshold)
+        if self.head_init == "pretrained" and isinstance(self.decision, SeveralLabels):
+            raise ValueError(
+                "head_init: pretrained is for images with one label each; set it to zero where"
+                " they may have several"
+            )
         self.head = LinearHead(self.backbone.out_features, len(labels), self.dropout)
         self.register_buffer("weights", torch.ones(len(labels)))
-        self.gathered = GatheredValues(len(labels))
-        self.metrics = ClassificationMetrics(labels, self.more_metrics, raw=True)
+        self.gathered = GatheredValues(len(labels), isinstance(self.decision, SeveralLabels))
+        self.metrics = self.decision.metrics(self.more_metrics, raw=True)
         self.metrics.has_all_samples()
         self.backbone.freeze()
 
@@ -191,8 +214,8 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
                     "head_init: pretrained needs weights with a last layer; set it to zero"
                 )
             self.head.pretrained = self.backbone.last_layer
-        values, numbers = data.train_features(self.backbone)
-        return [(torch.from_numpy(values), torch.tensor(numbers))]
+        values, labels = data.train_features(self.backbone)
+        return [(torch.from_numpy(values), torch.as_tensor(labels))]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
@@ -231,18 +254,15 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""
         assert batch.label is not None
+        assert self.decision is not None
         target: Tensor = batch.label
-        weight = self.weights[target]
         if isinstance(batch, ImageBatch) and (self.mixup or self.cutmix):
             image, target = self._mixed(batch.image, target)
             batch = batch._replace(image=image)
-            weight = target @ self.weights
-        logits = self(batch)
-        losses = F.cross_entropy(
-            logits, target, label_smoothing=self.label_smoothing, reduction="none"
+        loss = self.decision.loss(
+            self(batch), target, smoothing=self.label_smoothing, weights=self.weights
         )
-        loss = (losses * weight).mean()
-        self.train_loss(self, loss, len(losses))
+        self.train_loss(self, loss, len(target))
         return loss
 
     def _mixed(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -256,7 +276,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         try:
             mixes = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
             mix = mixes[int(torch.randint(len(mixes), ()))]
-            mixed, weights = mix(image.float() / 255, label)
+            mixed, weights = mix(image.float() / 255, label if label.ndim == 1 else label.float())
         finally:
             torch.set_default_dtype(default)
         return mixed, weights.to(default)
@@ -272,13 +292,17 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         return {} if self.metrics is None else self.metrics.higher_is_better
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Keep the scores of a batch; return accuracy and loss of each image."""
+        """Keep the logits of a batch; return prediction, accuracy and loss of each image."""
         assert batch.label is not None
+        assert self.decision is not None
         logits = self(batch)
         self.gathered.update(batch.index, logits, batch.label)
         stated = logits.double() / self.temperature
-        losses = F.cross_entropy(stated, batch.label, reduction="none")
-        return {"accuracy": logits.argmax(dim=1) == batch.label, "loss": losses}
+        return {
+            "prediction": self.decision.predicted(stated),
+            "accuracy": self.decision.right(stated, batch.label),
+            "loss": self.decision.losses(stated, batch.label),
+        }
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics; while fitting, fit the temperature to the scores first."""
@@ -287,7 +311,8 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         self.gathered.reset()
         self._evaluated = logits, target
         # A sanity check sees few images, and is made again where a run is resumed between epochs.
-        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+        fits = self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
+        if fits and isinstance(self.decision, OneLabel):
             self.temperature.fill_(fit_temperature(logits, target))
         self.metrics.reset()
         self.metrics.update(logits, target, float(self.temperature))
@@ -297,23 +322,19 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
     test_step = validation_step
     on_test_epoch_end = on_validation_epoch_end
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, str | float]]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, Any]]:
         """Return file and most probable labels of each image, with their probabilities."""
-        probability = (self(batch).double() / self.temperature).softmax(dim=1)
-        best = probability.topk(min(self.top_k, probability.shape[1]), dim=1)
-        labels, names = self.hparams["labels"], self._predict_files()
-        rows = []
-        for index, classes, values in zip(
-            batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True
-        ):
-            row: dict[str, str | float] = {} if names is None else {"file": names[index]}
-            for rank, (label, value) in enumerate(zip(classes, values, strict=True), start=1):
-                end = "" if rank == 1 else f"_{rank}"
-                row |= {f"label{end}": labels[label], f"probability{end}": value}
-            rows.append(row)
+        assert self.decision is not None
+        data = attributes(self.trainer).datamodule if is_attached(self) else None
+        probability = self.decision.probability(self(batch).double() / self.temperature)
+        rows = self.decision.rows(
+            probability, top_k=self.top_k, separator=label_separator(data)
+        )
         if self.all_probabilities:
-            add_probabilities(rows, labels, probability)
-        return rows
+            add_probabilities(rows, self.hparams["labels"], probability)
+        names = self._predict_files()
+        files = [{} if names is None else {"file": names[i]} for i in batch.index.tolist()]
+        return [file | row for file, row in zip(files, rows, strict=True)]
 
     def _predict_files(self) -> Sequence[str] | None:
         """Return the files that a trainer predicts; whoever calls the task itself knows them."""
@@ -326,15 +347,20 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
 
     def export_onnx(self, path: Path) -> None:
         """Write an ONNX file of images to probabilities, with labels and preprocessing inside."""
-        model = StatedProbabilities(self.backbone, self.head, float(self.temperature))
+        several = isinstance(self.decision, SeveralLabels)
+        model = StatedProbabilities(self.backbone, self.head, float(self.temperature), several)
         export_classifier(model, self.hparams["labels"], self.preprocessing, path)
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
         if self._evaluated is None or not len(self._evaluated[1]):
             return {}
+        assert self.decision is not None
+        assert self.metrics is not None
+        if isinstance(self.decision, SeveralLabels):
+            return metric_figures(self.metrics)
         logits, target = (tensor.cpu() for tensor in self._evaluated)
-        probability = (logits.double() / self.temperature.cpu()).softmax(dim=1)
+        probability = self.decision.probability(logits.double() / self.temperature.cpu())
         data = attributes(self.trainer).datamodule
         split: Split = "test" if stage == "test" else "val"
         images = partial(data.shown, split) if isinstance(data, ShowsSamples) else None

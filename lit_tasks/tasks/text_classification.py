@@ -1,4 +1,4 @@
-"""Which of a few labels a text has: an encoder by class path, and a linear head."""
+"""Which labels a text has: an encoder by class path, and a linear head."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,22 +9,32 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics import Metric
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.checked_loading import CheckedLoading
-from lit_tasks.functional.calibration import class_weights as weights_of
-from lit_tasks.metrics.classification import ClassificationMetrics
+from lit_tasks.distributed.lightning_internals import is_attached
+from lit_tasks.metrics.label_metrics import LabelMetrics
 from lit_tasks.nn.text.onnx import export_text_classifier
 from lit_tasks.protocols import (
-    HasTrainClassCounts,
     MakesHead,
     TextData,
     attributes,
+    label_separator,
     required,
 )
 from lit_tasks.tasks.class_probabilities import add_probabilities
+from lit_tasks.tasks.classification_figures import metric_figures
+from lit_tasks.tasks.decisions import (
+    ClassWeights,
+    Decision,
+    OneLabel,
+    SeveralLabels,
+    Threshold,
+    chosen_weights,
+    decision_of,
+    threshold_of,
+)
 from lit_tasks.tasks.initialization import initialize_head, initialize_words
 from lit_tasks.tasks.optimization import (
     Decay,
@@ -39,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModule):
-    """Give each text one of a few labels.
+    """Give each text one of a few labels, or several.
 
     Args:
         encoder: Builds the encoder from the size of the vocabulary.
@@ -50,9 +60,13 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
             ``cosine``, or not at all (``constant``).
         dropout: Fraction of the encoder's features left out in front of the head while training.
         label_smoothing: Probability that is spread over all labels in the training loss.
-        class_weights: Whether rare classes weigh more in the training loss.
+        class_weights: Whether rare classes weigh more in the training loss, or how much each class
+            weighs, 1 where it is not named. Of several labels a text, it is what the presence of
+            a label weighs.
         metrics: More metrics by name, updated with probabilities and targets, such as
             ``torchmetrics.classification.MulticlassCohenKappa``.
+        threshold: Where texts may have several labels: the probability from which a label is
+            given, one for all (0.5 when left out) or one for each.
         num_embeddings: Words in the vocabulary; taken from the data.
         labels: Names of the classes; taken from the data.
     """
@@ -68,8 +82,9 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         lr_decay: Decay = "constant",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
-        class_weights: bool = False,
+        class_weights: ClassWeights = False,
         metrics: dict[str, Metric] | None = None,
+        threshold: Threshold | None = None,
         num_embeddings: int | None = None,
         labels: list[str] | None = None,
     ) -> None:
@@ -85,22 +100,23 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         self.encoder: Any = None  # any module with out_features; its extras are optional
         self.head: Any = None
         self.class_weights, self.more_metrics = class_weights, metrics
-        self.metrics: ClassificationMetrics | None = None
-        self._counts: Tensor | None = None
+        self.decision: Decision | None = None
+        self.metrics: LabelMetrics | None = None
         self._from_data = False
         if num_embeddings is not None and labels is not None:
-            self._build(num_embeddings, labels)
+            self._build(num_embeddings, labels, threshold)
 
     def configure_model(self) -> None:
         """Build for the vocabulary and the labels of the data, unless a checkpoint said them."""
         if self.head is not None:
             return
         data = self._data()
-        self._build(len(data.vocabulary), list(data.labels))
+        threshold = threshold_of(data, self.hparams["threshold"])
+        self._build(len(data.vocabulary), list(data.labels), threshold)
         if self.class_weights:
-            datamodule = attributes(self.trainer).datamodule
-            counts = required(datamodule, HasTrainClassCounts, self).train_class_counts
-            self.weights.copy_(weights_of(torch.tensor(counts)))
+            assert self.decision is not None
+            weights = chosen_weights(self.decision, self.class_weights, data, self)
+            self.weights.copy_(weights)
         self._from_data = True
 
     def on_fit_start(self) -> None:
@@ -120,7 +136,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         logits: Tensor = self.head(
             self.dropout(features) if isinstance(features, Tensor) else features
         )
-        if logits.shape[1] > 1:
+        if logits.shape[1] > 1 or isinstance(self.decision, SeveralLabels):
             return logits
         # Two classes need one number: softmax over (0, s) is (1 - sigmoid(s), sigmoid(s)).
         return torch.cat((torch.zeros_like(logits), logits), dim=1)
@@ -128,14 +144,11 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
     def training_step(self, batch: TextBatch, batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of the batch."""
         assert batch.label is not None
-        smoothing, logits = self.label_smoothing, self(batch)
-        if self.class_weights:
-            losses = F.cross_entropy(
-                logits, batch.label, label_smoothing=smoothing, reduction="none"
-            )
-            loss = (losses * self.weights[batch.label]).mean()
-        else:
-            loss = F.cross_entropy(logits, batch.label, label_smoothing=smoothing)
+        assert self.decision is not None
+        weights = self.weights if self.class_weights else None
+        loss = self.decision.loss(
+            self(batch), batch.label, smoothing=self.label_smoothing, weights=weights
+        )
         self.train_loss(self, loss, len(batch.lengths))
         return loss
 
@@ -155,66 +168,65 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         self.metrics.reset()
 
     def validation_step(self, batch: TextBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Update the metrics; return accuracy and loss of each text."""
+        """Update the metrics; return prediction, accuracy and loss of each text."""
         assert batch.label is not None
         assert self.metrics is not None
+        assert self.decision is not None
         logits = self(batch)
         self.metrics.update(logits, batch.label)
-        losses = F.cross_entropy(logits, batch.label, reduction="none")
-        return {"accuracy": logits.argmax(dim=1) == batch.label, "loss": losses}
+        return {
+            "prediction": self.decision.predicted(logits),
+            "accuracy": self.decision.right(logits, batch.label),
+            "loss": self.decision.losses(logits, batch.label),
+        }
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics, over all processes, also on one that had no batch."""
         assert self.metrics is not None
         stage = self.trainer.state.stage.dataloader_prefix  # type: ignore[union-attr]
         values = self.metrics.compute()
-        self._counts = self.metrics.confusion.compute()
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
 
     on_test_epoch_start = on_validation_epoch_start
     test_step = validation_step
     on_test_epoch_end = on_validation_epoch_end
 
-    def predict_step(self, batch: TextBatch, batch_idx: int) -> list[dict[str, str | float]]:
-        """Return the most probable label of each text, and its probability; all when asked."""
-        stated = self(batch).softmax(dim=1)
-        probability, number = stated.max(dim=1)
-        labels = self.hparams["labels"]
-        rows: list[dict[str, str | float]] = [
-            {"label": labels[n], "probability": p}
-            for n, p in zip(number.tolist(), probability.tolist(), strict=True)
-        ]
+    def predict_step(self, batch: TextBatch, batch_idx: int) -> list[dict[str, Any]]:
+        """Return the label of each text and its probability, or its labels; all when asked."""
+        assert self.decision is not None
+        data = attributes(self.trainer).datamodule if is_attached(self) else None
+        probability = self.decision.probability(self(batch))
+        rows = self.decision.rows(probability, separator=label_separator(data))
         if self.all_probabilities:
-            add_probabilities(rows, labels, stated)
+            add_probabilities(rows, self.hparams["labels"], probability)
         return rows
 
     def export_onnx(self, path: Path) -> None:
         """Write an ONNX file of token ids to probabilities, with the labels inside."""
-        export_text_classifier(self.encoder, self.head, self.hparams["labels"], path)
+        several = isinstance(self.decision, SeveralLabels)
+        labels = self.hparams["labels"]
+        export_text_classifier(self.encoder, self.head, labels=labels, path=path, several=several)
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
-        from lit_tasks.plots import confusion_matrix
-
-        if self._counts is None:
-            return {}
-        counts = self._counts.cpu().numpy()
-        return {"confusion_matrix": confusion_matrix(counts, self.hparams["labels"])}
+        return {} if self.metrics is None else metric_figures(self.metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what lowers its learning rate."""
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
         return scheduled(self.trainer, optimizer, self.lr_scheduler, self.lr_decay)
 
-    def _build(self, num_embeddings: int, labels: list[str]) -> None:
-        self.hparams.update(num_embeddings=num_embeddings, labels=labels)
+    def _build(self, num_embeddings: int, labels: list[str], threshold: Threshold | None) -> None:
+        self.hparams.update(num_embeddings=num_embeddings, labels=labels, threshold=threshold)
+        self.decision = decision_of(labels, threshold)
         self.encoder = self.make_encoder(num_embeddings)
-        num_outputs = 1 if len(labels) == 2 else len(labels)
+        one_output = len(labels) == 2 and isinstance(self.decision, OneLabel)
+        num_outputs = 1 if one_output else len(labels)
         if isinstance(self.encoder, MakesHead):
             self.head = self.encoder.make_head(num_outputs)
         else:
             self.head = nn.Linear(self.encoder.out_features, num_outputs)
-        self.metrics = ClassificationMetrics(labels, self.more_metrics)
+        self.metrics = self.decision.metrics(self.more_metrics)
         if self.class_weights:
             self.register_buffer("weights", torch.ones(len(labels)))
 

@@ -20,3 +20,6 @@ def test_each_test_sample_is_written_with_its_own_id_and_score() -> None:
     for row in rows:  # the id is the row in the file
         label = imdb[int(row["id"])]["label"]
         assert row["target"] == names.get(label, label)
+        assert (row["prediction"] == row["target"]) == (row["accuracy"] == "1")
+        assert row["text"] == " ".join(imdb[int(row["id"])]["text"].split())[:300]
+    assert list(rows[0])[:4] == ["id", "text", "target", "prediction"]

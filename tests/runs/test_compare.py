@@ -15,6 +15,7 @@ import yaml
 
 from lit_tasks.__main__ import main
 from lit_tasks.runs.formats import folded
+from lit_tasks.runs.sample_tables import read_samples
 from lit_tasks.runs.settings import differing, flat
 
 
@@ -142,6 +143,12 @@ def test_runs_on_the_same_samples_are_compared_sample_by_sample(
     assert pair["difference"]["mean"] == pytest.approx(2 / 6)
     assert (pair["difference"]["better"], pair["difference"]["worse"]) == (3, 1)
     assert pair["difference"]["p"] == pytest.approx(2 * 5 / 16)  # at most 1 of 4 throws, twice
+
+
+def test_texts_and_predictions_of_samples_are_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "samples_val.csv"
+    path.write_text('id,text,target,prediction,accuracy\n7,"a, b",pos,neg,0\n')
+    assert read_samples(path) == {"7": {"target": "pos", "accuracy": "0"}}
 
 
 def test_samples_with_other_targets_are_not_the_same(

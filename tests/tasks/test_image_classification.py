@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
+from PIL import Image
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from lit_tasks.batch import ImageBatch
@@ -15,6 +16,7 @@ from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.distributed.exact_batches import ExactBatches
 from lit_tasks.nn.image.backbone import Backbone
 from lit_tasks.nn.image.finetuning import Finetuning
+from lit_tasks.nn.image.onnx import StatedProbabilities
 from lit_tasks.tasks.image_classification import ImageClassificationTask
 
 pytest.importorskip("timm")
@@ -188,3 +190,61 @@ def test_mixed_images_have_mixed_labels(kind: str, tmp_path: Path) -> None:
 def test_two_ways_to_set_the_learning_rate_are_one_too_many() -> None:
     with pytest.raises(ValueError, match=r"lr_scheduler and lr_decay 'cosine' and warmup 0\.1 set"):
         task_of(lr_scheduler=OneCycleLR, lr_decay="cosine", warmup=0.1)
+
+
+# Several labels an image
+
+
+def squares(folder: Path) -> Path:
+    """Return a table of images with a red, a green, both or no half."""
+    lines = ["file,label"]
+    for number in range(24):
+        image = Image.new("RGB", (32, 32), (number, 0, 0))
+        labels = [name for bit, name in enumerate(("red", "green")) if number >> bit & 1]
+        for name, left in (("red", 0), ("green", 16)):
+            if name in labels:
+                image.paste((255, 0, 0) if name == "red" else (0, 255, 0), (left, 2, left + 16, 32))
+        image.save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{'|'.join(labels)}")
+    table = folder / "table.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
+
+
+@pytest.mark.parametrize("mix", [{}, {"mixup": 0.2, "class_weights": True}], ids=["plain", "mixup"])
+def test_several_labels_an_image_are_learned(tmp_path: Path, mix: dict[str, Any]) -> None:
+    table = squares(tmp_path)
+    task = task_of(**mix, all_probabilities=True, threshold={"red": 0.4})
+    data = ImageFolderDataModule(
+        table=table, predict=str(tmp_path), multi_label=True, label_separator="|", batch_size=6
+    )
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    trainer = Trainer(accelerator="cpu", max_epochs=20, enable_checkpointing=False, **quiet)
+    trainer.fit(task, datamodule=data)
+    assert trainer.callback_metrics["val/micro_f1"] > 0.8
+    assert float(task.temperature) == 1.0
+    [batch, *_] = trainer.predict(task, datamodule=data)  # type: ignore[misc]
+    for row in batch:
+        probable = {"red": row["probability_red"] >= 0.4, "green": row["probability_green"] >= 0.5}
+        assert row["label"] == "|".join(n for n in ("green", "red") if probable[n])
+    [figure] = task.figures("val").values()
+    assert figure.axes
+    again = ImageClassificationTask(
+        partial(Backbone, **ARCHITECTURE), threshold=task.hparams["threshold"],
+        labels=task.hparams["labels"],
+    )  # fmt: skip
+    again.load_state_dict(task.state_dict())
+    image = torch.randint(255, (2, 3, 32, 32), dtype=torch.uint8)
+    index = torch.arange(2)
+    torch.testing.assert_close(
+        again.eval()(ImageBatch(image, None, index)), task.eval()(ImageBatch(image, None, index))
+    )
+    exported = StatedProbabilities(task.backbone, task.head, 1.0, several=True).eval()
+    torch.testing.assert_close(exported(image), task(ImageBatch(image, None, index)).sigmoid())
+
+
+def test_a_pretrained_head_is_for_one_label_an_image(tmp_path: Path) -> None:
+    data = ImageFolderDataModule(table=squares(tmp_path), multi_label=True, label_separator="|")
+    trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match="head_init: pretrained is for images with one label"):
+        trainer.fit(task_of(head_init="pretrained"), datamodule=data)

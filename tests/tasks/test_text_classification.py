@@ -1,3 +1,5 @@
+import json
+import random
 from functools import partial
 from pathlib import Path
 
@@ -158,3 +160,135 @@ def test_each_class_has_its_precision_recall_and_f1(tmp_path: Path) -> None:
     assert {"macro_f1", "kappa", "loss", "calibration_error"} < found
     assert task.higher_is_better["kappa"] is True
     assert task.higher_is_better["loss"] is False
+
+
+# Several labels a text, and all probabilities
+
+
+def several(**options: object) -> TextClassificationTask:
+    known = {"num_embeddings": 3, "labels": ["bad", "good"], "threshold": 0.5}
+    task = TextClassificationTask(BagOfWords, **{**known, **options})
+    task.head.weight.data = torch.tensor([[0.0, 0.0], [2.0, -1.0], [1.0, 1.5]])
+    return task
+
+
+WORDS = TextBatch(torch.tensor([1, 2, 2]), torch.tensor([1, 2, 0]), None, torch.tensor([0, 1, 2]))
+
+
+def test_a_text_gets_every_label_that_is_probable_enough() -> None:
+    task = several()
+    assert task.head.weight.shape == (3, 2)  # one output each, also of two labels
+    task.head.bias.data = torch.tensor([0.0, -1e-4])
+    assert [row["label"] for row in task.predict_step(WORDS, 0)] == ["bad", "bad,good", "bad"]
+    higher = several(threshold={"good": 0.9})
+    higher.head.bias.data = torch.tensor([-1.0, 0.0])
+    assert [row["label"] for row in higher.predict_step(WORDS, 0)] == ["bad", "", ""]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_all_probabilities_have_a_column_each(threshold: float | None) -> None:
+    task = several(threshold=threshold, all_probabilities=True) if threshold else None
+    if task is None:
+        labels = ["bad", "good", "2"]
+        known = {"num_embeddings": 3, "labels": labels, "all_probabilities": True}
+        task = TextClassificationTask(BagOfWords, **known)
+        torch.nn.init.normal_(task.head.weight)
+    rows = task.predict_step(WORDS, 0)
+    logits = task(WORDS)
+    expected = logits.sigmoid() if threshold else logits.softmax(dim=1)
+    for row, values in zip(rows, expected.tolist(), strict=True):
+        assert [row[f"probability_{label}"] for label in task.hparams["labels"]] == values
+        assert set(row) - {f"probability_{label}" for label in task.hparams["labels"]} == (
+            {"label"} if threshold else {"label", "probability"}
+        )
+    if not threshold:
+        assert [row["probability"] for row in rows] == expected.max(dim=1).values.tolist()
+
+
+def test_the_loss_of_several_labels_is_binary_cross_entropy() -> None:
+    target = torch.tensor([[True, False], [True, True], [False, False]])
+    batch = WORDS._replace(label=target)
+    task = several(label_smoothing=0.2, class_weights={"good": 3.0})
+    task.weights.copy_(torch.tensor([1.0, 3.0]))
+    p, y = task(WORDS).sigmoid(), target.float() * 0.8 + 0.1
+    by_hand = -(torch.tensor([1.0, 3.0]) * y * p.log() + (1 - y) * (1 - p).log()).mean()
+    task.trainer = trainer(max_epochs=1)
+    torch.testing.assert_close(task.training_step(batch, 0), by_hand)
+    found = task.validation_step(batch, 0)
+    plain = torch.nn.functional.binary_cross_entropy(p, target.float(), reduction="none")
+    torch.testing.assert_close(found["loss"], plain.mean(dim=1))
+    assert found["accuracy"].tolist() == ((p >= 0.5) == target).all(dim=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"threshold": 1.0}, r"threshold must be between 0 and 1, got 1\.0"),
+        ({"threshold": {"goood": 0.4}}, "threshold has the label 'goood', the data have only bad"),
+    ],
+)
+def test_a_threshold_that_is_none_is_refused(options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        several(**options)
+
+
+def test_a_threshold_for_one_label_a_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"set data\.multi_label to true"):
+        trainer(max_epochs=1).fit(TextClassificationTask(BagOfWords, threshold=0.3), data(tmp_path))
+
+
+def written(path: Path, count: int = 300) -> Path:
+    draw = random.Random(0)
+    words = {"good": "fine nice great", "long": "slow endless hours", "loud": "noise bang shout"}
+    with path.open("w") as file:
+        for number in range(count):
+            labels = [label for label in words if draw.random() < 0.4]
+            text = [draw.choice(words[label].split()) for label in labels for _ in range(2)]
+            row = {"text": " ".join(["the", "film", str(number), *text]), "label": labels}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("class_weights", [False, True])
+def test_several_labels_are_learned(tmp_path: Path, class_weights: bool) -> None:
+    torch.manual_seed(0)
+    path = written(tmp_path / "rows.jsonl")
+    task = TextClassificationTask(
+        partial(BagOfWords, normalize=True), Adam, lr_decay="linear", class_weights=class_weights
+    )
+    texts = TextFilesDataModule(path, cache_dir=tmp_path, multi_label=True, batch_size=16)
+    fit = trainer(max_epochs=10)
+    fit.fit(task, texts)
+    assert fit.callback_metrics["val/subset_accuracy"] > 0.9
+    assert fit.callback_metrics["val/micro_f1"] > 0.95
+    assert task.hparams["threshold"] == 0.5
+    [figure] = task.figures("val").values()
+    assert figure.axes
+    if class_weights:
+        counts, size = torch.tensor(texts.train_class_counts), texts.train_size
+        torch.testing.assert_close(task.weights, ((size - counts) / counts).float())
+
+
+def test_the_head_of_naive_bayes_needs_one_label_a_text(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", 40)
+    task = TextClassificationTask(partial(BagOfWords, naive_bayes=1.0))
+    texts = TextFilesDataModule(path, cache_dir=tmp_path, multi_label=True)
+    with pytest.raises(ValueError, match=r"set model\.encoder\.naive_bayes to 0"):
+        trainer(max_epochs=1).fit(task, texts)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "weights"), [({"good": 3.0}, [1.0, 3.0]), ({"good": 2.0, "bad": 0.5}, [0.5, 2.0])]
+)
+def test_classes_weigh_what_they_are_told_to(
+    tmp_path: Path, chosen: dict[str, float], weights: list[float]
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\n" + "fine film 1,good\npoor film 2,bad\n" * 20)
+    task = TextClassificationTask(BagOfWords, class_weights=chosen)
+    files = {"train": path, "val": path, "cache_dir": tmp_path}
+    trainer(max_epochs=1).fit(task, TextFilesDataModule(**files))
+    assert task.weights.tolist() == weights
+    wrong = TextClassificationTask(BagOfWords, class_weights={"godo": 2.0})
+    with pytest.raises(ValueError, match="class_weights has the label 'godo', the data have only"):
+        trainer(max_epochs=1).fit(wrong, TextFilesDataModule(**files))

@@ -13,12 +13,12 @@ from lit_tasks.data.readers.images import ImageSource
 from lit_tasks.nn.image.preprocessing import Preprocessing
 
 
-class ImageDataset(Dataset[tuple[Tensor, int, int]]):
+class ImageDataset(Dataset[tuple[Tensor, Tensor, int]]):
     """Images as a network wants them: ``(3, S, S)``, whole numbers, with label and position.
 
     Args:
         images: Where they come from.
-        class_indices: Class number of each, if known.
+        class_indices: Class of each, or which classes it has ``(N, C)``, if known.
         preprocessing: The network's own.
         crop: Smallest fraction of the area that a random crop keeps; the middle is cut out if none.
         augment: Transforms of torchvision, applied after the crop.
@@ -27,14 +27,15 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
     def __init__(
         self,
         images: ImageSource,
-        class_indices: Sequence[int] | None,
+        class_indices: Sequence[int] | Tensor | None,
         preprocessing: Preprocessing,
         crop: float | None = None,
         augment: Sequence[nn.Module] = (),
     ) -> None:
         from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
 
-        self.images, self.class_indices = images, class_indices
+        self.images = images
+        self.class_indices = None if class_indices is None else torch.as_tensor(class_indices)
         self.preprocessing = preprocessing
         how = {"interpolation": v2.InterpolationMode(preprocessing.interpolation)}
         size = preprocessing.size
@@ -47,19 +48,19 @@ class ImageDataset(Dataset[tuple[Tensor, int, int]]):
     def __len__(self) -> int:
         return len(self.images.names)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         image = self.images.read(index, self.preprocessing.resize)
-        class_index = -1 if self.class_indices is None else self.class_indices[index]
-        return self.transform(image), class_index, index
+        label = torch.tensor(-1) if self.class_indices is None else self.class_indices[index]
+        return self.transform(image), label, index
 
     def shown(self, index: int) -> np.ndarray:
         """Return an image as the network sees it, ``(S, S, 3)``."""
         return np.asarray(self[index][0].permute(1, 2, 0))
 
-    def collate(self, samples: list[tuple[Tensor, int, int]]) -> ImageBatch:
+    def collate(self, samples: list[tuple[Tensor, Tensor, int]]) -> ImageBatch:
         """Return a batch of samples."""
-        images, class_indices, indices = zip(*samples, strict=True)
-        label = None if self.class_indices is None else torch.tensor(class_indices)
+        images, labels, indices = zip(*samples, strict=True)
+        label = None if self.class_indices is None else torch.stack(labels)
         return ImageBatch(torch.stack(images), label, torch.tensor(indices))
 
 
@@ -68,12 +69,12 @@ class FeatureDataset(Dataset[FeatureBatch]):
 
     Args:
         values: Features of each image, ``(N, F)``; a memory map will do.
-        class_indices: Class number of each, if known.
+        class_indices: Class of each, or which classes it has ``(N, C)``, if known.
     """
 
-    def __init__(self, values: np.ndarray, class_indices: Sequence[int] | None) -> None:
+    def __init__(self, values: np.ndarray, class_indices: Sequence[int] | Tensor | None) -> None:
         self.values = values
-        self.class_indices = None if class_indices is None else torch.tensor(class_indices)
+        self.class_indices = None if class_indices is None else torch.as_tensor(class_indices)
 
     def __len__(self) -> int:
         return len(self.values)

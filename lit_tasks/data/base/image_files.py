@@ -18,6 +18,7 @@ from lit_tasks.data.readers.image_folders import (
 )
 from lit_tasks.data.readers.image_inputs import ImageFile, images_named
 from lit_tasks.data.readers.images import ImageFiles, reasons
+from lit_tasks.data.readers.label_lists import joined_labels
 from lit_tasks.data.readers.split_names import split_named, split_of_row
 from lit_tasks.data.readers.tables import BadRows, table_rows
 
@@ -151,8 +152,17 @@ def read_table(
     file_column: str = "file",
     label_column: str | None = None,
     split_column: str | None = None,
+    separator: str | None = None,
 ) -> tuple[list[Path], list[str], list[str]]:
     """Return file, label and split of each row; files are below ``root`` or beside the table.
+
+    Args:
+        table: The CSV file.
+        root: Where paths start, if not beside it.
+        file_column: Column of the files.
+        label_column: Column of the labels, if they are wanted.
+        split_column: Column of the splits, if there is one.
+        separator: What stands between the labels of an image that may have several, or none.
 
     Raises:
         FileNotFoundError: There is no such table.
@@ -161,8 +171,16 @@ def read_table(
     files: list[Path] = []
     labels: list[str] = []
     splits: list[str] = []
-    for where, row in table_rows(table, (file_column, label_column, split_column)):
+    may_be_empty = [label_column] if label_column and separator else []
+    for where, row in table_rows(
+        table, (file_column, label_column, split_column), may_be_empty=may_be_empty
+    ):
         files.append(located(row[file_column], [root or table.parent]))
-        labels.append(class_name(row[label_column]) if label_column else "")
+        label = class_name(row.get(label_column, "")) if label_column else ""
+        if separator:
+            label, problem = joined_labels(label, separator)
+            if problem:
+                raise ValueError(f"{where}: {problem}; correct it, or remove the row")
+        labels.append(label)
         splits.append(split_of_row(row[split_column], split_column, where) if split_column else "")
     return files, labels, splits

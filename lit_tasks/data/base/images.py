@@ -15,6 +15,7 @@ from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF
 from lit_tasks.data.readers.image_folders import within_folder
 from lit_tasks.data.readers.images import ImageSource
+from lit_tasks.data.readers.label_lists import described, indicators, label_sets, several_in
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import HasFrozenNetwork, HasPreprocessing, Split
 
@@ -22,7 +23,7 @@ Loader = DataLoader[Any]  # of ImageBatch or FeatureBatch
 
 
 class ImageDataModule(ImageLoadingDataModule):
-    """Images with one label each; a subclass says where they come from (:meth:`images`).
+    """Images with labels; a subclass says where they come from (:meth:`images`).
 
     What a network wants to see belongs to its weights, so size, crop and interpolation are asked
     of the task (its ``preprocessing``). A task with a frozen network (``frozen_network(split)``)
@@ -31,6 +32,9 @@ class ImageDataModule(ImageLoadingDataModule):
     Args:
         kwargs: Options of :class:`~lit_tasks.data.base.image_loading.ImageLoadingDataModule`.
     """
+
+    multi_label = False  #: Whether an image may have several labels.
+    label_separator = ","  #: What stands between the labels of an image.
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -57,8 +61,15 @@ class ImageDataModule(ImageLoadingDataModule):
     @property
     def train_class_counts(self) -> list[int]:
         """How many training images each class has."""
-        class_indices = self._class_indices("train") or []
-        return [class_indices.count(index) for index in range(len(self.labels))]
+        class_indices = self._class_indices("train")
+        if isinstance(class_indices, Tensor):
+            return class_indices.sum(dim=0).tolist()
+        return [(class_indices or []).count(index) for index in range(len(self.labels))]
+
+    @property
+    def train_size(self) -> int:
+        """How many training images there are."""
+        return len(self._of_split("train").names)
 
     @property
     def predict_ids(self) -> list[str]:
@@ -84,10 +95,11 @@ class ImageDataModule(ImageLoadingDataModule):
         images = self._transformed(split, augmented=False)
         return [images.shown(index) for index in indices]
 
-    def train_features(self, network: nn.Module) -> tuple[np.ndarray, list[int]]:
+    def train_features(self, network: nn.Module) -> tuple[np.ndarray, Tensor]:
         """Return features of all training images without augmentation, and their classes."""
         images = self._transformed("train", augmented=False)
-        return self._cache().features(network, images), list(images.class_indices or ())
+        assert images.class_indices is not None
+        return self._cache().features(network, images), images.class_indices
 
     # Lightning's hooks.
 
@@ -139,31 +151,45 @@ class ImageDataModule(ImageLoadingDataModule):
     def _learn(self) -> None:
         images = self._of_split("train")
         assert images.labels is not None
-        self._labels = sorted(set(images.labels))
-        if len(self._labels) < 2:
+        sets = self._label_sets(images.labels)
+        self._labels = sorted({label for labels in sets for label in labels})
+        if len(self._labels) < (1 if self.multi_label else 2):
             raise ValueError(
                 f"training needs at least two labels, there is only {self._labels}: "
                 "give each label a folder of its images"
             )
         counts = self.train_class_counts
-        described = ", ".join(
-            f"{n:,} {label}" for label, n in zip(self._labels, counts, strict=True)
-        )
-        rank_zero_info(f"{len(images.names):,} images for training: {described}")
+        spread = ", ".join(f"{n:,} {label}" for label, n in zip(self._labels, counts, strict=True))
+        more = f" ({described(sets)})" if self.multi_label else ""
+        rank_zero_info(f"{len(images.names):,} images for training{more}: {spread}")
+        if doubt := several_in(self._labels, self.multi_label):
+            rank_zero_info(f"warning: {doubt}")
 
-    def _class_indices(self, split: Split) -> list[int] | None:
+    def _label_sets(self, labels: Sequence[str]) -> list[list[str]]:
+        """Return the labels of each image."""
+        if self.multi_label:
+            return label_sets(labels, self.label_separator)
+        return [[label] for label in labels]
+
+    def _class_indices(self, split: Split) -> list[int] | Tensor | None:
+        """Return the class of each image, or which classes it has ``(N, C)``."""
         images = self._of_split(split)
         if split == "predict" or images.labels is None:
             return None
         index = {label: i for i, label in enumerate(self.labels)}
-        for name, label in zip(images.names, images.labels, strict=True):
-            if label not in index:
-                known = ", ".join(self.labels)
-                raise ValueError(
-                    f"{name} has the label {label!r}, training knew only {known}; to train on other"
-                    " classes, begin a new run with model.backbone.weights set to the checkpoint"
-                )
-        return [index[label] for label in images.labels]
+        sets = self._label_sets(images.labels)
+        for name, labels in zip(images.names, sets, strict=True):
+            for label in labels:
+                if label not in index:
+                    known = ", ".join(self.labels)
+                    raise ValueError(
+                        f"{name} has the label {label!r}, training knew only {known}; to train on"
+                        " other classes, begin a new run with model.backbone.weights set to the"
+                        " checkpoint"
+                    )
+        if self.multi_label:
+            return indicators(sets, index)
+        return [index[label] for [label] in sets]
 
     def _transformed(self, split: Split, augmented: bool) -> ImageDataset:
         task = self._task()

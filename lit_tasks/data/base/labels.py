@@ -1,9 +1,14 @@
 """Labels of texts as files have them: their order, and what looks like a mistake."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from lit_tasks.data.readers.label_lists import indicators, label_sets, labels_of, rarest
 
 _SHOWN = 20  # labels in a sentence
 _FEW = 5  # labels that a small set may have
@@ -16,6 +21,45 @@ def label_order(label: str) -> tuple[bool, float, str]:
     """Order numbers by value and before names."""
     is_number = _NUMBER.fullmatch(label) is not None
     return not is_number, float(label) if is_number else 0.0, label
+
+
+def label_counts(labels: Sequence[str], separator: str | None) -> Counter[str]:
+    """Return how many texts have each label.
+
+    Args:
+        labels: The label of each text, or its labels with separators between.
+        separator: Stands between labels where a text may have several.
+    """
+    if separator is None:
+        return Counter(labels)
+    return Counter(label for each in label_sets(labels, separator) for label in each)
+
+
+def label_tensor(labels: Sequence[str], known: Sequence[str], separator: str | None) -> Tensor:
+    """Return the class of each text ``(N,)``, or which labels it has ``(N, C)``."""
+    index = indices_of_labels(known)
+    if separator is None:
+        return torch.tensor([index[label] for label in labels])
+    return indicators(label_sets(labels, separator), index)
+
+
+def are_foreign(labels: np.ndarray, known: Sequence[str], separator: str | None) -> np.ndarray:
+    """Return which texts have a label that is not known."""
+    index = indices_of_labels(known)
+    there = set(np.unique(labels).tolist())
+    if separator is None:
+        foreign = there - index.keys()
+    else:
+        foreign = {each for each in there if not set(labels_of(each, separator)) <= index.keys()}
+    found: np.ndarray = np.isin(labels, np.array(sorted(foreign), dtype=object))
+    return found
+
+
+def strata(labels: Sequence[str], separator: str | None) -> np.ndarray:
+    """Return by which class each text is held out: its own, or the rarest of those it has."""
+    classes = list(labels) if separator is None else rarest(label_sets(labels, separator))
+    found: np.ndarray = np.unique(np.array(classes, dtype=object), return_inverse=True)[1]
+    return found
 
 
 def shown(labels: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """What all data modules of labeled texts share: vocabulary, bad rows, batches, what travels."""
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +18,18 @@ from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
 from lit_tasks.data.base.given_texts import encoded_batch, given_texts
 from lit_tasks.data.base.labels import (
+    are_foreign,
     doubts,
-    indices_of_labels,
+    label_counts,
     label_order,
+    label_tensor,
     missing_numbers,
     shown,
+    strata,
 )
 from lit_tasks.data.base.splits import SPLITS_OF, stratified_splits
 from lit_tasks.data.cache.token_ids import text_hashes, token_ids_of, word_counts, words_of
+from lit_tasks.data.readers.label_lists import described, label_sets, several_in
 from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
 from lit_tasks.data.readers.text_files import Columns
 from lit_tasks.files import atomic_write
@@ -119,6 +122,8 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 
     predict_example = "my_texts.csv"  #: What the end of a fit proposes.
     columns = Columns()  #: Where text, label and id stand in files that have columns.
+    multi_label = False  #: Whether a text may have several labels.
+    label_separator = ","  #: What stands between the labels of a text.
 
     def __init__(
         self,
@@ -176,9 +181,14 @@ class TextDataModule(CheckedLoading, LightningDataModule):
     @property
     def train_class_counts(self) -> list[int]:
         """How many training texts each class has."""
-        index = self._set("train").label
-        assert index is not None
-        return torch.bincount(index, minlength=len(self.labels)).tolist()
+        label = self._set("train").label
+        assert label is not None
+        return self._counted(label)
+
+    @property
+    def train_size(self) -> int:
+        """How many training texts there are."""
+        return len(self._set("train"))
 
     @property
     def predict_ids(self) -> list[int | str]:
@@ -301,7 +311,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """
         columns = data.data
         usable = np.flatnonzero(columns["problem"].to_numpy() == "")
-        labels = columns["label"].combine_chunks().dictionary_encode().indices.to_numpy()[usable]
+        labels = strata(_strings(data, "label", usable), self._separator)
         _, first, text = np.unique(
             text_hashes(data)[usable], return_index=True, return_inverse=True
         )
@@ -325,18 +335,22 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """Take labels and vocabulary from the training texts."""
         source = self.source("train")
         rows = self._usable(source, check_labels=False, train=True)
-        counts = Counter(_strings(source.data, "label", rows))
+        labels = _strings(source.data, "label", rows)
+        counts = label_counts(labels, self._separator)
         self._labels = sorted(counts, key=label_order)
-        if len(self._labels) < 2:
+        if len(self._labels) < (1 if self.multi_label else 2):
             raise ValueError(
                 f"training needs at least two labels, {source.name} has only {self._labels}"
             )
-        for doubt in doubts(counts, source.name):
+        several = several_in(self._labels, self.multi_label)
+        made = [f"{source.name}: {several}"] if several else []
+        for doubt in (*doubts(counts, source.name), *made):
             rank_zero_info(f"warning: {doubt}")
+        more = f" ({described(label_sets(labels, self.label_separator))})" * self.multi_label
         self._vocabulary = self._count_words(source, rows)
         what = "n-grams of characters" if self.text.split == "characters" else "words"
         rank_zero_info(
-            f"{source.name}: {len(rows):,} texts for training, labels {shown(self._labels)}, "
+            f"{source.name}: {len(rows):,} texts for training{more}, labels {shown(self._labels)}, "
             f"a vocabulary of {len(self._vocabulary):,} {what}"
         )
 
@@ -375,8 +389,18 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         return self._sets[split]
 
     def _label_indices(self, source: Source, rows: np.ndarray) -> Tensor:
-        index = indices_of_labels(self._labels)
-        return torch.tensor([index[label] for label in _strings(source.data, "label", rows)])
+        labels = _strings(source.data, "label", rows)
+        return label_tensor(labels, self._labels, self._separator)
+
+    @property
+    def _separator(self) -> str | None:
+        return self.label_separator if self.multi_label else None
+
+    def _counted(self, label: Tensor) -> list[int]:
+        """Return how many texts have each label."""
+        if label.ndim == 2:
+            return label.sum(dim=0).tolist()
+        return torch.bincount(label, minlength=len(self._labels)).tolist()
 
     def _usable(self, source: Source, check_labels: bool, train: bool = False) -> np.ndarray:
         """Return the rows of a split that can be used; the others stop the run or are counted."""
@@ -386,8 +410,12 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         if check_labels or train:
             labels = columns["label"].to_numpy()[rows]
             problems = problems.copy()
-            known = np.array(list(indices_of_labels(self._labels)), dtype=object)
-            foreign = missing_numbers(labels) if train else ~np.isin(labels, known)
+            if not train:
+                foreign = are_foreign(labels, self._labels, self._separator)
+            elif self.multi_label:
+                foreign = np.zeros(len(labels), dtype=bool)
+            else:
+                foreign = missing_numbers(labels)
             foreign &= problems == ""
             why = "not a number as the others are" if train else f"not one of {self._quoted()}"
             problems[foreign] = [f"the label '{label}' is {why}" for label in labels[foreign]]
@@ -419,8 +447,8 @@ class TextDataModule(CheckedLoading, LightningDataModule):
             )
 
     def _report_unseen(self, label: Tensor) -> None:
-        counts = torch.bincount(label, minlength=len(self._labels)).tolist()
-        without = [name for name, count in zip(self._labels, counts, strict=True) if not count]
+        counts = zip(self._labels, self._counted(label), strict=True)
+        without = [name for name, count in counts if not count]
         if without:
             rank_zero_info(f"warning: validation has no text of the label {shown(without)}")
 

@@ -37,7 +37,11 @@ def _plain(value: object, what: str) -> tuple[str, str]:
     if isinstance(value, bytes):
         return value.decode(errors="surrogateescape"), ""
     if isinstance(value, (list, tuple, set)):
-        return "", f"the {what} is a list, and a text has one {what}"
+        more = "; if a text may have several, set data.multi_label to true"
+        return (
+            "",
+            f"the {what} is a list, and a text has one {what}{more if what == 'label' else ''}",
+        )
     if isinstance(value, dict):
         return "", f"the {what} is an object with names of its own; give a plain value"
     return str(value), ""

@@ -197,7 +197,11 @@ def column_place(path: Path | str, name: str, header: Sequence[str]) -> int:
 
 
 def table_rows(
-    table: Path, columns: Sequence[str | None], options: TableOptions | None = None
+    table: Path,
+    columns: Sequence[str | None],
+    options: TableOptions | None = None,
+    *,
+    may_be_empty: Sequence[str] = (),
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the rows of a CSV or TSV file, each behind its place as errors name it.
 
@@ -206,6 +210,7 @@ def table_rows(
         columns: Those that must be there and must not be empty, leaving ``None`` out; a row has
             them under these names, and all others under their own.
         options: How the file is to be read; its header and bytes tell where left out.
+        may_be_empty: Those of ``columns`` that may be empty.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -219,7 +224,8 @@ def table_rows(
     places = {name: column_place(table, name, layout.names) for name in wanted}
     for line, fields, problem in layout.rows(table):
         where = f"{table}, line {line}"
-        empty = [name for name in wanted if not "".join(fields[places[name] :][:1]).strip()]
+        filled = [name for name in wanted if name not in may_be_empty]
+        empty = [name for name in filled if not "".join(fields[places[name] :][:1]).strip()]
         if empty and fields:
             raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
         if problem:

@@ -12,6 +12,7 @@ from typing import Literal
 from lit_tasks.data.readers.cells import id_cell, label_cell, stripped, text_cell
 from lit_tasks.data.readers.encodings import encoding_of, undecoded
 from lit_tasks.data.readers.json_records import json_records
+from lit_tasks.data.readers.label_lists import joined_labels
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
 from lit_tasks.data.readers.parquet import parquet_records
 from lit_tasks.data.readers.tables import (
@@ -52,12 +53,16 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst")
 
 @dataclass(frozen=True)
 class Columns:
-    """Where text, label and id stand in a table; ``label`` is ``None`` where none is wanted."""
+    """Where text, label and id stand in a table; ``label`` is ``None`` where none is wanted.
+
+    ``separator`` stands between the labels of a text where it may have several, or none.
+    """
 
     text: str = "text"
     label: str | None = "label"
     id: str | None = None
     table: TableOptions = field(default_factory=TableOptions)
+    separator: str | None = None
 
     @property
     def wanted(self) -> list[str]:
@@ -130,7 +135,8 @@ def read_rows(path: Path | str, format: Format, columns: Columns) -> Iterator[Ro
         rows = _text_rows(Path(path), columns, format)
     for row in rows:
         if not row["problem"]:
-            row["problem"] = problem_of(row, columns.label is not None)
+            labeled = columns.label is not None
+            row["problem"] = problem_of(row, labeled, may_have_none=columns.separator is not None)
         if row["problem"]:  # what cannot be written as UTF-8 does not go into the cache
             for cell in ("text", "label", "id"):
                 row[cell] = row[cell].encode(errors="replace").decode()
@@ -151,7 +157,8 @@ def _text_rows(path: Path, columns: Columns, format: Format) -> Iterator[Row]:
     if isinstance(layout, Layout):
         yield from _table_rows(path, columns, layout)
         return
-    for number, text, label, problem in layout.rows(path):
+    separator = None if columns.label is None else columns.separator
+    for number, text, label, problem in layout._replace(separator=separator).rows(path):
         yield text_row(text, stripped(label), "", number, problem)
 
 
@@ -169,7 +176,9 @@ def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
             continue
         text, label, name = ("" if p is None else fields[p] for p in places)
         label = stripped(label)
-        row = text_row(text, label, name, line)
+        if columns.separator is not None:
+            label, problem = joined_labels(label, columns.separator)
+        row = text_row(text, label, name, line, problem)
         if label and len(known) < MAX_CHARACTERS:
             known.add(label)
         if layout.quoted and "\n" in text:
@@ -222,7 +231,8 @@ def _json_rows(path: Path, columns: Columns) -> Iterator[Row]:
         if missing:
             yield text_row("", "", "", number, f"there is no '{missing[0]}' in this object")
             continue
-        yield _typed_row([None if n is None else record[n] for n in names], number)
+        cells = [None if n is None else record[n] for n in names]
+        yield _typed_row(cells, number, columns)
 
 
 def _parquet_rows(address: str, columns: Columns) -> Iterator[Row]:
@@ -230,12 +240,21 @@ def _parquet_rows(address: str, columns: Columns) -> Iterator[Row]:
     for line, (record, classes) in enumerate(parquet_records(address, names, columns.label), 1):
         cells = [record[n] if n else None for n in names]
         if classes and isinstance(cells[1], int):
-            cells[1] = classes[cells[1]] if 0 <= cells[1] < len(classes) else None
-        yield _typed_row(cells, line)
+            cells[1] = _class_of(cells[1], classes)
+        if classes and isinstance(cells[1], list):
+            cells[1] = [_class_of(each, classes) for each in cells[1]]
+        yield _typed_row(cells, line, columns)
 
 
-def _typed_row(cells: Sequence[object], line: int) -> Row:
+def _class_of(index: object, classes: Sequence[str]) -> str | None:
+    return classes[index] if isinstance(index, int) and 0 <= index < len(classes) else None
+
+
+def _typed_row(cells: Sequence[object], line: int, columns: Columns) -> Row:
     text, bad_text = text_cell(cells[0])
-    label, bad_label = label_cell(cells[1])
+    if columns.label is not None and columns.separator is not None:
+        label, bad_label = joined_labels(cells[1], columns.separator)
+    else:
+        label, bad_label = label_cell(cells[1])
     name, bad_id = id_cell(cells[2])
     return text_row(text, label, name, line, bad_text or bad_label or bad_id)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lit_tasks.data.readers.encodings import encoding_of, open_text
+from lit_tasks.data.readers.label_lists import joined_labels
 from lit_tasks.data.readers.lines import lines_of
 from lit_tasks.data.readers.tables import (
     Layout,
@@ -28,12 +29,14 @@ class Lines(NamedTuple):
         between: What stands between label and text; empty where the line is the text.
         first: Which of them comes first.
         notes: Sentences about what had to be guessed.
+        separator: What stands between the labels of a text that may have several, or none.
     """
 
     encoding: str
     between: Literal["", " ", "\t"]
     first: Literal["label", "text"] = "label"
     notes: tuple[str, ...] = ()
+    separator: str | None = None
 
     def rows(self, path: Path) -> Iterator[tuple[int, str, str, str]]:
         """Yield number, text, label and problem of each line; blank ones at the end are none."""
@@ -57,9 +60,22 @@ class Lines(NamedTuple):
             text, _, label = line.rpartition(self.between)
         else:
             label, _, text = line.partition(self.between)
-        second = text.split(maxsplit=1)[:1]
-        if label.startswith(_FASTTEXT) and second and second[0].startswith(_FASTTEXT):
-            return "", "", f"there are several labels ({label}, {second[0]}); one label a text"
+        labels = [label]
+        while label.startswith(_FASTTEXT) and text.lstrip().startswith(_FASTTEXT):
+            another, _, text = text.lstrip().partition(" ")
+            labels.append(another)
+        if self.separator is not None:
+            found, problem = joined_labels(labels if labels[1:] else label, self.separator)
+            return text.strip(), found, problem
+        if labels[1:]:
+            return (
+                "",
+                "",
+                (
+                    f"there are several labels ({labels[0]}, {labels[1]}); one label a text, or set"
+                    " data.multi_label to true"
+                ),
+            )
         return text.strip(), label.strip(), ""
 
 

@@ -30,13 +30,19 @@ def labeled_row(text: str, label: str, id: str, line: int) -> Row:
     return {**row, "problem": problem_of(row, labeled=True)}
 
 
-def problem_of(row: Row, labeled: bool) -> str:
-    """Return what is wrong with a row, or nothing."""
+def problem_of(row: Row, labeled: bool, may_have_none: bool = False) -> str:
+    """Return what is wrong with a row, or nothing.
+
+    Args:
+        row: The row.
+        labeled: Whether it is to have a label.
+        may_have_none: Whether it may have none, since it may have several.
+    """
     where = undecoded(row["text"] + row["label"] + row["id"])
     if where:
         return f"the bytes are not UTF-8 {where}; name their encoding with data.encoding"
     if labeled and not row["text"].strip():
         return "the text is empty"
-    if labeled and not row["label"]:
+    if labeled and not row["label"] and not may_have_none:
         return "there is no label"
     return ""

@@ -18,16 +18,21 @@ class StatedProbabilities(nn.Module):
         backbone: Images, whole numbers up to 255, to features; normalizes them itself.
         head: Features to logits.
         temperature: What scores are divided by.
+        several: Whether an image may have several classes, each with a probability of its own.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, temperature: float) -> None:
+    def __init__(
+        self, backbone: nn.Module, head: nn.Module, temperature: float, several: bool = False
+    ) -> None:
         super().__init__()
         self.backbone, self.head, self.temperature = backbone, head, temperature
+        self.several = several
 
     def forward(self, image: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B C"]:
         """Return the probability of each class."""
         logits: Tensor = self.head(self.backbone(image))
-        return (logits / self.temperature).softmax(dim=1)
+        stated = logits / self.temperature
+        return stated.sigmoid() if self.several else stated.softmax(dim=1)
 
 
 def export_classifier(
@@ -36,8 +41,9 @@ def export_classifier(
     """Write the classifier to an ONNX file.
 
     Input ``image``: any number of images, red, green and blue, whole numbers from 0 to 255, already
-    resized and cut; normalization, temperature and softmax are inside. Output ``probability``. The
-    metadata holds ``labels`` and ``preprocessing`` (size, resize, interpolation) as JSON.
+    resized and cut; normalization, temperature and softmax (or sigmoid) are inside. Output
+    ``probability``. The metadata holds ``labels`` and ``preprocessing`` (size, resize,
+    interpolation) as JSON.
 
     Raises:
         ValueError: The packages for it are not installed.

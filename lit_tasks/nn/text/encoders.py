@@ -131,6 +131,11 @@ class SparseLinear(nn.Module):
         width = len(self.scale)
         counts = torch.zeros(num_classes * width)
         for bag, label in bags:
+            if label.ndim > 1:
+                raise ValueError(
+                    "naive_bayes needs one label a text: set model.encoder.naive_bayes to 0 where"
+                    " texts may have several"
+                )
             flat = label.repeat_interleave(bag.lengths) * width + bag.features
             counts.index_add_(0, flat, torch.ones(len(flat)))
         ratios = log_count_ratios(
