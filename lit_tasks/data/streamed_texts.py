@@ -10,8 +10,10 @@ from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.base.given_texts import encoded_batch
+from lit_tasks.data.base.labels import label_tensor
 from lit_tasks.data.base.text import Source, TextDataModule
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
+from lit_tasks.data.readers.label_lists import check_separator, labels_of
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
 from lit_tasks.data.readers.text_files import Columns, Format, read_rows
 from lit_tasks.data.text_files import file_source, given_paths, path_of
@@ -42,6 +44,9 @@ class StreamedTextsDataModule(TextDataModule):
         id_column: Name of the column that identifies a text in the predictions.
         first_rows: About how many rows give labels and vocabulary.
         buffer: Rows in memory among which the next one is drawn.
+        multi_label: Whether a text may have several labels, or none, in a list.
+        label_separator: What stands between the labels of a text in files with columns, and in the
+            predictions.
         kwargs: Options of :class:`~lit_tasks.data.base.text.TextDataModule`.
     """
 
@@ -57,9 +62,13 @@ class StreamedTextsDataModule(TextDataModule):
         id_column: str | None = None,
         first_rows: int = 50_000,
         buffer: int = 10_000,
+        multi_label: bool = False,
+        label_separator: str = ",",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_separator(label_separator)
+        self.multi_label, self.label_separator = multi_label, label_separator
         if self.length_buckets:
             raise ValueError("length_buckets needs all texts at hand, a stream has a few at a time")
         for name, value in (("first_rows", first_rows), ("buffer", buffer)):
@@ -67,7 +76,8 @@ class StreamedTextsDataModule(TextDataModule):
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.paths = given_paths(val=val, test=test, predict=predict)
         self.format = format
-        self.columns = Columns(text_column, label_column, id_column, self.table)
+        separator = label_separator if multi_label else None
+        self.columns = Columns(text_column, label_column, id_column, self.table, separator)
         self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.shards, self.first_rows, self.buffer = shards, first_rows, buffer
 
@@ -109,7 +119,7 @@ class StreamedTextsDataModule(TextDataModule):
         return DataLoader(
             dataset=rows,
             batch_size=self.batch_size,
-            collate_fn=_Encode(self._known(), self.text, self.labels),
+            collate_fn=_Encode(self._known(), self.text, self.labels, self.columns.separator),
             num_workers=self.num_workers,
         )
 
@@ -120,7 +130,9 @@ class StreamedTextsDataModule(TextDataModule):
 def read_shard(shard: str, columns: Columns, labels: tuple[str, ...] = ()) -> Iterator[Any]:
     """Yield the rows of a shard; with ``labels``, another one is a problem."""
     for row in read_rows(shard, "parquet", columns):
-        if labels and not row["problem"] and row["label"] not in labels:
+        one, separator = row["label"], columns.separator
+        given = [one] if separator is None else labels_of(one, separator)
+        if labels and not row["problem"] and not set(given) <= set(labels):
             known = ", ".join(labels)
             row["problem"] = f"the label '{row['label']}' is not one of the first rows' ({known})"
         yield row
@@ -129,14 +141,20 @@ def read_shard(shard: str, columns: Columns, labels: tuple[str, ...] = ()) -> It
 class _Encode:
     """Makes a batch of rows; in a worker, where there are any."""
 
-    def __init__(self, vocabulary: Vocabulary, options: TextOptions, labels: list[str]) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        options: TextOptions,
+        labels: list[str],
+        separator: str | None = None,
+    ) -> None:
         self.vocabulary, self.options = vocabulary, options
-        self.class_indices = {label: index for index, label in enumerate(labels)}
+        self.labels, self.separator = labels, separator
 
     def __call__(self, rows: list[Record]) -> TextBatch:
         texts = [row["text"] for row in rows]
         return encoded_batch(texts, self.vocabulary, self.options)._replace(
-            label=torch.tensor([self.class_indices[row["label"]] for row in rows]),
+            label=label_tensor([row["label"] for row in rows], self.labels, self.separator),
             index=torch.tensor([row["line"] - 1 for row in rows]),
         )
 

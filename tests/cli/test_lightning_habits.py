@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.tuner import Tuner
 
 from lit_tasks.__main__ import main
 from lit_tasks.cli.checkpoint_address import fetched
@@ -177,25 +178,63 @@ class OwnCLI(LightningCLI):
         parser.set_defaults({"trainer.max_epochs": 3, "model.encoder": encoder})
 
 
-@pytest.mark.parametrize("kind", [LightningCLI, OwnCLI])
-def test_a_command_line_of_ones_own_takes_our_tasks(kind: type[LightningCLI]) -> None:
+def made(kind: type[LightningCLI], *more: str) -> LightningCLI:
     words = [
         f"--data.train={ROOT}/tests/fixtures/text/sentences.txt",
         "--data.cache_dir=cache",
         *("--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.max_epochs=1"),
         *("--trainer.enable_checkpointing=false", "--model.optimizer=Adam"),
         *("--model.optimizer.lr=0.25", "--model.encoder=lit_tasks.nn.text.BagOfWords"),
+        *more,
     ]
-    kept = words if kind is LightningCLI else [w for w in words if "encoder" not in w]
-    cli = kind(
+    return kind(
         TextClassificationTask,
         TextFilesDataModule,
         run=False,
-        args=kept,
+        args=words if kind is LightningCLI else [w for w in words if "encoder" not in w],
         trainer_defaults={"enable_progress_bar": False, "enable_model_summary": False},
         auto_configure_optimizers=False,
     )
+
+
+@pytest.mark.parametrize("kind", [LightningCLI, OwnCLI])
+def test_a_command_line_of_ones_own_takes_our_tasks(kind: type[LightningCLI]) -> None:
+    cli = made(kind)
     assert cli.model.head is None  # nothing was run
     cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     assert cli.trainer.optimizers[0].param_groups[0]["lr"] == 0.25
     assert "val/accuracy" in cli.trainer.callback_metrics
+
+
+# Learning rate and batch size
+
+
+def test_a_tuner_finds_a_learning_rate_and_sets_it() -> None:
+    cli = made(LightningCLI, "--data.batch_size=2")
+    assert cli.model.lr == 0.25
+    finder = Tuner(cli.trainer).lr_find(cli.model, datamodule=cli.datamodule, num_training=40)
+    assert finder is not None
+    assert cli.model.lr == finder.suggestion() != 0.25
+    assert cli.model.hparams["optimizer"]["init_args"]["lr"] == cli.model.lr  # in checkpoints, too
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    assert cli.trainer.optimizers[0].param_groups[0]["lr"] == cli.model.lr
+
+
+def test_a_tuner_finds_a_batch_size_and_sets_it() -> None:
+    cli = made(LightningCLI)
+    size = Tuner(cli.trainer).scale_batch_size(
+        cli.model, datamodule=cli.datamodule, init_val=2, max_trials=3, steps_per_trial=1
+    )
+    assert size == cli.datamodule.batch_size == 8
+
+
+def test_a_rate_that_is_found_is_where_a_schedule_begins() -> None:
+    words = ("--model.lr_decay=linear", "--trainer.callbacks+=LearningRateFinder")
+    cli = made(
+        LightningCLI, "--data.batch_size=2", *words, "--trainer.callbacks.num_training_steps=40"
+    )
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    assert cli.model.lr != 0.25
+    [config] = cli.trainer.lr_scheduler_configs
+    assert config.scheduler.base_lrs == [cli.model.lr]
+    assert cli.trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)  # it has fallen

@@ -170,3 +170,17 @@ def test_a_stream_wants_a_file_to_validate_on(tmp_path: Path) -> None:
         texts(tmp_path, val=None)
     with pytest.raises(ValueError, match=r"set data\.val to a pattern"):
         images(tmp_path, val=None).setup("fit")
+
+
+def test_texts_of_a_stream_may_have_several_labels(tmp_path: Path) -> None:
+    rows = {"text": [f"film {i}" for i in range(6)], "label": [["a"], ["b", "a"], [], ["c"]]}
+    rows["label"] += [["a"], ["c", "b"]]
+    path = written(tmp_path, rows)
+    data = texts(tmp_path, shards=path, val=path, multi_label=True)
+    assert data.labels == ["a", "b", "c"]
+    found = {}
+    for batch in data.train_dataloader():
+        found |= dict(zip(batch.index.tolist(), batch.label.tolist(), strict=True))
+    assert found == {i: [x in given for x in "abc"] for i, given in enumerate(rows["label"])}
+    with pytest.raises(ValueError, match=r"the label is a list.*set data\.multi_label to true"):
+        texts(tmp_path, shards=path, val=path)
