@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 T = TypeVar("T")
@@ -20,13 +20,14 @@ class TextBatch(NamedTuple):
     Attributes:
         tokens: Token ids of all texts, one text after the other.
         lengths: How many of the tokens belong to each text; zero is allowed.
-        label: Class of each text, or ``None`` where there is none (prediction).
+        label: Class of each text, or which labels it has, ``(B, C)``, where it may have several;
+            ``None`` where there is none (prediction).
         index: Position of each text in its dataset.
     """
 
     tokens: Int[Tensor, " N"]
     lengths: Int[Tensor, " B"]
-    label: Int[Tensor, " B"] | None
+    label: Int[Tensor, " B"] | Bool[Tensor, "B C"] | None
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
 
 
@@ -35,12 +36,13 @@ class ImageBatch(NamedTuple):
 
     Attributes:
         image: Red, green and blue, whole numbers from 0 to 255 or fractions from 0 to 1.
-        label: Class of each image, or ``None`` where there is none (prediction).
+        label: Class of each image, or which labels it has, ``(B, C)``, where it may have several;
+            ``None`` where there is none (prediction).
         index: Position of each image in its dataset.
     """
 
     image: Num[Tensor, "B 3 H W"]
-    label: Int[Tensor, " B"] | None
+    label: Int[Tensor, " B"] | Bool[Tensor, "B C"] | None
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
 
 
@@ -49,12 +51,13 @@ class FeatureBatch(NamedTuple):
 
     Attributes:
         features: Features of each image.
-        label: Class of each image, or ``None`` where there is none (prediction).
+        label: Class of each image, or which labels it has, ``(B, C)``, where it may have several;
+            ``None`` where there is none (prediction).
         index: Position of each image in its dataset.
     """
 
     features: Float[Tensor, "B F"]
-    label: Int[Tensor, " B"] | None
+    label: Int[Tensor, " B"] | Bool[Tensor, "B C"] | None
     index: Int[Tensor, " B"]  # type: ignore[assignment] # tuple.index goes
 
 

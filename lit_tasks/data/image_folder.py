@@ -117,7 +117,7 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
     def _of_table(self, table: Path) -> dict[str, Labeled]:
         separator = self.label_separator if self.multi_label else None
-        files, labels, splits = read_table(table, self.root, *self.columns, separator)
+        files, labels, splits = read_table(table, self.root, *self.columns, separator=separator)
         tell_similar([label for labels in self._label_sets(labels) for label in labels])
         if self.columns[2] is None:
             return {"train": self.usable(files, labels)}

@@ -77,7 +77,9 @@ class StreamedTextsDataModule(TextDataModule):
         self.paths = given_paths(val=val, test=test, predict=predict)
         self.format = format
         separator = label_separator if multi_label else None
-        self.columns = Columns(text_column, label_column, id_column, self.table, separator)
+        self.columns = Columns(
+            text_column, label_column, id=id_column, table=self.table, separator=separator
+        )
         self.test_example = None if test else "my_texts.csv"  #: What the end of a fit proposes.
         self.shards, self.first_rows, self.buffer = shards, first_rows, buffer
 
@@ -119,7 +121,9 @@ class StreamedTextsDataModule(TextDataModule):
         return DataLoader(
             dataset=rows,
             batch_size=self.batch_size,
-            collate_fn=_Encode(self._known(), self.text, self.labels, self.columns.separator),
+            collate_fn=_Encode(
+                self._known(), self.text, labels=self.labels, separator=self.columns.separator
+            ),
             num_workers=self.num_workers,
         )
 

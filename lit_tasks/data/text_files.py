@@ -67,7 +67,9 @@ class TextFilesDataModule(TextDataModule):
         check_separator(label_separator)
         self.multi_label, self.label_separator = multi_label, label_separator
         separator = label_separator if multi_label else None
-        self.columns = Columns(text_column, label_column, id_column, self.table, separator)
+        self.columns = Columns(
+            text_column, label_column, id=id_column, table=self.table, separator=separator
+        )
         self.val_fraction = val_fraction
         self._sources: dict[Split, Source] = {}
 

@@ -71,7 +71,7 @@ class OneLabel:
         """Return the mean loss of a batch, see :meth:`losses`."""
         if weights is None:
             return F.cross_entropy(logits, target, label_smoothing=smoothing)
-        return self.losses(logits, target, smoothing, weights).mean()
+        return self.losses(logits, target, smoothing=smoothing, weights=weights).mean()
 
     def probability(self, logits: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
         """Return the probability of each label."""
@@ -94,7 +94,6 @@ class OneLabel:
         self,
         probability: Float[Tensor, "B C"],
         *,
-        all_probabilities: bool = False,
         top_k: int = 1,
         separator: str = SEPARATOR,
     ) -> list[dict[str, Any]]:
@@ -102,13 +101,10 @@ class OneLabel:
 
         Args:
             probability: Of each label.
-            all_probabilities: Whether there is a column ``probability_LABEL`` for each label; they
-                take the place of ``label_2``, ``probability_2`` and so on.
             top_k: How many labels are named, the most probable first.
             separator: Not needed here.
         """
-        count = 1 if all_probabilities else min(top_k, probability.shape[1])
-        best = probability.topk(count, dim=1)
+        best = probability.topk(min(top_k, probability.shape[1]), dim=1)
         rows: list[dict[str, Any]] = []
         for numbers, values in zip(best.indices.tolist(), best.values.tolist(), strict=True):
             row: dict[str, Any] = {}
@@ -116,7 +112,7 @@ class OneLabel:
                 end = "" if rank == 1 else f"_{rank}"
                 row |= {f"label{end}": self.labels[number], f"probability{end}": value}
             rows.append(row)
-        return _with_all(rows, probability, self.labels) if all_probabilities else rows
+        return rows
 
 
 class SeveralLabels:
@@ -135,7 +131,7 @@ class SeveralLabels:
                 raise ValueError(f"threshold must be between 0 and 1, got {value}")
         if isinstance(threshold, float | int):
             threshold = dict.fromkeys(self.labels, float(threshold))
-        self.thresholds = _told(threshold, self.labels, "threshold", 0.5).tolist()
+        self.thresholds = _told(threshold, self.labels, name="threshold", rest=0.5).tolist()
 
     def metrics(self, more: Mapping[str, Metric] | None, raw: bool = False) -> LabelMetrics:
         """Return what evaluations report."""
@@ -169,7 +165,7 @@ class SeveralLabels:
         weights: Float[Tensor, " C"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the mean loss of a batch, see :meth:`losses`."""
-        return self.losses(logits, target, smoothing, weights).mean()
+        return self.losses(logits, target, smoothing=smoothing, weights=weights).mean()
 
     def probability(self, logits: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
         """Return the probability of each label; they do not add up to 1."""
@@ -196,7 +192,6 @@ class SeveralLabels:
         self,
         probability: Float[Tensor, "B C"],
         *,
-        all_probabilities: bool = False,
         top_k: int = 1,
         separator: str = SEPARATOR,
     ) -> list[dict[str, Any]]:
@@ -204,13 +199,11 @@ class SeveralLabels:
 
         Args:
             probability: Of each label.
-            all_probabilities: Whether there is a column ``probability_LABEL`` for each label.
             top_k: Not needed here.
             separator: Between two labels.
         """
         given = self._given(probability).tolist()
-        rows = [{"label": joined(row, self.labels, separator)} for row in given]
-        return _with_all(rows, probability, self.labels) if all_probabilities else rows
+        return [{"label": joined(row, self.labels, separator)} for row in given]
 
     def _given(self, probability: Float[Tensor, "B C"]) -> Bool[Tensor, "B C"]:
         return probability >= probability.new_tensor(self.thresholds)
@@ -243,7 +236,7 @@ def threshold_of(data: object, chosen: Threshold | None) -> Threshold | None:
 def chosen_weights(decision: Decision, chosen: ClassWeights, data: object, asker: object) -> Tensor:
     """Return what each label weighs in the training loss, ``(C,)``: as told, or by the data."""
     if isinstance(chosen, dict):
-        return _told(chosen, decision.labels, "class_weights", 1.0)
+        return _told(chosen, decision.labels, name="class_weights", rest=1.0)
     return decision.weights(data, asker)
 
 
@@ -259,13 +252,3 @@ def _told(chosen: Mapping[str, float], labels: Sequence[str], name: str, rest: f
         known = ", ".join(labels)
         raise ValueError(f"{name} has the label {unknown[0]!r}, the data have only {known}")
     return torch.tensor([float(chosen.get(label, rest)) for label in labels])
-
-
-def _with_all(
-    rows: list[dict[str, Any]], probability: Tensor, labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    names = [f"probability_{label}" for label in labels]
-    return [
-        row | dict(zip(names, values, strict=True))
-        for row, values in zip(rows, probability.tolist(), strict=True)
-    ]

@@ -176,7 +176,9 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
             self._from_data = True
             if self.class_weights:
                 assert self.decision is not None
-                self.weights.copy_(chosen_weights(self.decision, self.class_weights, data, self))
+                self.weights.copy_(
+                    chosen_weights(self.decision, self.class_weights, data=data, asker=self)
+                )
         train_stages(self, self.backbone, self.finetuning)
 
     def _build(self, labels: list[str], threshold: Threshold | None, *, pretrained: bool) -> None:
@@ -327,9 +329,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         assert self.decision is not None
         data = attributes(self.trainer).datamodule if is_attached(self) else None
         probability = self.decision.probability(self(batch).double() / self.temperature)
-        rows = self.decision.rows(
-            probability, top_k=self.top_k, separator=label_separator(data)
-        )
+        rows = self.decision.rows(probability, top_k=self.top_k, separator=label_separator(data))
         if self.all_probabilities:
             add_probabilities(rows, self.hparams["labels"], probability)
         names = self._predict_files()
@@ -348,7 +348,9 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
     def export_onnx(self, path: Path) -> None:
         """Write an ONNX file of images to probabilities, with labels and preprocessing inside."""
         several = isinstance(self.decision, SeveralLabels)
-        model = StatedProbabilities(self.backbone, self.head, float(self.temperature), several)
+        model = StatedProbabilities(
+            self.backbone, self.head, temperature=float(self.temperature), several=several
+        )
         export_classifier(model, self.hparams["labels"], self.preprocessing, path)
 
     def figures(self, stage: str) -> "dict[str, Figure]":

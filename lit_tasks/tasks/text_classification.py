@@ -115,7 +115,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         self._build(len(data.vocabulary), list(data.labels), threshold)
         if self.class_weights:
             assert self.decision is not None
-            weights = chosen_weights(self.decision, self.class_weights, data, self)
+            weights = chosen_weights(self.decision, self.class_weights, data=data, asker=self)
             self.weights.copy_(weights)
         self._from_data = True
 

@@ -221,7 +221,7 @@ def test_a_tuner_finds_a_learning_rate_and_sets_it() -> None:
 
 
 def test_a_tuner_finds_a_batch_size_and_sets_it() -> None:
-    cli = made(LightningCLI)
+    cli = made(LightningCLI, "--data.batch_size=4")
     size = Tuner(cli.trainer).scale_batch_size(
         cli.model, datamodule=cli.datamodule, init_val=2, max_trials=3, steps_per_trial=1
     )

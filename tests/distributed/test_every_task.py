@@ -48,7 +48,7 @@ def test_a_task_gives_the_same_on_any_number_of_processes(
     assert run(2, commands, fit, seconds=400) == [[0], [0]]
     words.append(f"--ckpt_path={tmp_path}/fit/checkpoints/best.ckpt")
     if "classification" in yaml.safe_load(config.read_text())["model"]["class_path"]:
-        words.append("--model.all_probabilities=true")
+        words.append("--predictions.probabilities=true")
     for world in worlds:
         stages = [
             (stage, *words, f"--run_dir={tmp_path}/{stage}-{world}")

@@ -23,7 +23,7 @@ def test_several_labels_are_the_same_on_any_number_of_processes(tmp_path: Path) 
     words = ["--config", f"{ROOT}/configs/text_own.yaml", "--trainer.logger=false"]
     words += [f"--data.{split}={path}" for split in ("train", "val", "predict")]
     words += ["--data.multi_label=true", "--data.batch_size=7", f"--data.cache_dir={tmp_path}"]
-    words += ["--model.all_probabilities=true", "--figures=null"]
+    words += ["--predictions.probabilities=true", "--figures=null"]
     assert run(2, commands, ("fit", *words, f"--run_dir={tmp_path}/fit")) == [[0], [0]]
     words.append(f"--ckpt_path={tmp_path}/fit/checkpoints/best.ckpt")
     for world in (1, 2):
@@ -37,7 +37,7 @@ def test_several_labels_are_the_same_on_any_number_of_processes(tmp_path: Path) 
     found = table(one)
     assert [row["id"] for row in found] == [str(number) for number in range(41)]
     for row in found:
-        probable = [label for label in sorted(LABELS) if float(row[f"probability_{label}"]) >= 0.5]
+        probable = [label for label in sorted(LABELS) if float(row[f"p_{label}"]) >= 0.5]
         assert row["label"] == ",".join(probable)
     results = [json.loads((tmp_path / f"validate-{w}/results.json").read_text()) for w in (1, 2)]
     for name, entry in results[0].items():

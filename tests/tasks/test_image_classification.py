@@ -214,7 +214,8 @@ def squares(folder: Path) -> Path:
 @pytest.mark.parametrize("mix", [{}, {"mixup": 0.2, "class_weights": True}], ids=["plain", "mixup"])
 def test_several_labels_an_image_are_learned(tmp_path: Path, mix: dict[str, Any]) -> None:
     table = squares(tmp_path)
-    task = task_of(**mix, all_probabilities=True, threshold={"red": 0.4})
+    task = task_of(**mix, threshold={"red": 0.4})
+    task.all_probabilities = True
     data = ImageFolderDataModule(
         table=table, predict=str(tmp_path), multi_label=True, label_separator="|", batch_size=6
     )
@@ -225,7 +226,7 @@ def test_several_labels_an_image_are_learned(tmp_path: Path, mix: dict[str, Any]
     assert float(task.temperature) == 1.0
     [batch, *_] = trainer.predict(task, datamodule=data)  # type: ignore[misc]
     for row in batch:
-        probable = {"red": row["probability_red"] >= 0.4, "green": row["probability_green"] >= 0.5}
+        probable = {"red": row["p_red"] >= 0.4, "green": row["p_green"] >= 0.5}
         assert row["label"] == "|".join(n for n in ("green", "red") if probable[n])
     [figure] = task.figures("val").values()
     assert figure.axes

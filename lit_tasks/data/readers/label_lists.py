@@ -121,7 +121,7 @@ def several_in(labels: Sequence[str], multi_label: bool = False) -> str:
         multi_label: Whether samples may have several already.
     """
     known = set(labels)
-    turn_on = "if a sample may have several, set data.multi_label to true and "
+    turn_on = "if a sample may have several, set data.multi_label to true and"
     for separator in _USUAL:
         found = [
             label
@@ -132,7 +132,7 @@ def several_in(labels: Sequence[str], multi_label: bool = False) -> str:
             some = ", ".join(repr(printable(label)) for label in sorted(found)[:_SHOWN])
             return (
                 f"labels such as {some} are made of other labels and are classes of their own;"
-                f" {'' if multi_label else turn_on}set data.label_separator to {separator!r}"
+                f" {'set' if multi_label else turn_on} data.label_separator to {separator!r}"
             )
     lists = [label for label in known if label.startswith("[") and _list_in(label) is not None]
     if lists:
