@@ -8,6 +8,7 @@ import ast
 import html
 import posixpath
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -98,11 +99,23 @@ def _formula(found: re.Match[str]) -> str:
 def _linked(found: re.Match[str]) -> str:
     """Return a quoted line of code as a link to it."""
     module, function, quoted = found.groups()
-    path = next(p for p in (QUOTED / f"{module}{s}" for s in LANGUAGES) if p.is_file())
-    line = line_of(path, function, html.unescape(quoted))
+    path, line = _place(module, function, html.unescape(quoted))
     name = f"<code>{module}.{function}</code>"
     target = f"../code/{path.name}/#__codelineno-0-{line}"
     return f'→ <a href="{target}">{name}</a>: <code>{quoted}</code>'
+
+
+def _place(module: str, function: str, quoted: str) -> tuple[Path, int]:
+    """Return where a line stands: `fused.py` and `fused.c` are both called `fused`.
+
+    Raises:
+        ValueError: It stands in neither.
+    """
+    for path in (QUOTED / f"{module}{suffix}" for suffix in LANGUAGES):
+        if path.is_file():
+            with suppress(ValueError):
+                return path, line_of(path, function, quoted)
+    raise ValueError(f"{module} has no line {quoted!r} in {function}")
 
 
 def line_of(path: Path, function: str, quoted: str) -> int:
