@@ -52,8 +52,8 @@ def _checked(module: nn.RNNCellBase, input: Tensor, **states: Tensor | None) -> 
             raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
         elif tensor.dtype is not kind and not lowered:
             raise ValueError(
-                f"{name} must have the weights' type {kind}, got {tensor.dtype}: convert it by "
-                f"{name}.to({kind}), or the cell by cell.to({tensor.dtype})"
+                f"{name} dtype ({tensor.dtype}) does not match weight dtype ({kind}). Convert it: "
+                f"{name}.to({kind}), or convert the cell: cell.to({tensor.dtype})"
             )
         found.append(tensor if input.dim() == 2 else tensor.unsqueeze(0))
     return [to_autocast_dtype(tensor) for tensor in found] if lowered else found

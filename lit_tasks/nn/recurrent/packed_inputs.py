@@ -150,8 +150,8 @@ def check(
     lowered = autocast_enabled(data)
     if data.dtype is not dtype and not lowered:
         raise ValueError(
-            f"input must have the weights' type {dtype}, got {data.dtype}: convert it by "
-            f"input.to({dtype}), or the layer by layer.to({data.dtype})"
+            f"RNN input dtype ({data.dtype}) does not match weight dtype ({dtype}). Convert input: "
+            f"input.to({dtype}), or convert model: model.to({data.dtype})"
         )
     for name, state in states.items():
         if state is None:
