@@ -61,7 +61,10 @@ def grid() -> list[Row]:
         *(Row(kind, 128, 1, 50, 128, learn=False) for kind in ("LSTM", "GRU", "RNN")),
         *(Row(kind, 1, 64, 50, 128, learn=False) for kind in ("LSTM", "GRU", "RNN")),
         *(Row(kind, 128, 32, 50, 128, dtype=torch.float64) for kind in ("LSTM", "GRU", "RNN")),
-        *(Row("LSTM", 64, 32, 128, 128, "rectangle", f, dtype=torch.bfloat16) for f in (1, 0)),
+        *(
+            Row("LSTM", 64, 32, 128, 128, "rectangle", f, dtype=torch.bfloat16)
+            for f in (True, False)
+        ),
         *(Row(kind, 1, b, 50, 128) for kind in CELLS for b in (1, 64)),
         *(Row(kind, 1, 64, 50, 128, learn=False) for kind in CELLS),
         *(Row(kind, 128, 32, 50, 128, threads=2) for kind in ("LSTM", "GRU", "RNN")),
@@ -133,12 +136,17 @@ def products(row: Row) -> Callable[[], None]:
     """Return the products of matrices alone that a pass consists of, one call for each."""
     wide = GATES[row.kind] * row.hidden
     data = inputs(row)
-    packed = isinstance(data, PackedSequence)
-    sizes = data.batch_sizes.tolist() if packed else [row.batch] * row.steps
-    total, like = sum(sizes), {"dtype": row.dtype}
-    x, h = torch.randn(total, row.inputs, **like), torch.randn(row.batch, row.hidden, **like)
-    w_x, w_h = torch.randn(wide, row.inputs, **like), torch.randn(wide, row.hidden, **like)
-    z, states = torch.randn(total, wide, **like), torch.randn(total, row.hidden, **like)
+    sizes = [row.batch] * row.steps
+    if isinstance(data, PackedSequence):
+        sizes = data.batch_sizes.tolist()
+    total = sum(sizes)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=row.dtype)
+
+    x, h = draw(total, row.inputs), draw(row.batch, row.hidden)
+    w_x, w_h = draw(wide, row.inputs), draw(wide, row.hidden)
+    z, states = draw(total, wide), draw(total, row.hidden)
     right_x, right_h = w_x.t().contiguous(), w_h.t().contiguous()
 
     def run() -> None:
@@ -175,7 +183,7 @@ def measure(row: Row, budget: float) -> dict[str, float]:
     inner = max(1, math.ceil(0.006 / once))  # a clock of milliseconds is enough for that
     for function in calls.values():
         seconds(function, inner)
-    spent, times = 0.0, []
+    spent, times = 0.0, list[dict[str, float]]()
     while len(times) < 5 or (spent < budget and len(times) < 60):
         times.append({name: seconds(function, inner) for name, function in calls.items()})
         spent += inner * sum(times[-1].values())
