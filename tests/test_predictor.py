@@ -138,6 +138,26 @@ def test_all_probabilities_are_stated_on_request(
             assert float(written[name]) == pytest.approx(value, abs=1e-5)
 
 
+def test_texts_are_read_together_and_predicted_in_batches(
+    text_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = lit_tasks.load(text_checkpoint)
+    texts = [f"a film {'fine ' * (n % 5)}" for n in range(20)]
+    expected = [model.predict(text)[0]["probability"] for text in texts]
+    sizes: list[int] = []
+    predict = model.task.predict_step
+
+    def counted(batch: Any, number: int) -> Any:
+        sizes.append(len(batch.lengths))
+        return predict(batch, number)
+
+    monkeypatch.setattr(model.task, "predict_step", counted)
+    rows = model.predict(texts)
+    assert sizes == [8, 8, 4]  # those of training
+    assert [row["id"] for row in rows] == list(range(20))
+    assert [row["probability"] for row in rows] == pytest.approx(expected, abs=1e-6)
+
+
 def test_rows_come_before_all_inputs_are_read(text_checkpoint: Path) -> None:
     read: list[int] = []
 

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lit_tasks import __version__
 from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import atomic_write
-from lit_tasks.protocols import Command
+from lit_tasks.protocols import Command, attributes
 from lit_tasks.runs.report.command import write_report
 
 _PACKAGES = ("torch", "lightning", "torchmetrics", "datasets", "timm", "torchvision", "numpy")
@@ -37,7 +37,7 @@ class Report(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write down what the run is made with."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not attributes(trainer).fast_dev_run:
             with atomic_write(run_dir(trainer) / "environment.json") as beside:
                 beside.write_text(json.dumps(environment(trainer), indent=2) + "\n")
 

@@ -115,6 +115,7 @@ def _quieten() -> None:
     for name in (
         "lightning.pytorch.utilities.rank_zero",
         "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric.utilities.seed",
         "lightning.pytorch.trainer.connectors.checkpoint_connector",  # a line at every checkpoint
     ):
         for check in (_is_news, _make_printable):

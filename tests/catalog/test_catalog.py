@@ -169,6 +169,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert expected <= found, done.stderr
 
 
+@pytest.mark.slow  # starts Python anew and imports everything
 def test_bare_names_are_classes_whatever_is_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

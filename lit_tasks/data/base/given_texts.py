@@ -37,6 +37,14 @@ def encoded_batch(
     )
 
 
+def parts_of(batch: TextBatch, size: int) -> Iterator[TextBatch]:
+    """Yield a batch without labels in batches of ``size``, and the rest."""
+    lengths, index = batch.lengths.split(size), batch.index.split(size)
+    tokens = batch.tokens.split([int(each.sum()) for each in lengths])
+    for mine, many, where in zip(tokens, lengths, index, strict=True):
+        yield TextBatch(mine, many, label=None, index=where)
+
+
 def given_texts(inputs: Iterable[object], columns: Columns) -> Iterator[Given]:
     """Yield texts with their position, and those of files with the file's own ids or rows.
 

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import TextBatch, in_batches
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
-from lit_tasks.data.base.given_texts import encoded_batch, given_texts
+from lit_tasks.data.base.given_texts import encoded_batch, given_texts, parts_of
 from lit_tasks.data.base.labels import (
     are_foreign,
     doubts,
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _MAX_SHOWN = 300  # characters of a text in a table for people
+
+#: Texts that are tokenized at once: compiling its expressions takes 50 ms, each time.
+_TOKENIZED = 1024
 
 
 @dataclass(frozen=True)
@@ -279,19 +283,22 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         Args:
             inputs: Strings, each a text, and paths, each a file of texts.
             task: The task that reads them.
-            batch_size: Texts in a batch; that of the data module if none.
+            batch_size: Texts in a batch, and read at once; that of the data module if none, and
+                a thousand are read at once, since the tokenizer takes as long for one.
 
         Raises:
             ValueError: The data module knows no words yet.
         """
         if self._vocabulary is None:
             raise ValueError("reading texts needs a vocabulary: train, or load a checkpoint")
-        position = 0
-        for rows in in_batches(given_texts(inputs, self.columns), batch_size or self.batch_size):
+        size, position = batch_size or self.batch_size, 0
+        together = batch_size or max(size, _TOKENIZED)
+        for rows in in_batches(given_texts(inputs, self.columns), together):
             names, texts = zip(*rows, strict=True)
-            batch = encoded_batch(texts, self._vocabulary, self.text, first=position)
+            whole = encoded_batch(texts, self._vocabulary, self.text, first=position)
             position += len(rows)
-            yield [{"id": name} for name in names], batch
+            for start, batch in zip(count(0, size), parts_of(whole, size), strict=False):
+                yield [{"id": name} for name in names[start : start + size]], batch
 
     def write_tokenizer(self, path: Path) -> None:
         """Write how texts become token ids, as a file that Hugging Face's ``tokenizers`` reads."""
