@@ -249,7 +249,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
             found.logits, found.target, reduction="sum", label_smoothing=self.label_smoothing
         )
         words = len(found.target)
-        self.train_loss(self, total / words, words)
+        self.train_loss.update(self, total / words, words)
         return total / len(batch.index)
 
     def _partly_own(self, batch: CaptionBatch) -> CaptionBatch:
@@ -277,7 +277,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         loss, mean = self_critical_loss(
             self.captioner, features, samples, self.generation.constraints, score
         )
-        self.train_reward(self, mean, len(references))
+        self.train_reward.update(self, mean, len(references))
         return loss
 
     def _make_reward(self) -> CiderReward:

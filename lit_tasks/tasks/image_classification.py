@@ -264,7 +264,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         loss = self.decision.loss(
             self(batch), target, smoothing=self.label_smoothing, weights=self.weights
         )
-        self.train_loss(self, loss, len(target))
+        self.train_loss.update(self, loss, len(target))
         return loss
 
     def _mixed(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

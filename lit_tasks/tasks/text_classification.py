@@ -149,7 +149,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         loss = self.decision.loss(
             self(batch), batch.label, smoothing=self.label_smoothing, weights=weights
         )
-        self.train_loss(self, loss, len(batch.lengths))
+        self.train_loss.update(self, loss, len(batch.lengths))
         return loss
 
     @property

@@ -27,7 +27,7 @@ BATCHES = [(2.0, 64), (1.0, 64), (9.0, 1), (0.5, 64), (0.25, 64), (0.0, 1)]
 
 def run(task: Any, loss: TrainMean, batches: list[tuple[float, int]]) -> list[tuple[int, float]]:
     for value, samples in batches:
-        loss(task, torch.tensor(value, requires_grad=True), samples)
+        loss.update(task, torch.tensor(value, requires_grad=True), samples)
         task.global_step += 1
     logged: list[tuple[int, float]] = task.logged
     return logged
@@ -55,10 +55,10 @@ def test_all_parts_of_an_accumulated_step_count() -> None:
     task: Any = Task(1)
     loss = TrainMean("train/loss")
     for value in (1.0, 3.0):
-        loss(task, torch.tensor(value), 2)
+        loss.update(task, torch.tensor(value), 2)
     assert task.logged[-1] == (0, 2.0)
     task.global_step = 1
-    loss(task, torch.tensor(7.0), 2)
+    loss.update(task, torch.tensor(7.0), 2)
     assert task.logged[-1] == (1, 7.0)
 
 
@@ -67,5 +67,5 @@ def test_low_precision_is_added_up_in_single() -> None:
     loss = TrainMean("train/loss")
     for step in range(1000):
         task.global_step = step
-        loss(task, torch.tensor(1.0, dtype=torch.bfloat16), 1)
+        loss.update(task, torch.tensor(1.0, dtype=torch.bfloat16), 1)
     assert task.logged == [(999, 1.0)]
