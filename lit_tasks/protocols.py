@@ -159,6 +159,14 @@ class HasSampleIds(Protocol):
 
 
 @runtime_checkable
+class HasImageIds(Protocol):
+    """Images of any split that have names: the first column of ``captions_*.csv``."""
+
+    def image_ids(self, split: Split, /) -> Sequence[int | str]:
+        """Return the name of each image of a split."""
+
+
+@runtime_checkable
 class DescribesSamples(Protocol):
     """Samples that people can read about, in the table of examples."""
 
@@ -273,6 +281,14 @@ class StatesProbabilities(Protocol):
     """A classifier whose rows may state the probability of every class."""
 
     all_probabilities: bool  # set before predicting
+
+
+@runtime_checkable
+class HasSampleTables(Protocol):
+    """A task that scores samples when all are there: tables ``<name>_<stage>.csv``."""
+
+    def sample_tables(self, stage: str, /) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Return the rows of each table, in dataset order; called on the first process."""
 
 
 @runtime_checkable

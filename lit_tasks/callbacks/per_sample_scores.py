@@ -1,7 +1,8 @@
 """How well each sample was done, so that two runs can be compared on the same samples."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,6 +18,7 @@ from lit_tasks.protocols import (
     DescribesSamples,
     HasLabel,
     HasSampleIds,
+    HasSampleTables,
     attributes,
     batch_index,
 )
@@ -32,7 +34,8 @@ class PerSampleScores(Callback):
     under the names of metrics, such as ``{"accuracy": ..., "loss": ...}``, tensors of one value
     a sample; ``prediction`` among them is the label that was predicted. ``id`` is what the data
     module's ``sample_ids(split)`` says, or the position; ``text`` is what its ``describe`` says;
-    ``target`` is the label, where the batch has one.
+    ``target`` is the label, where the batch has one. A task may also give whole tables when all
+    samples are there (``sample_tables``).
     """
 
     commands: ClassVar[frozenset[Command]] = frozenset({"validate", "test"})
@@ -73,11 +76,11 @@ class PerSampleScores(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write, unless training goes on."""
         if trainer.state.fn == TrainerFn.VALIDATING:
-            self._write(trainer, "val")
+            self._write(trainer, pl_module, "val")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write."""
-        self._write(trainer, "test")
+        self._write(trainer, pl_module, "test")
 
     def _keep(self, trainer: Trainer, outputs: Any, batch: Any) -> None:
         index = batch_index(batch)
@@ -99,9 +102,14 @@ class PerSampleScores(Callback):
             said = {name: values[at] for name, values in names.items()}
             self._rows.append((index, said, {k: v[at] for k, v in columns.items()}))
 
-    def _write(self, trainer: Trainer, stage: Literal["val", "test"]) -> None:
+    def _write(
+        self, trainer: Trainer, pl_module: LightningModule, stage: Literal["val", "test"]
+    ) -> None:
         rows, self._rows = gather_objects(trainer, self._rows), []
         folder = run_dir(trainer)
+        if trainer.is_global_zero and isinstance(pl_module, HasSampleTables):
+            for name, records in pl_module.sample_tables(stage).items():
+                _write_table(folder / f"{name}_{stage}.csv", records)
         rows = list({row[0]: row for row in rows if row[2]}.values())
         if not trainer.is_global_zero or not rows:
             return
@@ -128,3 +136,15 @@ def _texts(data: object, stage: Literal["val", "test"], indices: list[int]) -> l
         return []
     described = data.describe(stage, indices)
     return [str(each["text"]) for each in described if "text" in each]
+
+
+def _write_table(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same columns; numbers with six digits."""
+    if not records:
+        return
+    with atomic_write(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(records[0])
+        for record in records:
+            values = record.values()
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from lit_tasks.functional.caption.scores import corpus_scores
+from lit_tasks.functional.caption.scores import corpus_scores, image_scores
 from lit_tasks.text.captions import SPECIAL, caption_words
 
 _SPECIAL = frozenset(word.lower() for word in SPECIAL)
@@ -93,6 +93,13 @@ class CaptionScores(Metric):
         rows = self.described()
         texts = [row.prediction for row in rows], [row.references for row in rows]
         return caption_scores(*texts, intervals=self.intervals)
+
+
+def scored_pairs(pairs: Sequence[CaptionPair]) -> dict[str, list[float]]:
+    """Return each image's own scores, by name."""
+    ours = [caption_words(pair.prediction) for pair in pairs]
+    theirs = [[caption_words(text) for text in pair.references] for pair in pairs]
+    return image_scores(ours, theirs, unspoken=_SPECIAL)
 
 
 def caption_scores(

@@ -1,6 +1,8 @@
 """What an image shows, in one sentence: a backbone, and a captioner by class path."""
 
+import json
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -18,7 +20,7 @@ from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.functional.caption.scores import CAPTION_METRICS
 from lit_tasks.metrics.caption_reward import CiderReward
-from lit_tasks.metrics.caption_scores import CaptionPair, CaptionScores
+from lit_tasks.metrics.caption_scores import CaptionPair, CaptionScores, scored_pairs
 from lit_tasks.nn.caption.captioner import DecoderOutput
 from lit_tasks.nn.caption.generation import GenerationConfig
 from lit_tasks.nn.caption.scheduled_sampling import scheduled_sampling_tokens
@@ -27,10 +29,13 @@ from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import (
     HasFeatureShape,
+    HasImageIds,
     HasPredictFiles,
     HasPredictIds,
     HasReferences,
+    HasValidateOn,
     HasVocabulary,
+    Split,
     attributes,
     required,
 )
@@ -50,6 +55,10 @@ from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_FEW_STEPS = 120
+"""Fifty captions are known by heart after that many, with nothing dropped."""
 
 
 class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
@@ -193,6 +202,13 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     def on_train_start(self) -> None:
         """Train the stages of the epoch, also where a run continues within one."""
         self._freeze()
+        steps = self.trainer.estimated_stepping_batches
+        if steps < _FEW_STEPS:
+            rank_zero_info(
+                f"This run has {steps:.0f} steps, too few to learn sentences: expect the most"
+                " frequent words over and over. Some hundred are needed: raise"
+                " trainer.max_epochs, or lower data.batch_size."
+            )
 
     def on_train_epoch_start(self) -> None:
         """Train the stages of the epoch."""
@@ -231,6 +247,11 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         generation = self.generation.greedy() if fitting else self.generation
         found = generation(self.captioner, self.features(image), index)
         return [self._spelled(token_ids) for token_ids in found]
+
+    def generate_several(self, image: Tensor, index: Tensor) -> list[list[str]]:
+        """Return the ``n_best`` sentences about each image, the best first, as configured."""
+        found = self.generation.several(self.captioner, self.features(image), index)
+        return [[self._spelled(numbers) for numbers in several] for several in found]
 
     def _spelled(self, token_ids: list[int]) -> str:
         words = self.hparams["words"]
@@ -332,19 +353,50 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     on_test_epoch_end = on_validation_epoch_end
 
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[dict[str, int | str]]:
-        """Return number, file and sentence of each image, under COCO's names."""
-        captions = self.generate(batch.image, batch.index)
+        """Return number, file and sentence of each image, under COCO's names.
+
+        Where ``n_best`` asks for more, they follow as ``caption_2`` and so on.
+        """
         # While training goes on, a few validation images are described for people to read, and
         # whoever calls the task itself knows its images.
         if not is_attached(self) or self.trainer.state.fn == TrainerFn.FITTING:
-            return [{"caption": caption} for caption in captions]
+            return [{"caption": text} for text in self.generate(batch.image, batch.index)]
+        captions = self.generate_several(batch.image, batch.index)
         data = attributes(self.trainer).datamodule
         ids = required(data, HasPredictIds, self).predict_ids
         files = required(data, HasPredictFiles, self).predict_files
         return [
-            {"image_id": ids[at], "file": files[at], "caption": caption}
-            for at, caption in zip(batch.index.tolist(), captions, strict=True)
+            {"image_id": ids[at], "file": files[at], **self._numbered(several)}
+            for at, several in zip(batch.index.tolist(), captions, strict=True)
         ]
+
+    def _numbered(self, captions: list[str]) -> dict[str, str]:
+        """Return captions by column; those that a beam did not find are empty."""
+        names = ["caption", *(f"caption_{n + 2}" for n in range(self.generation.n_best - 1))]
+        return dict(zip_longest(names, captions, fillvalue=""))
+
+    def sample_tables(self, stage: str) -> dict[str, list[dict[str, Any]]]:
+        """Return what was written about each image with its scores, and the scores alone.
+
+        References are a list of JSON. The metrics of ``samples`` are those whose mean is the
+        result; BLEU of a corpus is no mean of its sentences.
+        """
+        data = attributes(self.trainer).datamodule
+        split: Split = "test" if stage == "test" else "val"
+        if split == "val" and isinstance(data, HasValidateOn):
+            split = data.validate_on
+        ids = data.image_ids(split) if isinstance(data, HasImageIds) else None
+        each = scored_pairs(self._evaluated)
+        said, scores = [], []
+        for row, pair in enumerate(self._evaluated):
+            name = pair.image_index if ids is None else ids[pair.image_index]
+            values = {metric: found[row] for metric, found in each.items()}
+            references = json.dumps(pair.references, ensure_ascii=False)
+            told = {"caption": pair.prediction, "references": references}
+            said.append({"image_id": name, **told, **values})
+            means = {k: v for k, v in values.items() if not k.startswith("bleu")}
+            scores.append({"id": name, **means})
+        return {"captions": said, "samples": scores}
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""

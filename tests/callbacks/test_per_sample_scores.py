@@ -1,10 +1,15 @@
 """How well each sample was done, in a file of its own."""
 
 import json
+from pathlib import Path
 
 import pytest
 from csv_table import table
+from lightning.pytorch import LightningModule, Trainer
 from small_runs import ROOT, TEXTS, fit
+from torch.utils.data import DataLoader
+
+from lit_tasks.callbacks.per_sample_scores import PerSampleScores
 
 
 def test_each_test_sample_is_written_with_its_own_id_and_score() -> None:
@@ -23,3 +28,27 @@ def test_each_test_sample_is_written_with_its_own_id_and_score() -> None:
         assert (row["prediction"] == row["target"]) == (row["accuracy"] == "1")
         assert row["text"] == " ".join(imdb[int(row["id"])]["text"].split())[:300]
     assert list(rows[0])[:4] == ["id", "text", "target", "prediction"]
+
+
+def test_tables_of_a_task_are_written_when_all_samples_are_there(tmp_path: Path) -> None:
+    class Scores(LightningModule):
+        def sample_tables(self, stage: str) -> dict[str, list[dict[str, object]]]:
+            rows = [{"id": "a,b", "caption": 'a "dog"', "cider_d": 1 / 3}]
+            return {"captions": rows, "nothing": []}
+
+        def test_step(self, batch: object, batch_idx: int) -> None:
+            return None
+
+    task = Scores()
+    trainer = Trainer(
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        callbacks=[PerSampleScores()],
+        accelerator="cpu",
+    )
+    trainer.test(task, DataLoader(dataset=[0, 1]), verbose=False)
+    [written] = tmp_path.rglob("captions_test.csv")
+    assert table(written) == [{"id": "a,b", "caption": 'a "dog"', "cider_d": "0.333333"}]
+    assert not list(tmp_path.rglob("nothing_*"))

@@ -1,5 +1,6 @@
 """The captioning task in whole runs on synthetic scenes, and the laws of its steps."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,39 @@ def test_images_are_refused_where_only_features_are_known() -> None:
     task = CaptioningTask(LSTM, words=["<START>", "<END>", "<UNK>", "a"], in_features=4)
     with pytest.raises(ValueError, match="has no backbone, so it cannot describe images"):
         task.features(torch.zeros(1, 3, 8, 8))
+
+
+def test_the_best_sentences_of_a_beam_stand_side_by_side(tmp_path: Path) -> None:
+    generation = GenerationConfig(num_beams=4, n_best=3, max_words=6)
+    data = scenes(tmp_path, predict="val")
+    task = fitted(tmp_path, generation=generation)
+    rows = [row for batch in trainer(tmp_path).predict(task, data) for row in batch]
+    assert all(list(row)[2:] == ["caption", "caption_2", "caption_3"] for row in rows)
+    assert all(len({row[f"caption{k}"] for k in ("", "_2", "_3")}) == 3 for row in rows)
+    task.generation = GenerationConfig(num_beams=4, max_words=6)
+    alone = [row for batch in trainer(tmp_path).predict(task, data) for row in batch]
+    assert [row["caption"] for row in alone] == [row["caption"] for row in rows]
+    with pytest.raises(ValueError, match="of a beam, at most num_beams, got 3 and num_beams 2"):
+        GenerationConfig(num_beams=2, n_best=3)
+
+
+def test_each_image_is_told_with_its_caption_references_and_scores(tmp_path: Path) -> None:
+    data = scenes(tmp_path)
+    task = fitted(tmp_path, data=data)
+    [metrics] = trainer(tmp_path).validate(task, data, verbose=False)
+    tables = task.sample_tables("val")
+    assert [row["image_id"] for row in tables["captions"]] == data.image_ids("val")
+    assert [json.loads(row["references"]) for row in tables["captions"]] == data.references("val")
+    for name in ("cider_d", "rouge_l", "assignment_bleu"):
+        mean = sum(row[name] for row in tables["samples"]) / len(tables["samples"])
+        assert mean == pytest.approx(metrics[f"val/{name}"], abs=1e-6)
+    assert "bleu4" in tables["captions"][0]
+    assert "bleu4" not in tables["samples"][0]
+
+
+def test_a_run_of_a_few_steps_says_why_it_learns_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fitted(tmp_path, 2)
+    sentence = "This run has 12 steps, too few to learn sentences"
+    assert sentence in caplog.text

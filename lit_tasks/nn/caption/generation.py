@@ -31,6 +31,8 @@ class GenerationConfig:
         top_k: Draw among so many of the best words; 0 is all.
         top_p: Draw among the best words that together have this probability.
         seed: Decides what is drawn, for every image by its place in the data set.
+        n_best: Sentences about each image that ``predict`` writes, the best first: of a beam at
+            most ``num_beams``, or so many samples.
     """
 
     method: Method = "beam"
@@ -44,10 +46,16 @@ class GenerationConfig:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    n_best: int = 1
 
     def __post_init__(self) -> None:
         if self.num_beams < 1:
             raise ValueError(f"num_beams must be at least 1, got {self.num_beams}")
+        if self.n_best < 1 or (self.method == "beam" and self.n_best > self.num_beams):
+            raise ValueError(
+                "n_best must be at least 1 and, of a beam, at most num_beams, got "
+                f"{self.n_best} and num_beams {self.num_beams}"
+            )
         check_sampling(self.temperature, self.top_k, self.top_p)
         _ = self.constraints
 
@@ -63,7 +71,7 @@ class GenerationConfig:
 
     def greedy(self) -> "GenerationConfig":
         """Return the same constraints without a search."""
-        return replace(self, method="beam", num_beams=1)
+        return replace(self, method="beam", num_beams=1, n_best=1)
 
     def __call__(
         self, captioner: Captioner, features: Tensor, index: Int[Tensor, " B"]
@@ -75,10 +83,16 @@ class GenerationConfig:
             features: Of the images.
             index: Place of each image in its data set: what is drawn depends on it.
         """
+        return [several[0] for several in self.several(captioner, features, index)]
+
+    def several(
+        self, captioner: Captioner, features: Tensor, index: Int[Tensor, " B"]
+    ) -> list[list[list[int]]]:
+        """Return the words of ``n_best`` sentences about each image, fewer where there are none."""
         if self.method == "sample":
-            numbers = uniforms(self.seed, index.tolist(), each=1, words=self.max_words).to(
-                features.device
-            )
+            numbers = uniforms(
+                self.seed, index.tolist(), each=self.n_best, words=self.max_words
+            ).to(features.device)
             drawing = self.temperature, self.top_k, self.top_p
             found = sample(captioner, features, numbers, self.constraints, *drawing)
         else:
@@ -89,7 +103,7 @@ class GenerationConfig:
                 constraints=self.constraints,
                 length_penalty=self.length_penalty,
             )
-        return [rows[0] for rows in found.listed()]
+        return [rows[: self.n_best] for rows in found.listed()]
 
 
 def uniforms(seed: int, index: Sequence[int], each: int, words: int) -> Float[Tensor, "B K T"]:
