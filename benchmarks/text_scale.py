@@ -37,7 +37,8 @@ def measured(*words: str) -> tuple[float, float, float]:
     """Run the program; return its seconds, those of the processor, and its peak in MB."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "lit_tasks", *words]
-    child = os.posix_spawn(sys.executable, command, dict(os.environ))
+    to_stderr = [(os.POSIX_SPAWN_DUP2, 2, 1)]  # stdout is the table's
+    child = os.posix_spawn(sys.executable, command, os.environ, file_actions=to_stderr)
     _, status, usage = os.wait4(child, 0)
     if status:
         raise SystemExit(f"{' '.join(words)} ended with status {os.waitstatus_to_exitcode(status)}")

@@ -369,8 +369,8 @@ class TextDataModule(CheckedLoading, LightningDataModule):
             if characters:
                 rank_zero_info(
                     f"{source.name}: words hardly repeat in its texts, as in scripts without "
-                    "spaces, so n-grams of characters are counted instead; set text.split to words "
-                    "if that is wrong"
+                    "spaces, so n-grams of characters are counted instead; set data.text.split to "
+                    "words if that is wrong"
                 )
                 counts = word_counts(words_of(source.data, self.text.tokenizer), rows)
         return Vocabulary.of_counts(counts, self.text.min_count, self.text.max_size)
