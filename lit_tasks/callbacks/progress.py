@@ -46,6 +46,7 @@ class Progress(TQDMProgressBar):
         self._began = time.monotonic()
         self._next = self._began + seconds
         self._pace, self._best = Pace(), Best()
+        self._loss: Any = None  # of the last batch
 
     # Bars.
 
@@ -79,7 +80,7 @@ class Progress(TQDMProgressBar):
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands behind the bar of training: losses, metric and time."""
         found: dict[str, int | str | float | dict[str, float]] = {
-            name: number(value) for name, value in shown_metrics(trainer, pl_module).items()
+            name: number(value) for name, value in self._in_epoch(trainer, pl_module).items()
         }
         in_epoch = self.train_progress_bar.n / max(1.0, float(self.total_train_batches))
         return {**found, "time": self._pace(trainer, in_epoch)}
@@ -106,13 +107,21 @@ class Progress(TQDMProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the batch."""
+        self._loss = outputs["loss"] if isinstance(outputs, dict) and "loss" in outputs else None
         if not self._lines:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         elif self._due(trainer):
-            found, total = shown_metrics(trainer, pl_module), self.total_train_batches
+            found, total = self._in_epoch(trainer, pl_module), self.total_train_batches
             pace = self._pace(trainer, (batch_idx + 1) / max(1.0, float(total)))
             where = f"{epoch_of(trainer)}, batch {_of(batch_idx + 1, total)}"
             self._say(trainer, where, metrics_line(found), pace)
+
+    def _in_epoch(self, trainer: Trainer, task: LightningModule) -> dict[str, float]:
+        """Return what is known within an epoch: a batch's loss, until the first mean is logged."""
+        found = shown_metrics(trainer, task)
+        if "train/loss" in found or self._loss is None:
+            return found
+        return {"loss": float(self._loss), **found}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep a line where an epoch is validated before its end."""

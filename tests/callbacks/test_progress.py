@@ -100,6 +100,17 @@ def test_a_long_epoch_shows_its_batches_and_its_validations(
     assert len(epoch_lines(printed)) == 1
 
 
+def test_a_batch_shows_its_own_loss_until_a_mean_is_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(task: Any, batch: Any, batch_idx: int) -> torch.Tensor:
+        return task.net(batch[0]).square().mean()
+
+    monkeypatch.setattr(Rising, "training_step", silent)
+    fit(tmp_path, [0.5], 1, seconds=0.0)
+    assert re.search(r"epoch 1/1, batch 2/6  loss \d\.\d{4}  ", capsys.readouterr().err)
+
+
 def test_a_prediction_says_how_far_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
