@@ -435,8 +435,13 @@ def required(data: object, protocol: type[P], asker: object) -> P:
         asker: The task that needs it.
 
     Raises:
-        TypeError: The data lack something; the sentence says what.
+        TypeError: There are no data, or they lack something; the sentence says what.
     """
+    if data is None:
+        raise TypeError(
+            f"{type(asker).__name__} needs a data module: give one to trainer.fit (datamodule=...);"
+            f" loaders alone do not tell what {protocol.__name__} does"
+        )
     absent = object()
     members = {
         name

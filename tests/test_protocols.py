@@ -49,6 +49,8 @@ def test_what_is_missing_is_named_and_nothing_is_computed() -> None:
     with pytest.raises(TypeError, match=sentence):
         protocols.required(Data(), protocols.TextData, object())
     data = Data()
+    with pytest.raises(TypeError, match=r"object needs a data module: give one to trainer\.fit"):
+        protocols.required(None, protocols.TextData, object())
     assert protocols.required(data, protocols.HasLabels, object()) is data
     pairs = StylePairsDataModule()
     assert protocols.required(pairs, protocols.StyleData, object()) is pairs

@@ -202,6 +202,8 @@ class TunableLearningRate:
         if isinstance(spec, Mapping) and "class_path" in spec:  # what a checkpoint says of it
             arguments = {**(spec.get("init_args") or {}), "lr": value}
             self.hparams["optimizer"] = {**spec, "init_args": arguments}
+        elif spec is not None:
+            self.hparams["optimizer"] = self.optimizer
         task: Any = self
         if not is_attached(task):
             return

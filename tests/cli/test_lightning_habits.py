@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lit_tasks.__main__ import main
 from lit_tasks.cli.checkpoint_address import fetched
 from lit_tasks.data.readers import download
 from lit_tasks.data.text_files import TextFilesDataModule
+from lit_tasks.nn.text.encoders import BagOfWords
 from lit_tasks.tasks.text_classification import TextClassificationTask
 
 ROOT = Path(__file__).parents[2]
@@ -218,6 +220,13 @@ def test_a_tuner_finds_a_learning_rate_and_sets_it() -> None:
     assert cli.model.hparams["optimizer"]["init_args"]["lr"] == cli.model.lr  # in checkpoints, too
     cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     assert cli.trainer.optimizers[0].param_groups[0]["lr"] == cli.model.lr
+
+
+def test_a_rate_that_is_set_is_in_the_settings_of_a_task_made_in_python() -> None:
+    task = TextClassificationTask(BagOfWords, partial(torch.optim.Adam, lr=0.25))
+    task.lr = 0.5
+    assert task.lr == 0.5
+    assert task.hparams["optimizer"].keywords == {"lr": 0.5}
 
 
 def test_a_tuner_finds_a_batch_size_and_sets_it() -> None:

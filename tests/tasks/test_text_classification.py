@@ -260,14 +260,6 @@ def test_several_labels_are_learned(tmp_path: Path, class_weights: bool) -> None
         torch.testing.assert_close(task.weights, ((size - counts) / counts).float())
 
 
-def test_the_head_of_naive_bayes_needs_one_label_a_text(tmp_path: Path) -> None:
-    path = written(tmp_path / "rows.jsonl", 40)
-    task = TextClassificationTask(partial(BagOfWords, naive_bayes=1.0))
-    texts = TextFilesDataModule(path, cache_dir=tmp_path, multi_label=True)
-    with pytest.raises(ValueError, match=r"set model\.encoder\.naive_bayes to 0"):
-        trainer(max_epochs=1).fit(task, texts)
-
-
 @pytest.mark.parametrize(
     ("chosen", "weights"), [({"good": 3.0}, [1.0, 3.0]), ({"good": 2.0, "bad": 0.5}, [0.5, 2.0])]
 )

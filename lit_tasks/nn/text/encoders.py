@@ -125,23 +125,32 @@ class SparseLinear(nn.Module):
 
     @torch.no_grad()
     def observe(self, bags: Iterable[tuple[Bag, Int[Tensor, " B"]]], num_classes: int) -> None:
-        """Set the factors from all training texts and their classes."""
+        """Set the factors from all training texts and their classes.
+
+        Where a text may have several labels (``label`` of shape ``(B, C)``), each label is compared
+        with its absence.
+        """
         if self.scale is None:
             return
         width = len(self.scale)
-        counts = torch.zeros(num_classes * width)
+        counts, total, several = torch.zeros(num_classes, width), torch.zeros(width), False
         for bag, label in bags:
-            if label.ndim > 1:
-                raise ValueError(
-                    "naive_bayes needs one label a text: set model.encoder.naive_bayes to 0 where"
-                    " texts may have several"
-                )
-            flat = label.repeat_interleave(bag.lengths) * width + bag.features
-            counts.index_add_(0, flat, torch.ones(len(flat)))
-        ratios = log_count_ratios(
-            counts.view(num_classes, width), self.naive_bayes, self.scale.shape[1]
-        )
-        self.scale.copy_(ratios)
+            several = label.ndim > 1
+            ones = torch.ones(len(bag.features))
+            if not several:
+                flat = label.repeat_interleave(bag.lengths) * width + bag.features
+                counts.view(-1).index_add_(0, flat, ones)
+                continue
+            total.index_add_(0, bag.features, ones)
+            for there, has_label in zip(counts, label.T, strict=True):
+                kept = has_label.repeat_interleave(bag.lengths)
+                there.index_add_(0, bag.features[kept], ones[kept])
+        if several:
+            pairs = (torch.stack((total - there, there)) for there in counts)
+            ratios = [log_count_ratios(pair, self.naive_bayes, num_outputs=1) for pair in pairs]
+            self.scale.copy_(torch.cat(ratios, dim=1))
+        else:
+            self.scale.copy_(log_count_ratios(counts, self.naive_bayes, self.scale.shape[1]))
 
     def forward(self, bag: Bag) -> Float[Tensor, "B F"]:
         """Return the sum of the weights of each text's features, and the bias."""

@@ -7,9 +7,11 @@ from torch import nn
 from lit_tasks.nn.recurrent import PeepholeLSTM
 from lit_tasks.nn.text.embeddings import WordVectors
 from lit_tasks.nn.text.encoders import (
+    Bag,
     BagOfWords,
     MeanOfEmbeddings,
     MeanOfWordVectors,
+    SparseLinear,
     log_count_ratios,
 )
 from lit_tasks.nn.text.recurrent_encoder import RecurrentEncoder, softmax_by_text
@@ -153,3 +155,16 @@ def test_vectors_are_loaded_by_word_and_move_only_when_tuned(tune: bool) -> None
     optimizer.step()
     assert torch.equal(table.pretrained.detach(), wanted) != tune
     assert "pretrained" in table.state_dict()  # a checkpoint needs no vector file
+
+
+def test_of_several_labels_each_is_compared_with_its_absence() -> None:
+    bag = Bag(torch.tensor([0, 1, 2, 0, 3, 1]), torch.tensor([2, 0, 3, 1]))
+    labels = torch.tensor([[True, False], [True, True], [False, True], [True, True]])
+    several = SparseLinear(4, 2, naive_bayes=0.5)
+    several.observe([(bag, labels)], 2)
+    assert several.scale is not None
+    for number, label in enumerate(labels.T):
+        one = SparseLinear(4, 1, naive_bayes=0.5)
+        one.observe([(bag, label.long())], 2)
+        assert one.scale is not None
+        torch.testing.assert_close(several.scale[:, number], one.scale[:, 0])
