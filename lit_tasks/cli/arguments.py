@@ -1,5 +1,6 @@
 """Command-line arguments in order of precedence."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -133,4 +134,24 @@ def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
             configs.append(bundled_configs.found(Path(value)))
         else:
             flags.append(word)
-    return configs, flags
+    return configs, _joined(flags, "--data.predict")
+
+
+def _joined(flags: Sequence[str], option: str) -> list[str]:
+    """Return the words with all values of an option in one list, where it is given several times.
+
+    Of other options the last value counts; of inputs none may be lost.
+    """
+    kept: list[str] = []
+    values: list[Any] = []
+    rest = iter(flags)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name != option:
+            kept.append(word)
+            continue
+        value = value if equals else next(rest, "")
+        values += _all([parse_yaml(value)]) if value.startswith("[") else [value]
+    if len(values) < 2:
+        return list(flags)
+    return [*kept, f"{option}={json.dumps(values)}"]
