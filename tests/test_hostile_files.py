@@ -458,8 +458,8 @@ def test_a_table_of_files_names_the_line_that_cannot_be_parsed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("[" * 200_000, "no JSON that can be read: lists or objects are nested too deeply"),
-        ('{"images": 1' + "0" * 5000 + "}", "no JSON that can be read: Exceeds the limit"),
+        ("[" * 200_000, "is not readable JSON: lists or objects are nested too deeply"),
+        ('{"images": 1' + "0" * 5000 + "}", "is not readable JSON: Exceeds the limit"),
         ('{"images": [{"filename": "a", "split": "val", "sentences": [], "filepath": 3}]}', "text"),
         (
             '{"images": [{"filename": "a", "split": "val", "sentences": [], "cocoid": "3"}]}',
@@ -541,6 +541,6 @@ def test_weights_from_the_network_are_checked_and_run_no_code(
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetched)
     with pytest.raises(ValueError, match=r"could not be loaded from the hub \(no network here\)"):
-        _from_hub("resnet18", "torchvision")
+        _from_hub("resnet18", "torchvision", None)
     assert re.fullmatch(r"https://.*-[0-9a-f]{8}\.pth", asked["url"])
     assert asked["check_hash"] is asked["weights_only"] is True
