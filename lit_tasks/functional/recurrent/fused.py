@@ -49,9 +49,7 @@ def library(dtype: torch.dtype = torch.float32) -> ctypes.CDLL | None:
         return None
     flags = FLAGS if dtype is torch.float32 else (*FLAGS, "-DDOUBLE")
     try:
-        found = compiled_library.load(SOURCE, flags, WIDE, _declare)
-        found.set_gemm(blas(dtype))
-        return found
+        return compiled_library.load(SOURCE, flags, WIDE, _declare)
     except (OSError, ValueError, AttributeError, subprocess.SubprocessError) as error:
         reason = " ".join(str(error).split())
         _log.warning(
@@ -75,8 +73,10 @@ def blas(dtype: torch.dtype) -> int | None:
 
 def loop(dtype: torch.dtype) -> ctypes.CDLL:
     """Return the library of the loop; there has to be one (see `loop_usable`)."""
-    found = _loop(dtype)
+    found, product = _loop(dtype), blas(dtype)
     assert found is not None
+    assert product is not None
+    found.set_gemm(product)  # at every call: a library that was loaded anew has none yet
     return found
 
 

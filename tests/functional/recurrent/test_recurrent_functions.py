@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_tasks.functional.recurrent import fused, lstm, rnn
+from lit_tasks.functional.recurrent import fused, gru, loops, lstm, rnn
 from lit_tasks.functional.recurrent.cells import lstm_cell, rnn_relu_cell, rnn_tanh_cell
+from lit_tasks.functional.recurrent.gru_autograd import gru as gru_sequence
 from lit_tasks.functional.recurrent.lstm_autograd import lstm as lstm_sequence
 from lit_tasks.functional.recurrent.packing import blocks, pack_ragged
 from lit_tasks.functional.recurrent.rnn_autograd import rnn as rnn_sequence
@@ -208,3 +209,85 @@ def test_a_ragged_batch_can_be_embedded_packed_and_run() -> None:
         state = h0[place : place + 1], c0[place : place + 1]
         alone = lstm_sequence(table[own], *state, *weights, ones)
         torch.testing.assert_close(done.h_n[place], alone.h_n[0])
+
+
+@pytest.mark.parametrize("missing", ["compiler", "product"])
+@pytest.mark.parametrize("kind", ["lstm", "rnn", "gru"])
+def test_where_something_is_missing_the_present_loop_stays(
+    kind: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a compiler all is plain; without torch's product only an LSTM's step is compiled."""
+    if missing == "compiler":
+        monkeypatch.setattr(fused, "library", lambda dtype=torch.float32: None)
+    else:
+        monkeypatch.setattr(fused, "blas", lambda dtype: None)
+    assert not fused.loop_usable(torch.zeros(1))
+    monkeypatch.setattr(loops, f"{kind}_forward", None)  # calling it would fail
+    monkeypatch.setattr(loops, f"{kind}_backward", None)
+    inputs = [tensor.detach().requires_grad_() for tensor in lstm_inputs(3, torch.float32)]
+    x, h0, c0, w_ih, w_hh, bias = inputs
+    rows = {"lstm": 12, "gru": 9, "rnn": 3}[kind]
+    weights = [weight[:rows] for weight in (w_ih, w_hh, bias)]
+    found = []
+    for use in (True, False):
+        if kind == "lstm":
+            done = lstm_sequence(x, h0, c0, *weights, SIZES, use)
+        elif kind == "gru":
+            done = gru_sequence(x, h0, *weights, weights[2], SIZES, use)
+        else:
+            done = rnn_sequence(x, h0, *weights, SIZES, "tanh", use)
+        used = [tensor for tensor in inputs if kind == "lstm" or tensor is not c0]
+        found.append([*done[:2], *torch.autograd.grad(done[0].square().sum(), used)])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(fused.library() is None, reason="no C compiler here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sizes", [[3, 2, 2], [40] * 30, [30, 30, 29, 10, 10, 3, 1, 1], [1] * 2100])
+@pytest.mark.parametrize("kind", ["lstm", "tanh", "relu", "gru"])
+def test_the_compiled_loop_equals_the_plain_one(
+    kind: str, sizes: list[int], dtype: torch.dtype
+) -> None:
+    """Over several blocks, with a last sequence that has no step."""
+    torch.manual_seed(0)
+    rows, hidden, steps = sum(sizes), 5, torch.tensor(sizes)
+    gates = {"lstm": 4, "gru": 3}.get(kind, 1) * hidden
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=dtype) * 0.5
+
+    x, h0, c0 = draw(rows, 3), draw(sizes[0] + 1, hidden), draw(sizes[0] + 1, hidden)
+    weights = draw(gates, 3), draw(gates, hidden), draw(gates)
+    of_output, of_h, of_c = draw(rows, hidden), draw(*h0.shape), draw(*h0.shape)
+    found = []
+    for use in (False, True):
+        if kind == "lstm":
+            done = lstm.lstm_forward(x, h0, c0, *weights, steps, fused=use)
+            given = (x, h0, c0, *weights[:2], done.output, done.cells, done.gates, steps)
+            grads = lstm.lstm_backward(of_output, of_h, of_c, of_output, *given, fused=use)
+        elif kind == "gru":
+            done = gru.gru_forward(x, h0, *weights, 2 * weights[2], steps, fused=use)
+            given = (x, h0, *weights[:2], done.output, done.gates, steps)
+            grads = gru.gru_backward(of_output, of_h, *given, fused=use)
+            by_steps = gru.gru_backward_by_steps(of_output, of_h, *given)
+            torch.testing.assert_close(grads, by_steps, rtol=1e-3, atol=1e-3)
+        else:
+            done = rnn.rnn_forward(x, h0, *weights, steps, kind, fused=use)
+            given = (x, h0, *weights[:2], done.output, steps)
+            grads = rnn.rnn_backward(of_output, of_h, *given, kind, fused=use)
+        found.append([*done, *grads])
+    tolerance = 1e-4 if dtype is torch.float32 else 1e-11
+    for one, other in zip(*found, strict=True):
+        size = float(one.abs().max())
+        torch.testing.assert_close(other / size, one / size, rtol=0, atol=tolerance)
+
+
+def test_gru_sequence_has_first_and_second_derivatives() -> None:
+    x, h0, _, w_ih, w_hh, bias = lstm_inputs()
+    given = [leaf(*t.shape) for t in (x, h0, w_ih[:9], w_hh[:9], bias[:9], bias[:9])]
+
+    def function(*given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(gru_sequence(*given, SIZES)[:2])
+
+    assert torch.autograd.gradcheck(function, given)
+    assert torch.autograd.gradgradcheck(function, given)
