@@ -174,18 +174,11 @@ class SparseLinear(nn.Module):
     def _scaled_sum(
         self, features: Int[Tensor, " N"], offsets: Int[Tensor, " B"], scale: Tensor
     ) -> Float[Tensor, "B F"]:
-        # embedding_bag knows one factor for each feature, not one for each output.
-        columns = [
-            F.embedding_bag(
-                features,
-                self.weight[:, [k]] if self.weight.shape[1] > 1 else self.weight,
-                offsets,
-                mode="sum",
-                per_sample_weights=scale[features, k],
-            )
-            for k in range(self.weight.shape[1])
-        ]
-        return torch.cat(columns, dim=1)
+        if scale.shape[1] > 1:  # embedding_bag knows one factor for each feature alone
+            return F.embedding_bag(features, self.weight * scale, offsets, mode="sum")
+        return F.embedding_bag(
+            features, self.weight, offsets, mode="sum", per_sample_weights=scale[features, 0]
+        )
 
 
 class MeanOfEmbeddings(nn.Module):

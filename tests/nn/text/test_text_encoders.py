@@ -168,3 +168,17 @@ def test_of_several_labels_each_is_compared_with_its_absence() -> None:
         one.observe([(bag, label.long())], 2)
         assert one.scale is not None
         torch.testing.assert_close(several.scale[:, number], one.scale[:, 0])
+
+
+@pytest.mark.parametrize("num_outputs", [1, 2, 5])
+def test_factors_multiply_the_weights_of_every_output(num_outputs: int) -> None:
+    encoder = BagOfWords(7, naive_bayes=0.3, normalize=True)
+    head = encoder.make_head(num_outputs)
+    torch.nn.init.normal_(head.weight)
+    head.scale.copy_(torch.randn(7, num_outputs))
+    bag = encoder(torch.tensor([1, 4, 4, 6, 2]), torch.tensor([3, 0, 2]))
+    rows = torch.zeros(3, 7)
+    rows[[0, 0, 2, 2], [1, 4, 6, 2]] = 1
+    size = rows.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+    wanted = rows @ (head.weight * head.scale) / size + head.bias
+    torch.testing.assert_close(head(bag), wanted)
