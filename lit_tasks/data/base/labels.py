@@ -56,10 +56,13 @@ def are_foreign(labels: np.ndarray, known: Sequence[str], separator: str | None)
 
 
 def strata(labels: Sequence[str], separator: str | None) -> np.ndarray:
-    """Return by which class each text is held out: its own, or the rarest of those it has."""
+    """Return by which class each text is held out: its own, or the rarest of those it has.
+
+    Classes are numbered as they come: which rows a seed holds out depends on these numbers.
+    """
     classes = list(labels) if separator is None else rarest(label_sets(labels, separator))
-    found: np.ndarray = np.unique(np.array(classes, dtype=object), return_inverse=True)[1]
-    return found
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(each, len(numbers)) for each in classes], dtype=np.int64)
 
 
 def shown(labels: Sequence[str]) -> str:

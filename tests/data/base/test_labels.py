@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_tasks.data.base.labels import doubts, indices_of_labels, label_order, missing_numbers
+from lit_tasks.data.base.labels import (
+    doubts,
+    indices_of_labels,
+    label_order,
+    missing_numbers,
+    strata,
+)
 from lit_tasks.data.text_files import TextFilesDataModule
 
 
@@ -114,3 +120,7 @@ def test_folders_of_labels_train_and_their_bad_files_are_named(tmp_path: Path) -
     (tmp_path / "texts/a/0.txt").rename(tmp_path / "texts/b/0.txt")  # the same bytes elsewhere
     data = module(tmp_path, tmp_path / "texts", bad_rows="skip", predict=tmp_path / "texts")
     assert "b/0.txt" in data.predict_ids
+
+
+def test_classes_are_numbered_as_they_come_so_that_a_seed_holds_out_the_same_rows() -> None:
+    assert strata(["pos", "neg", "pos", "a"], None).tolist() == [0, 1, 0, 2]
