@@ -368,7 +368,9 @@ def page(lines: list[str], means: list[str], used: list[str]) -> str:
         "is faster. The limit is torch's time divided by that of the products of matrices alone, "
         "called from Python one by one: where it is near 1, nothing is to be gained, and where a "
         "step is small it is below what one compiled loop reaches. Packed lengths go evenly from "
-        "T/8 to T. GPUs were not measured."
+        "T/8 to T. GPUs were not measured. Two threads were measured on two cores that other "
+        "programs kept busy; waiting for one another counts as CPU time there, so those rows say "
+        "little."
     )
     parts = ["# Speed of the recurrent layers", "", about, "", *means, "", *HEAD, *lines, ""]
     parts += ["Memory that one training step adds:", "", *used, ""]

@@ -14,6 +14,8 @@ from lit_tasks.torch_internals import forward_mode, keeps_graph, traced, transfo
 Implementation = Literal["auto", "analytic", "torch"]
 Run = Callable[..., tuple[Tensor, ...]]
 
+#: Types for which oneDNN may have a kernel of an LSTM; torch itself asks whether it has.
+ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
 REASON = "implementation='analytic' compiles without a break on a GPU too"
 _log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ def uses_torch_kernel(
         return not torch.compiler.is_exporting()
     if torch.compiler.is_compiling() or isinstance(input, PackedSequence) or lengths is not None:
         return False
-    plain = data.dtype is torch.float32 and data.device.type == "cpu" and not autocast_enabled(data)
+    plain = data.dtype in ONEDNN and data.device.type == "cpu" and not autocast_enabled(data)
     return isinstance(module, nn.LSTM) and plain and not torch.is_grad_enabled()
 
 
