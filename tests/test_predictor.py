@@ -284,6 +284,7 @@ def test_a_text_model_runs_without_this_package(text_checkpoint: Path, tmp_path:
     np.testing.assert_allclose(found.max(1), [row["probability"] for row in rows], atol=1e-6)
 
 
+@pytest.mark.slow  # trains, and exports two models: the parts have tests of their own
 def test_the_page_about_python_does_what_it_says(
     text_checkpoint: Path,
     image_checkpoint: Path,

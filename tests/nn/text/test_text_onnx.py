@@ -31,7 +31,14 @@ ENCODERS: dict[str, Callable[[int], nn.Module]] = {
     "max": partial(Recurrent, pooling="max"),
     "mean of states": partial(Recurrent, pooling="mean"),
 }
-EXPORTED = ["scaled bag of n-grams", "mean of distinct n-grams", "rnn", "attention"]
+EXPORTED = [
+    "scaled bag of n-grams",
+    "rnn",
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("mean of distinct n-grams", "attention")
+    ),
+]  # the slow ones are of the same operators
 
 
 def classifier(name: str) -> tuple[Any, Any]:
