@@ -12,7 +12,6 @@ what Python and torch take, and writes ``docs/figures/style_painting*.jpg`` and
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -52,11 +51,12 @@ def made(name: str, data: Path, runs: Path) -> tuple[Path, dict[str, float]]:
     if not cost.is_file():
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
         words = [sys.executable, "-m", "lit_tasks", "fit", *words_of(name, data)]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([*words, f"--run_dir={folder}"], cwd=ROOT, env=environment, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        cost.write_text(json.dumps({"seconds": seconds, "gigabytes": after.ru_maxrss / 2**20}))
+        child = subprocess.Popen([*words, f"--run_dir={folder}"], cwd=ROOT, env=environment)
+        _, status, used = os.wait4(child.pid, 0)
+        if status:
+            raise SystemExit(f"{name} failed: see {folder}")
+        seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
+        cost.write_text(json.dumps({"seconds": seconds, "gigabytes": peak}))
     [image] = (path for path in (folder / "images").glob("*.png") if "_loss" not in path.name)
     return image, json.loads(cost.read_text())
 
@@ -107,10 +107,12 @@ def main() -> None:
     if options.images:
         return
     rows = [[(data / "style/tubingen.jpg", "photograph"), (data / BEAR, "photograph")]]
-    rows[0].append((images["bear-starry_night"], PAINTINGS["starry_night"]))
+    rows[0].append((images["bear-starry_night"], "the bear like The Starry Night"))
     for painting, caption in PAINTINGS.items():
         rows.append([(data / f"style/{painting}.jpg", caption)])
-        rows[-1].append((images[f"tubingen-{painting}"], f"Tübingen like {caption.split(', ')[1]}"))
+        rows[-1].append(
+            (images[f"tubingen-{painting}"], f"Tuebingen like {caption.split(', ')[1]}")
+        )
     sheet(rows, FIGURES / "style_painting.jpg")
     sheet(
         [[(images["quickstart"], "style_quickstart: what packages carry")]],
