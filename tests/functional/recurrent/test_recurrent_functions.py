@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_tasks.functional.recurrent import fused, gru, loops, lstm, rnn
-from lit_tasks.functional.recurrent.cells import lstm_cell, rnn_relu_cell, rnn_tanh_cell
+from lit_tasks.functional.recurrent.cells import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from lit_tasks.functional.recurrent.gru_autograd import gru as gru_sequence
 from lit_tasks.functional.recurrent.lstm_autograd import lstm as lstm_sequence
 from lit_tasks.functional.recurrent.packing import blocks, pack_ragged
@@ -63,6 +63,7 @@ def test_rnn_sequence_has_first_and_second_derivatives(nonlinearity: Any) -> Non
         (lstm_cell, torch.lstm_cell, 4),
         (rnn_tanh_cell, torch.rnn_tanh_cell, 1),
         (rnn_relu_cell, torch.rnn_relu_cell, 1),
+        (gru_cell, torch.gru_cell, 3),
     ],
 )
 def test_cells_take_torchs_arguments_and_have_second_derivatives(
