@@ -116,7 +116,7 @@ def load_checked(
     content = safe_load_checkpoint(source)
     if hasattr(source, "seek"):
         source.seek(0)
-    settings = _checked_settings(kind, trust, content, options)
+    settings = _checked_settings(kind, trust, content=content, given=options)
     given, _ = recorded({k: v for k, v in options.items() if k not in _OPTIONS})
     as_saved = given_hyperparameters({**settings, **given}) if settings else nullcontext()
     with trust.only_trusted(), as_saved:

@@ -145,7 +145,7 @@ def _loaded(path: Path, section: dict[str, Any] | None, trust: Trust) -> Any:
     cls = imported(section["class_path"], with_check=False)  # checked by now
     if issubclass(cls, CheckedLoading):
         return cls.load_from_checkpoint(path, trusted_modules=trust.modules)
-    return load_checked(cls, cls.load_from_checkpoint, path, trust)
+    return load_checked(cls, cls.load_from_checkpoint, source=path, trust=trust)
 
 
 @contextmanager

@@ -114,7 +114,7 @@ class ImageWriter(Callback):
             return
         for name, path in everybody:
             if Path(path).is_file():
-                show_image(trainer, f"images/{name}", Path(path), trainer.global_step)
+                show_image(trainer, f"images/{name}", path=Path(path), step=trainer.global_step)
 
 
 class PredictedImages(Callback):

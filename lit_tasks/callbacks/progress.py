@@ -130,7 +130,9 @@ class Progress(TQDMProgressBar):
         if training and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             batch = trainer.fit_loop.epoch_loop.batch_progress.current.ready
             total = self.total_train_batches
-            self._keep(trainer, pl_module, batch / max(1.0, float(total)), _of(batch, total))
+            self._keep(
+                trainer, pl_module, in_epoch=batch / max(1.0, float(total)), batch=_of(batch, total)
+            )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep a line about the epoch."""
@@ -153,17 +155,29 @@ class Progress(TQDMProgressBar):
     def on_validation_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
         """Show the batch of a long validation."""
         super().on_validation_batch_end(trainer, *arguments)
-        self._count(trainer, "validate", arguments, self.total_val_batches_current_dataloader)
+        self._count(
+            trainer,
+            "validate",
+            arguments=arguments,
+            total=self.total_val_batches_current_dataloader,
+        )
 
     def on_test_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
         """Show the batch of a long test."""
         super().on_test_batch_end(trainer, *arguments)
-        self._count(trainer, "test", arguments, self.total_test_batches_current_dataloader)
+        self._count(
+            trainer, "test", arguments=arguments, total=self.total_test_batches_current_dataloader
+        )
 
     def on_predict_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
         """Show the batch of a long prediction."""
         super().on_predict_batch_end(trainer, *arguments)
-        self._count(trainer, "predict", arguments, self.total_predict_batches_current_dataloader)
+        self._count(
+            trainer,
+            "predict",
+            arguments=arguments,
+            total=self.total_predict_batches_current_dataloader,
+        )
 
     def on_test_start(self, *arguments: Any) -> None:
         """Start the clock."""

@@ -116,7 +116,9 @@ def _classes_of(file: Path) -> Iterator[Listed]:
             doc = (ast.get_docstring(node) or "").split("\n\n")[0]
             sentence = re.split(r"(?<!et al)\. ", " ".join(doc.split()))[0].rstrip(".:")
             bases = tuple(ast.unparse(base).rpartition(".")[2] for base in node.bases)
-            yield Listed(node.name, f"{place}.{node.name}", sentence.replace("``", ""), bases)
+            yield Listed(
+                node.name, f"{place}.{node.name}", sentence=sentence.replace("``", ""), bases=bases
+            )
 
 
 @cache

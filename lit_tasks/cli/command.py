@@ -262,6 +262,12 @@ class TaskCLI(CommandLine):
             sections = self.config[self.subcommand]
             packages = packages_to_trust([sections["model"], sections["data"]])
             loggers = self.trainer.loggers
-            print_next_steps(str(self.subcommand), self.run_dir, examples, loggers, packages)
+            print_next_steps(
+                str(self.subcommand),
+                self.run_dir,
+                examples=examples,
+                loggers=loggers,
+                packages=packages,
+            )
 
     after_validate = after_test = after_predict

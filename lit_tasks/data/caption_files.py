@@ -87,7 +87,9 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         return self.usable(self._found[split])
 
     def _split(self, table: Path) -> dict[str, list[CaptionRecord]]:
-        images, splits = read_captions(table, self.root, self.columns, self.encoding)
+        images, splits = read_captions(
+            table, self.root, columns=self.columns, encoding=self.encoding
+        )
         if self.columns.split is None:
             fractions = [fraction for fraction in self.fractions if fraction > 0]
             places = np.arange(len(images))

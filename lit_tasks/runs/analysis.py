@@ -131,7 +131,7 @@ def compare(
     }
     repeated = {short[k] for k in keys if any(k == o or k.endswith(f".{o}") for o in over)}
     notes = [f"{run.path} has no results yet" for run in runs if not run.results]
-    groups, same = _groups(runs, values, repeated, chosen)
+    groups, same = _groups(runs, values, repeated=repeated, metrics=chosen)
     notes += [
         f"runs {_and(numbers)} have the same settings and the same seed: they count as one sample"
         for numbers in same
@@ -150,12 +150,12 @@ def compare(
     return Comparison(
         list(runs),
         _names([run.path for run in runs]),
-        values,
-        chosen,
-        groups,
-        pairs,
-        notes,
-        best,
+        settings=values,
+        metrics=chosen,
+        groups=groups,
+        pairs=pairs,
+        notes=notes,
+        best=best,
     )
 
 
@@ -267,10 +267,10 @@ def _ranked(runs: Sequence[Run], metric: str, more: bool | None) -> tuple[list[R
     best = Best(
         metric,
         1,
-        value,
-        None if interval is None else tuple(interval),
-        2 if others else None,
-        ahead,
+        value=value,
+        interval=None if interval is None else tuple(interval),
+        next=2 if others else None,
+        ahead=ahead,
     )
     return [*(run for run, _ in with_value), *without], best
 
@@ -296,7 +296,7 @@ def _pairs(runs: Sequence[Run], against: int) -> list[Pair]:
                     [float(table[key][metric]) for key in reference] for table in (mine, reference)
                 )
                 found = paired_difference(one, other)
-                pairs.append(Pair(stage, metric, number, against, found))
+                pairs.append(Pair(stage, metric, run=number, against=against, difference=found))
         if pairs:
             return pairs  # the test samples, where there are any
     return pairs

@@ -137,7 +137,7 @@ def print_to(comparison: Comparison, console: "Console") -> None:
 
     width = console.width
     for title, columns, rows in tables(comparison, width):
-        table, needed = _rich(escape(title), columns, rows, width)
+        table, needed = _rich(escape(title), columns, rows=rows, width=width)
         console.width = max(width, needed)
         console.print(table, crop=False)
         console.width = width

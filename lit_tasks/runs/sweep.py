@@ -166,7 +166,7 @@ def _run(options: argparse.Namespace, more: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder)
     try:
-        failed = _try_all(sweep, trials, folder, more)
+        failed = _try_all(sweep, trials, folder=folder, more=more)
     except _StoppedError as stopped:
         print(stopped, file=sys.stderr)
         return stopped.code
@@ -209,7 +209,7 @@ def _try_all(sweep: Sweep, trials: Sequence[Trial], folder: Path, more: list[str
             print(f"trial {number} of {len(trials)} is done: {said}", file=sys.stderr)
             continue
         print(f"trial {number} of {len(trials)}: {said}", file=sys.stderr)
-        code = _try(sweep, trial, trial_folder, more)
+        code = _try(sweep, trial, trial_folder=trial_folder, more=more)
         if code in (_INTERRUPTED, _TERMINATED):
             raise _StoppedError(number, code)
         if code and number == 1:

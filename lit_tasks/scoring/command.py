@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     each = image_scores(ours, theirs, unspoken=_SPECIAL)
     for name in options.also:
         try:
-            each[name] = _other(name, scored, ours, theirs, options)
+            each[name] = _other(name, scored, ours=ours, theirs=theirs, options=options)
         except NotThereError as error:
             print(f"lit-tasks: {printable(str(error))}", file=sys.stderr)
             continue

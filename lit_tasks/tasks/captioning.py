@@ -188,13 +188,20 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
-        optimizer = build_optimizer(self.optimizer, self.captioner, self.backbone, self.finetuning)
+        optimizer = build_optimizer(
+            self.optimizer, self.captioner, backbone=self.backbone, finetuning=self.finetuning
+        )
         phase, epochs = self.self_critical, self.trainer.max_epochs
         rate: Rate = learning_rate
         if phase is not None and epochs and epochs > 0:
             rate = in_two_phases(phase.from_epoch / epochs, phase.lr_factor)
         return scheduled(
-            self.trainer, optimizer, self.lr_scheduler, self.lr_decay, self.warmup, rate
+            self.trainer,
+            optimizer,
+            lr_scheduler=self.lr_scheduler,
+            lr_decay=self.lr_decay,
+            warmup=self.warmup,
+            rate=rate,
         )
 
     # Freezing.
@@ -296,7 +303,11 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
 
         features = self.features(batch.image)
         loss, mean = self_critical_loss(
-            self.captioner, features, samples, self.generation.constraints, score
+            self.captioner,
+            features,
+            samples=samples,
+            constraints=self.generation.constraints,
+            reward=score,
         )
         self.train_reward.update(self, mean, len(references))
         return loss
@@ -401,4 +412,4 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
         data = attributes(self.trainer).datamodule
-        return drawn(self, data, stage, self._evaluated)
+        return drawn(self, data, stage=stage, evaluated=self._evaluated)

@@ -203,7 +203,9 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         if not self._from_data:
             return
         self._from_data = False
-        initialize_head(self, self.head, self._training_images, len(self.hparams["labels"]))
+        initialize_head(
+            self, self.head, samples=self._training_images, num_classes=len(self.hparams["labels"])
+        )
 
     def _training_images(self) -> Iterable[tuple[Tensor, Tensor]] | None:
         """Return features of all training images at once, where the data have them."""
@@ -221,8 +223,16 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what changes its learning rate."""
-        optimizer = build_optimizer(self.optimizer, self.head, self.backbone, self.finetuning)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.lr_decay, self.warmup)
+        optimizer = build_optimizer(
+            self.optimizer, self.head, backbone=self.backbone, finetuning=self.finetuning
+        )
+        return scheduled(
+            self.trainer,
+            optimizer,
+            lr_scheduler=self.lr_scheduler,
+            lr_decay=self.lr_decay,
+            warmup=self.warmup,
+        )
 
     # Freezing.
 
@@ -351,7 +361,9 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         model = StatedProbabilities(
             self.backbone, self.head, temperature=float(self.temperature), several=several
         )
-        export_classifier(model, self.hparams["labels"], self.preprocessing, path)
+        export_classifier(
+            model, self.hparams["labels"], preprocessing=self.preprocessing, path=path
+        )
 
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
@@ -372,4 +384,4 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
             return [str(row.get("file", "")) for row in data.describe(split, indices)]
 
         names = files if isinstance(data, DescribesSamples) else None
-        return drawn(probability, target, self.hparams["labels"], images, names)
+        return drawn(probability, target, labels=self.hparams["labels"], show=images, files=names)

@@ -68,8 +68,8 @@ def in_two_phases(fraction: float, factor: float) -> Rate:
     def rate(step: int, warmup: int, total: int, lr_decay: Decay) -> float:
         first = min(total, round(total * fraction))
         if step < first:
-            return learning_rate(step, warmup, first, lr_decay)
-        return factor * learning_rate(step - first, 0, total - first, lr_decay)
+            return learning_rate(step, warmup, total=first, lr_decay=lr_decay)
+        return factor * learning_rate(step - first, 0, total=total - first, lr_decay=lr_decay)
 
     return rate
 

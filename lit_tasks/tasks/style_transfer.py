@@ -149,7 +149,12 @@ class StyleTransferTask(CheckedLoading, LightningModule):
     def _make_objective(self) -> StyleObjective:
         layers = list(dict.fromkeys([*self.content, *self.style]))
         features = StyleFeatures(
-            layers, self.network, self.weights, self.pooling, self.padding, self.channels_last
+            layers,
+            self.network,
+            weights=self.weights,
+            pooling=self.pooling,
+            padding=self.padding,
+            channels_last=self.channels_last,
         )
         losses: dict[str, Any] = {"tv_weight": self.tv_weight, "style_loss": self.style_loss}
         losses |= {"content_loss": self.content_loss, "style_scales": self.style_scales}
@@ -217,13 +222,13 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         job = Stylization(
             self.objective,
             batch.content[row],
-            batch.styles[row],
-            batch.style_weights[row],
-            self.phases,
-            self.init,
-            self.ema_decay,
-            self.color_mode,
-            derived_seed(self.seed, index),
+            styles=batch.styles[row],
+            style_weights=batch.style_weights[row],
+            phases=self.phases,
+            init=self.init,
+            ema_decay=self.ema_decay,
+            color_mode=self.color_mode,
+            seed=derived_seed(self.seed, index),
             init_image=batch.init[row] if batch.init else None,
             regions=batch.regions[row] if batch.regions else (),
         )

@@ -125,7 +125,9 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
             return
         self._from_data = False
         initialize_words(self, self.encoder, self._data().vocabulary)
-        initialize_head(self, self.head, self._training_texts, len(self.hparams["labels"]))
+        initialize_head(
+            self, self.head, samples=self._training_texts, num_classes=len(self.hparams["labels"])
+        )
 
     def _data(self) -> TextData:
         return required(attributes(self.trainer).datamodule, TextData, self)
@@ -214,7 +216,9 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what lowers its learning rate."""
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        return scheduled(self.trainer, optimizer, self.lr_scheduler, self.lr_decay)
+        return scheduled(
+            self.trainer, optimizer, lr_scheduler=self.lr_scheduler, lr_decay=self.lr_decay
+        )
 
     def _build(self, num_embeddings: int, labels: list[str], threshold: Threshold | None) -> None:
         self.hparams.update(num_embeddings=num_embeddings, labels=labels, threshold=threshold)

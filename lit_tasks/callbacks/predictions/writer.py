@@ -123,7 +123,7 @@ class PredictionWriter(Callback):
             data = attributes(trainer).datamodule
             ids = data.predict_ids if isinstance(data, HasPredictIds) else None
             path = folder / f"predictions.{suffix}"
-            write_merged(folder / "parts", path, ids, self.column, self.digits)
+            write_merged(folder / "parts", path, ids=ids, column=self.column, digits=self.digits)
             named = pl_module.json_files if isinstance(pl_module, HasJsonFiles) else {}
             for name, columns in named.items():
                 write_json(folder / "parts", folder / name, columns)

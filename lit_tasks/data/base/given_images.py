@@ -63,7 +63,7 @@ class GivenImages:
             )
         width, height = content.size
         try:
-            check_shape(width, height, min_side or 1, self.max_pixels)
+            check_shape(width, height, min_side=min_side or 1, max_pixels=self.max_pixels)
         except TooManyPixelsError as error:
             raise ValueError(f"input {name} {error}") from None
         return in_color(ImageOps.exif_transpose(content), self.levels)

@@ -72,7 +72,7 @@ def caption_rows(
     elif _is_flickr(table, found):
         rows = _flickr(table, columns, found)
     else:
-        rows = _table(table, columns, found, empty)
+        rows = _table(table, columns, encoding=found, empty=empty)
     for row in rows:
         wrong = undecoded("".join((row.file, row.split, *row.captions)))
         if wrong:
@@ -92,10 +92,14 @@ def _table(
     options = TableOptions(encoding=encoding)
     usual = "\t" if format_suffix(table) == ".tsv" else ","
     given = [name for name in (columns.file, columns.caption, columns.split) if name]
-    header = layout_of(table, options, given, usual).names
-    file = _named(table, "file_column", columns.file, header, columns.usual_files)
+    header = layout_of(table, options, wanted=given, delimiter=usual).names
+    file = _named(
+        table, "file_column", given=columns.file, header=header, usual=columns.usual_files
+    )
     try:
-        captions = [_named(table, "caption_column", columns.caption, header, _CAPTIONS)]
+        captions = [
+            _named(table, "caption_column", given=columns.caption, header=header, usual=_CAPTIONS)
+        ]
     except ValueError:
         captions = _numbered(header)
         if columns.caption is not None or not captions:
@@ -106,7 +110,7 @@ def _table(
         texts = [one_line(row[name]) for name in captions]
         said = texts if len(texts) == 1 else list(filter(None, texts))
         split = row[columns.split] if columns.split else ""
-        yield CaptionRow(where, row[file].strip(), said, split)
+        yield CaptionRow(where, row[file].strip(), captions=said, split=split)
 
 
 def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
@@ -117,10 +121,14 @@ def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[Capti
                 f"{where}: {problem}; a file of captions has an object a line, or one list of them"
             )
         header = list(record)
-        file = _named(where, "file_column", columns.file, header, columns.usual_files)
-        caption = _named(where, "caption_column", columns.caption, header, _CAPTIONS)
+        file = _named(
+            where, "file_column", given=columns.file, header=header, usual=columns.usual_files
+        )
+        caption = _named(
+            where, "caption_column", given=columns.caption, header=header, usual=_CAPTIONS
+        )
         if columns.split and columns.split not in record:
-            _named(where, "split_column", columns.split, header, ())
+            _named(where, "split_column", given=columns.split, header=header, usual=())
         value = record[caption]
         texts = [_raw(text) for text in (value if isinstance(value, list) else [value])]
         number = record[file]  # COCO's ids are numbers
@@ -131,7 +139,9 @@ def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[Capti
                 f"{where}: {file} should be a text and {caption} a text or a list of texts, got"
                 f" {record[file]!r:.60} and {value!r:.60}"
             )
-        yield CaptionRow(where, cells[0].strip(), [one_line(text) for text in texts], cells[1])
+        yield CaptionRow(
+            where, cells[0].strip(), captions=[one_line(text) for text in texts], split=cells[1]
+        )
 
 
 def _raw(sentence: Any) -> Any:
@@ -155,7 +165,9 @@ def _flickr(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[Cap
         for number, line, problem in lines_of(file):
             match = _FLICKR.match(line.rstrip("\r\n"))
             if match:
-                yield CaptionRow(f"{table}, line {number}", match[1], [one_line(match[2])], "")
+                yield CaptionRow(
+                    f"{table}, line {number}", match[1], captions=[one_line(match[2])], split=""
+                )
             elif problem or line.strip():
                 reason = problem or "name#number, a tab and a caption must stand here"
                 raise ValueError(

@@ -22,7 +22,7 @@ def read_coco(path: Path, folder: Path) -> list[CaptionRecord]:
         ValueError: The file is broken, or captions and images do not belong together.
     """
     content = read_json(path)
-    images = _entries(path, content, "images", {"id": (int, str), "file_name": str})
+    images = _entries(path, content, name="images", wanted={"id": (int, str), "file_name": str})
     found: dict[str, CaptionRecord] = {}  # 7 in images may be "7" in annotations
     for image in images:
         if str(image["id"]) in found:
@@ -31,7 +31,7 @@ def read_coco(path: Path, folder: Path) -> list[CaptionRecord]:
             image["id"], _beside(folder, image["file_name"]), []
         )
     wanted: dict[str, Kind] = {"image_id": (int, str), "caption": str}
-    for number, annotation in enumerate(_entries(path, content, "annotations", wanted)):
+    for number, annotation in enumerate(_entries(path, content, name="annotations", wanted=wanted)):
         where = f"{path}: annotations[{number}] (id {annotation.get('id')})"
         if str(annotation["image_id"]) not in found:
             raise ValueError(
@@ -61,7 +61,7 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionRecord]]:
     splits: dict[str, list[CaptionRecord]] = {"train": [], "val": [], "test": []}
     wanted: dict[str, Kind] = {"filename": str, "split": str, "sentences": list}
     there: dict[str, bool] = {}
-    for number, image in enumerate(_entries(path, read_json(path), "images", wanted)):
+    for number, image in enumerate(_entries(path, read_json(path), name="images", wanted=wanted)):
         where = f"{path}: images[{number}] ({image['filename']})"
         split = "train" if image["split"] == "restval" else image["split"]
         if split not in splits:

@@ -52,7 +52,7 @@ def opened_image(
                 " reading takes up to 8 bytes of memory each: make it smaller, or raise"
                 " data.max_pixels"
             )
-        check_shape(width, height, min_side or 1, max_pixels)
+        check_shape(width, height, min_side=min_side or 1, max_pixels=max_pixels)
         with _pillow_limit(max_pixels):  # for what a file holds within
             yield image
 

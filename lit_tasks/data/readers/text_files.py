@@ -149,7 +149,7 @@ def _look(path: Path, format: Format, columns: Columns) -> Lines | Layout:
         return look_at_lines(path, columns.table, wanted, labeled=columns.label is not None)
     delimiter = "\t" if format == "tsv" else ","
     wanted = columns.wanted if columns.table.header else []
-    return layout_of(path, columns.table, wanted, delimiter)
+    return layout_of(path, columns.table, wanted=wanted, delimiter=delimiter)
 
 
 def _text_rows(path: Path, columns: Columns, format: Format) -> Iterator[Row]:
@@ -159,7 +159,7 @@ def _text_rows(path: Path, columns: Columns, format: Format) -> Iterator[Row]:
         return
     separator = None if columns.label is None else columns.separator
     for number, text, label, problem in layout._replace(separator=separator).rows(path):
-        yield text_row(text, stripped(label), "", number, problem)
+        yield text_row(text, stripped(label), id="", line=number, problem=problem)
 
 
 def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
@@ -172,17 +172,17 @@ def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
     known: set[str] = set()
     for line, fields, problem in layout.rows(path):
         if problem:
-            yield text_row("", "", "", line, problem)
+            yield text_row("", "", id="", line=line, problem=problem)
             continue
         text, label, name = ("" if p is None else fields[p] for p in places)
         label = stripped(label)
         if columns.separator is not None:
             label, problem = joined_labels(label, columns.separator)
-        row = text_row(text, label, name, line, problem)
+        row = text_row(text, label, id=name, line=line, problem=problem)
         if label and len(known) < MAX_CHARACTERS:
             known.add(label)
         if layout.quoted and "\n" in text:
-            row["note"] = _open_quote(text, layout, places[1], known)
+            row["note"] = _open_quote(text, layout, label=places[1], known=known)
         yield row
 
 
@@ -221,7 +221,7 @@ def _json_rows(path: Path, columns: Columns) -> Iterator[Row]:
     names: list[str | None] = []
     for number, record, problem in json_records(path, encoding_of(path, columns.table.encoding)[0]):
         if problem:
-            yield text_row("", "", "", number, problem)
+            yield text_row("", "", id="", line=number, problem=problem)
             continue
         if not names:
             there = list(record)
@@ -229,7 +229,9 @@ def _json_rows(path: Path, columns: Columns) -> Iterator[Row]:
             names = [None if n is None else there[column_place(path, n, there)] for n in asked]
         missing = [name for name in names if name is not None and name not in record]
         if missing:
-            yield text_row("", "", "", number, f"there is no '{missing[0]}' in this object")
+            yield text_row(
+                "", "", id="", line=number, problem=f"there is no '{missing[0]}' in this object"
+            )
             continue
         cells = [None if n is None else record[n] for n in names]
         yield _typed_row(cells, number, columns)
@@ -257,4 +259,4 @@ def _typed_row(cells: Sequence[object], line: int, columns: Columns) -> Row:
     else:
         label, bad_label = label_cell(cells[1])
     name, bad_id = id_cell(cells[2])
-    return text_row(text, label, name, line, bad_text or bad_label or bad_id)
+    return text_row(text, label, id=name, line=line, problem=bad_text or bad_label or bad_id)

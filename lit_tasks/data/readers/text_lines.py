@@ -107,9 +107,9 @@ def look_at_lines(
         # One name of two is a header as well: that there is no other column is said then.
         names = [[name] for name in wanted] if labeled and delimiter == "\t" else [wanted]
         if options.header and any(has_columns(cells, some) for some in names):
-            return layout_of(path, options, wanted, delimiter)
+            return layout_of(path, options, wanted=wanted, delimiter=delimiter)
     if options.delimiter or not options.header:
-        return layout_of(path, options, wanted, options.delimiter or "\t")
+        return layout_of(path, options, wanted=wanted, delimiter=options.delimiter or "\t")
     if not labeled:
         return Lines(encoding, "", notes=notes)
     rows = [line.split("\t") for line in head if line.strip()]
@@ -126,4 +126,4 @@ def look_at_lines(
     text_place, _ = text_and_label([(row[0], row[-1]) for row in tabbed])
     order: Literal["label", "text"] = "label" if text_place else "text"
     shown = "label, tab, text" if text_place else "text, tab, label"
-    return Lines(encoding, "\t", order, (*notes, f"{path} is read as lines of {shown}"))
+    return Lines(encoding, "\t", first=order, notes=(*notes, f"{path} is read as lines of {shown}"))

@@ -98,7 +98,9 @@ class RecurrentCaptioner(nn.Module):
             vectors = torch.cat((vectors, state.fixed[0][sequence]), dim=1)
         output, _ = self.recurrent(words._replace(data=vectors), self._hx(state))
         assert isinstance(output, PackedSequence)
-        return DecoderOutput(self.head(output.data), target, sequence, token_index)
+        return DecoderOutput(
+            self.head(output.data), target, sequence=sequence, token_index=token_index
+        )
 
     def begin(self, features: Float[Tensor, "B ..."]) -> State:
         """Return the state in front of the start word."""

@@ -168,7 +168,9 @@ class StyleObjective(nn.Module):
         if regions or self.style_scales != (1.0,):
             for scale in self.style_scales:
                 if all(self._is_seen(image, scale) for image in (content, *styles)):
-                    parts += self._parts_at(scale, styles, style_weights, regions)
+                    parts += self._parts_at(
+                        scale, styles, style_weights=style_weights, regions=regions
+                    )
         return Targets({layer: seen[layer].clone() for layer in self.content}, whole, parts)
 
     def terms(self, image: Float[Tensor, "1 3 H W"], targets: Targets) -> list[Tensor]:
@@ -219,7 +221,7 @@ class StyleObjective(nn.Module):
                 fraction = float(region.content.mean()) / area if region else 1.0
                 mask = region.content if region else None
                 target = blend(of, list(style_weights))
-                found.append(StylePart(layer, scale, fraction, mask, target))
+                found.append(StylePart(layer, scale, fraction=fraction, mask=mask, moments=target))
         return found
 
     def _content_scale_of(self, image: Tensor) -> float:

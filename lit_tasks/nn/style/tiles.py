@@ -134,7 +134,15 @@ class TiledStyleObjective(StyleObjective):
             [gradient] = torch.autograd.grad(variation, whole)
         for row in self._parts(image.shape[2]):
             for column in self._parts(image.shape[3]):
-                self._add(gradient, image, row, column, targets, moment_grads, sizes)
+                self._add(
+                    gradient,
+                    image,
+                    row=row,
+                    column=column,
+                    targets=targets,
+                    moment_grads=moment_grads,
+                    sizes=sizes,
+                )
         losses = [*content.values(), *(loss.detach() for loss in style.values())]
         return torch.stack([*losses, variation.detach()]), gradient
 
@@ -155,7 +163,7 @@ class TiledStyleObjective(StyleObjective):
             own = self._own(crop, row, column, cropped=True)
             total = crop.new_zeros(())
             for layer, weight in self.content.items():
-                wanted = self._crop(targets.content[layer], layer, row, column)
+                wanted = self._crop(targets.content[layer], layer, row=row, column=column)
                 scale = self._content_scale(targets.content[layer])
                 total = total + weight * scale * (own[layer] - wanted).square().sum()
             for layer in self.style:
@@ -195,7 +203,7 @@ class TiledStyleObjective(StyleObjective):
                 for layer in content or {}:
                     assert targets is not None
                     assert content is not None
-                    wanted = self._crop(targets.content[layer], layer, row, column)
+                    wanted = self._crop(targets.content[layer], layer, row=row, column=column)
                     scale = self._content_scale(targets.content[layer])
                     content[layer] += scale * (own[layer] - wanted).square().sum()
         found = {layer: blend(parts[layer], counts[layer]) for layer in self.style}
@@ -236,7 +244,7 @@ class TiledStyleObjective(StyleObjective):
             ends = last + max(self.features.min_side, self.tile // 4) >= side
             start = max(0, (first - before) // self.stride * self.stride)
             stop = side if ends else min(side, last + after + 1)
-            yield TileSpan(start, stop, first, None if ends else last)
+            yield TileSpan(start, stop, first=first, last=None if ends else last)
             first = side if ends else last
 
 

@@ -78,21 +78,23 @@ class BagOfWords(nn.Module):
     def forward(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Bag:
         """Return the features of each text."""
         features, lengths = with_ngrams(
-            tokens, lengths, self.ngrams, self.num_embeddings, self.buckets
+            tokens, lengths, longest=self.ngrams, first=self.num_embeddings, buckets=self.buckets
         )
         features, lengths = _distinct(features, lengths, self.out_features)
         gain = 1 / (1 - self.dropout) if self.training else 1.0
-        return Bag(*_drop(features, lengths, self.dropout, self.training), gain)
+        return Bag(*_drop(features, lengths, rate=self.dropout, training=self.training), gain)
 
     def from_padded(self, tokens: Int[Tensor, "B T"], keep: Bool[Tensor, "B T"]) -> PaddedBag:
         """Return the features of padded texts, ``keep`` saying which tokens are there."""
         size = self.num_embeddings
-        found = padded_ngrams(tokens, keep, self.ngrams, size, self.buckets)
+        found = padded_ngrams(tokens, keep, longest=self.ngrams, first=size, buckets=self.buckets)
         return PaddedBag(*padded_distinct(*found))
 
     def make_head(self, num_outputs: int) -> "SparseLinear":
         """Return the linear layer that takes these sparse rows."""
-        return SparseLinear(self.out_features, num_outputs, self.naive_bayes, self.normalize)
+        return SparseLinear(
+            self.out_features, num_outputs, naive_bayes=self.naive_bayes, normalize=self.normalize
+        )
 
 
 class SparseLinear(nn.Module):
@@ -221,11 +223,11 @@ class MeanOfEmbeddings(nn.Module):
     ) -> Float[Tensor, "B F"]:
         """Return the mean of each text, zeros for a text without words."""
         features, lengths = with_ngrams(
-            tokens, lengths, self.ngrams, self.num_embeddings, self.buckets
+            tokens, lengths, longest=self.ngrams, first=self.num_embeddings, buckets=self.buckets
         )
         if self.distinct:
             features, lengths = _distinct(features, lengths, self.embedding.num_embeddings)
-        features, lengths = _drop(features, lengths, self.word_dropout, self.training)
+        features, lengths = _drop(features, lengths, rate=self.word_dropout, training=self.training)
         mean: Tensor = self.embedding(features, lengths.cumsum(0) - lengths)
         return mean
 
@@ -234,7 +236,9 @@ class MeanOfEmbeddings(nn.Module):
     ) -> Float[Tensor, "B F"]:
         """Return the mean of padded texts, ``keep`` saying which tokens are there."""
         size = self.num_embeddings
-        features, keep = padded_ngrams(tokens, keep, self.ngrams, size, self.buckets)
+        features, keep = padded_ngrams(
+            tokens, keep, longest=self.ngrams, first=size, buckets=self.buckets
+        )
         if self.distinct:
             features, keep = padded_distinct(features, keep)
         return padded_mean(F.embedding(features, self.embedding.weight), keep)
@@ -262,7 +266,9 @@ class MeanOfWordVectors(nn.Module):
         word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.word_vectors = WordVectors(num_embeddings, embedding_dim, vectors, tune, trained_dim)
+        self.word_vectors = WordVectors(
+            num_embeddings, embedding_dim, vectors=vectors, tune=tune, trained_dim=trained_dim
+        )
         self.word_dropout = word_dropout
         self.out_features = self.word_vectors.out_features
 
@@ -274,7 +280,9 @@ class MeanOfWordVectors(nn.Module):
         self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
     ) -> Float[Tensor, "B F"]:
         """Return the mean of each text, zeros for a text without words."""
-        return self.word_vectors.mean(*_drop(tokens, lengths, self.word_dropout, self.training))
+        return self.word_vectors.mean(
+            *_drop(tokens, lengths, rate=self.word_dropout, training=self.training)
+        )
 
     def from_padded(
         self, tokens: Int[Tensor, "B T"], keep: Bool[Tensor, "B T"]

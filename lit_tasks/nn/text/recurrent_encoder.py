@@ -60,7 +60,9 @@ class RecurrentEncoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.word_vectors = WordVectors(num_embeddings, embedding_dim, vectors, tune, trained_dim)
+        self.word_vectors = WordVectors(
+            num_embeddings, embedding_dim, vectors=vectors, tune=tune, trained_dim=trained_dim
+        )
         self.recurrent = recurrent_layers(
             cell,
             self.word_vectors.out_features,
@@ -96,7 +98,7 @@ class RecurrentEncoder(nn.Module):
         rows = torch.empty_like(token_index)
         rows[packed.data[:, 1]] = token_index  # the packed row of each word
         last = state[0] if isinstance(state, tuple) else state
-        return self._pool(output, rows, lengths, last)
+        return self._pool(output, rows, lengths=lengths, state=last)
 
     def from_padded(
         self, tokens: Int[Tensor, "B T"], keep: Bool[Tensor, "B T"]

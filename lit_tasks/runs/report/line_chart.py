@@ -70,7 +70,14 @@ def line_chart(
     x_ticks = [(float(place(x, low_y).split(",")[0]), _text(x)) for x in marks]
     y_ticks = [(float(place(low_x, y).split(",")[1]), _text(y)) for y in _ticks(low_y, high_y)]
     ends = [f"{n} ends at {_text(points[-1][1])}" for n, points in numbers.items() if points]
-    return Chart(title, lines, x_ticks, y_ticks, x_label, f"{title}: {'; '.join(ends)}")
+    return Chart(
+        title,
+        lines,
+        x_ticks=x_ticks,
+        y_ticks=y_ticks,
+        x_label=x_label,
+        summary=f"{title}: {'; '.join(ends)}",
+    )
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

@@ -114,7 +114,7 @@ def charts(rows_of: Mapping[str, list[Row]]) -> list[Chart]:
                 if points:
                     key = printable(run if several else member)
                     curves[key], colors[key] = points, (at if several else number) % 8
-        chart = line_chart(printable(title), curves, "epoch", colors)
+        chart = line_chart(printable(title), curves, x_label="epoch", colors=colors)
         if chart is not None:
             found.append(chart)
     return sorted(found, key=lambda chart: "loss" not in chart.title)[:_CHARTS]
