@@ -277,6 +277,14 @@ class HasFigures(Protocol):
 
 
 @runtime_checkable
+class HasClassScores(Protocol):
+    """A classifier: its numbers of each class stand in a table of their own."""
+
+    def scores_by_class(self) -> Sequence[Mapping[str, Any]]:
+        """Return ``class``, numbers between 0 and 1, and ``samples``; called on every process."""
+
+
+@runtime_checkable
 class StatesProbabilities(Protocol):
     """A classifier whose rows may state the probability of every class."""
 

@@ -1,7 +1,7 @@
 """What a run found: ``results.json`` in the run folder and a table in the terminal."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,18 +12,21 @@ from lit_tasks.distributed.run_dir import run_dir
 from lit_tasks.files import atomic_write
 from lit_tasks.metrics.directions import directions
 from lit_tasks.metrics.names import without_stage
+from lit_tasks.plots.names import distinct
 from lit_tasks.printable import printable
-from lit_tasks.protocols import Command
+from lit_tasks.protocols import Command, HasClassScores
 from lit_tasks.runs.result_entries import read_results
 
 _LOW, _HIGH, _SAMPLES = "_low", "_high", "samples"
+_LETTERS = 32  # of a class in the terminal
 
 
 class ResultsWriter(Callback):
     """Keep the metrics of ``validate`` and ``test`` as numbers with intervals.
 
     Metrics ``m``, ``m_low`` and ``m_high`` of a stage become one entry with an interval of 95 %;
-    ``<stage>/samples`` says how many samples they rest on.
+    ``<stage>/samples`` says how many samples they rest on. In the terminal the numbers of each
+    class stand in a table of their own, where the task has them (``scores_by_class``).
     """
 
     commands: ClassVar[frozenset[Command]] = frozenset({"validate", "test"})
@@ -44,12 +47,13 @@ class ResultsWriter(Callback):
 
     def _record(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = run_dir(trainer)
+        classes = pl_module.scores_by_class() if isinstance(pl_module, HasClassScores) else []
         if not trainer.is_global_zero:
             return
         found = {k: float(v) for k, v in trainer.callback_metrics.items()}
         results = fold(found, stage, directions(pl_module))
         add_results(folder, results)
-        _print(results)
+        print_results(results, stage, classes)
 
 
 def fold(
@@ -76,18 +80,41 @@ def fold(
     return results
 
 
-def _print(results: dict[str, dict[str, Any]]) -> None:
+def print_results(
+    results: Mapping[str, Mapping[str, Any]], stage: str, classes: Sequence[Mapping[str, Any]]
+) -> None:
+    """Print the metrics, and below them those of each class, a row a class.
+
+    Args:
+        results: Value, interval and samples of each metric, by its name.
+        stage: ``val`` or ``test``.
+        classes: ``class``, some numbers, and ``samples`` of each class.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table("metric", "value", "95 % interval", "samples")
+    of_class = {f"{stage}/{name}_{row['class']}" for row in classes for name in row}
     for name, entry in results.items():
+        if name in of_class:
+            continue
         interval = "{:.4f} - {:.4f}".format(*entry["interval"]) if "interval" in entry else ""
         table.add_row(
             Text(printable(name)), f"{entry['value']:.4f}", interval, str(entry.get("samples", ""))
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if not classes:
+        return
+    numbers = [name for name in classes[0] if name not in ("class", "samples")]
+    table = Table(f"{stage}: class")
+    for name in (*numbers, "samples"):
+        table.add_column(name, justify="right", no_wrap=True)
+    labels = distinct([printable(str(row["class"])) for row in classes], _LETTERS)
+    for label, row in zip(labels, classes, strict=True):
+        table.add_row(Text(label), *(f"{row[n]:.4f}" for n in numbers), f"{row['samples']:,}")
+    console.print(table)
 
 
 Entries = Mapping[str, Mapping[str, Any]]

@@ -68,9 +68,13 @@ class ConfusionCounts(Metric):
 
     def scores(self) -> dict[str, float]:
         """Return ``macro_f1``, and ``precision_...``, ``recall_...`` and ``f1_...`` by class."""
-        counts = self.compute()
-        right, of_class, taken = counts.diag(), counts.sum(dim=1), counts.sum(dim=0)
+        right, taken, of_class = self.by_class()
         return listed(class_scores(right, taken, of_class), self.labels, of_class)
+
+    def by_class(self) -> Int[Tensor, "3 C"]:
+        """Return how often each class was found, predicted and there."""
+        counts = self.compute()
+        return torch.stack((counts.diag(), counts.sum(dim=0), counts.sum(dim=1)))
 
 
 class ClassificationMetrics(LabelMetrics):
@@ -129,6 +133,10 @@ class ClassificationMetrics(LabelMetrics):
             values["loss_raw"] = float(self.raw_loss.compute())
             values["calibration_error_raw"] = float(self.raw_calibration.compute())
         return values | self.confusion.scores() | self.computed_more()
+
+    def label_counts(self) -> Int[Tensor, "3 C"]:
+        """Return how often each class was found, predicted and there."""
+        return self.confusion.by_class()
 
     @property
     def higher_is_better(self) -> dict[str, bool]:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -33,6 +34,25 @@ class LabelMetrics(nn.Module):
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """Return the values by name, over all processes."""
+
+    @abstractmethod
+    def label_counts(self) -> Tensor:
+        """Return how often each class was found, predicted and there, ``(3, C)``."""
+
+    def scores_by_class(self) -> list[dict[str, Any]]:
+        """Return ``class``, ``precision``, ``recall``, ``f1`` and ``samples`` of each class.
+
+        They are over all processes; a list without rows where there are more than 20 classes.
+        """
+        if len(self.labels) > MAX_CLASSES_LISTED:
+            return []
+        right, taken, of_class = self.label_counts().cpu()
+        scores = class_scores(right, taken, of_class)
+        return [
+            {"class": label, **{name: float(score[i]) for name, score in scores.items()}}
+            | {"samples": int(of_class[i])}
+            for i, label in enumerate(self.labels)
+        ]
 
     def update_more(self, probability: Tensor, target: Tensor) -> None:
         """Count a batch in the metrics of the user."""

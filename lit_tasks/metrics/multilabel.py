@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
@@ -124,6 +124,11 @@ class MultilabelMetrics(LabelMetrics):
         values = {"loss": float(self.loss.compute()), **self.accuracy.compute()}
         values["subset_accuracy"] = values["accuracy"]
         return values | self.counts.scores() | self.computed_more()
+
+    def label_counts(self) -> Int[Tensor, "3 C"]:
+        """Return how often each label was found, given and there."""
+        counts: Tensor = self.counts.compute()
+        return counts
 
     @property
     def higher_is_better(self) -> dict[str, bool]:

@@ -365,6 +365,10 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
             model, self.hparams["labels"], preprocessing=self.preprocessing, path=path
         )
 
+    def scores_by_class(self) -> list[dict[str, Any]]:
+        """Return precision, recall, F1 and samples of each class in the last evaluation."""
+        return [] if self.metrics is None else self.metrics.scores_by_class()
+
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
         if self._evaluated is None or not len(self._evaluated[1]):

@@ -209,6 +209,10 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         labels = self.hparams["labels"]
         export_text_classifier(self.encoder, self.head, labels=labels, path=path, several=several)
 
+    def scores_by_class(self) -> list[dict[str, Any]]:
+        """Return precision, recall, F1 and samples of each class in the last evaluation."""
+        return [] if self.metrics is None else self.metrics.scores_by_class()
+
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
         return {} if self.metrics is None else metric_figures(self.metrics)
