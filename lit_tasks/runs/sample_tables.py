@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lit_tasks.runs.curves import csv_records
 
-_FOR_PEOPLE = ("text", "prediction")  # columns that two runs are not compared by
+_FOR_PEOPLE = ("text", "prediction", "probability")  # columns that two runs are not compared by
 
 
 def read_samples(path: Path) -> dict[str, dict[str, str]]:

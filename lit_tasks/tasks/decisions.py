@@ -85,6 +85,17 @@ class OneLabel:
         """Return whether each sample's label was found."""
         return self.predicted(logits) == target
 
+    def by_sample(
+        self, logits: Float[Tensor, "B C"], target: Int[Tensor, " B"]
+    ) -> dict[str, Shaped[Tensor, " B"]]:
+        """Return what was predicted of each sample, how probable that is, and how well it went."""
+        return {
+            "prediction": self.predicted(logits),
+            "probability": self.probability(logits.double()).amax(dim=1),
+            "accuracy": self.right(logits, target),
+            "loss": self.losses(logits, target),
+        }
+
     def weights(self, data: object, asker: object) -> Tensor:
         """Return what each class weighs, in inverse proportion to its training samples."""
         counts = required(data, HasTrainClassCounts, asker).train_class_counts
@@ -180,6 +191,16 @@ class SeveralLabels:
     ) -> Bool[Tensor, " B"]:
         """Return whether all labels of each sample are right."""
         return (self.predicted(logits) == target).all(dim=1)
+
+    def by_sample(
+        self, logits: Float[Tensor, "B C"], target: Bool[Tensor, "B C"]
+    ) -> dict[str, Shaped[Tensor, "B ..."]]:
+        """Return what was predicted of each sample, and how well it went."""
+        return {
+            "prediction": self.predicted(logits),
+            "accuracy": self.right(logits, target),
+            "loss": self.losses(logits, target),
+        }
 
     def weights(self, data: object, asker: object) -> Tensor:
         """Return what the presence of each label weighs: samples without it for each one with."""

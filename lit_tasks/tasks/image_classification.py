@@ -304,17 +304,12 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         return {} if self.metrics is None else self.metrics.higher_is_better
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Keep the logits of a batch; return prediction, accuracy and loss of each image."""
+        """Keep the logits of a batch; return what was predicted of each image, and how well."""
         assert batch.label is not None
         assert self.decision is not None
         logits = self(batch)
         self.gathered.update(batch.index, logits, batch.label)
-        stated = logits.double() / self.temperature
-        return {
-            "prediction": self.decision.predicted(stated),
-            "accuracy": self.decision.right(stated, batch.label),
-            "loss": self.decision.losses(stated, batch.label),
-        }
+        return self.decision.by_sample(logits.double() / self.temperature, batch.label)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics; while fitting, fit the temperature to the scores first."""

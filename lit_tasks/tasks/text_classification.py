@@ -170,17 +170,13 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         self.metrics.reset()
 
     def validation_step(self, batch: TextBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Update the metrics; return prediction, accuracy and loss of each text."""
+        """Update the metrics; return what was predicted of each text, and how well."""
         assert batch.label is not None
         assert self.metrics is not None
         assert self.decision is not None
         logits = self(batch)
         self.metrics.update(logits, batch.label)
-        return {
-            "prediction": self.decision.predicted(logits),
-            "accuracy": self.decision.right(logits, batch.label),
-            "loss": self.decision.losses(logits, batch.label),
-        }
+        return self.decision.by_sample(logits, batch.label)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics, over all processes, also on one that had no batch."""

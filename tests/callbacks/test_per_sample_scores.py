@@ -1,6 +1,7 @@
 """How well each sample was done, in a file of its own."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,12 @@ def test_each_test_sample_is_written_with_its_own_id_and_score() -> None:
         assert row["target"] == names.get(label, label)
         assert (row["prediction"] == row["target"]) == (row["accuracy"] == "1")
         assert row["text"] == " ".join(imdb[int(row["id"])]["text"].split())[:300]
-    assert list(rows[0])[:4] == ["id", "text", "target", "prediction"]
+        # Of two classes the one with at least half is predicted; the loss is that of the true one.
+        probability, loss = float(row["probability"]), float(row["loss"])
+        assert 0.5 <= probability <= 1
+        of_truth = probability if row["accuracy"] == "1" else 1 - probability
+        assert math.exp(-loss) == pytest.approx(of_truth, abs=1e-4)
+    assert list(rows[0])[:5] == ["id", "text", "target", "prediction", "probability"]
 
 
 def test_tables_of_a_task_are_written_when_all_samples_are_there(tmp_path: Path) -> None:

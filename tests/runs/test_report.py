@@ -90,6 +90,20 @@ def test_a_page_holds_everything_about_a_run(tmp_path: Path) -> None:
     assert sum(tag == "svg" for tag, _ in page.tags) == 2
 
 
+def test_the_most_certain_mistakes_come_first(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    rows = ["id,text,target,prediction,probability,accuracy,loss"]
+    rows += [f"{n},said-{n},ant,bee,{0.4 + n / 100},0,{9 - n / 10}" for n in range(30)]
+    rows += ["30,right-one,ant,ant,0.99,1,0.01"]
+    (run / "samples_test.csv").write_text("\n".join(rows) + "\n")
+    page = page_of(str(run), path=run / "report.html")
+    assert "test: 30 wrong in all, those of the largest probability first" in page.text
+    shown = re.findall(r"said-(\d+)", page.text)
+    assert [int(n) for n in shown] == list(range(29, 9, -1))
+    assert "right-one" not in page.text
+    assert "0.69" in page.text
+
+
 def test_nothing_that_a_file_holds_becomes_part_of_the_page(tmp_path: Path) -> None:
     run = full_run(tmp_path / EVIL.replace("/", ""), label=f'"{EVIL}\x1b[2J"')
     results = json.loads((run / "results.json").read_text())

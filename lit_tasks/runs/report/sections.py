@@ -24,8 +24,8 @@ _ROWS = 20  # examples, and mistakes
 _WORDS = 300  # characters of a cell
 _SETTINGS = 2000
 _IMAGES = 24  # that a task made
-#: By what samples are sorted where no accuracy says which of them are wrong.
-_LOSS, _RIGHT = "loss", "accuracy"
+_RIGHT = "accuracy"  # of a sample: 1 or 0
+_CERTAIN = ("probability", "loss")  # what mistakes are sorted by: the first that is there
 
 
 @dataclass(frozen=True)
@@ -142,20 +142,22 @@ def examples(run: Run) -> Table | None:
     return Table.of(columns, [[row[name] for name in columns] for row in shown])
 
 
-def mistakes(run: Run) -> tuple[str, Table, int] | None:
+def mistakes(run: Run) -> tuple[str, Table, int, str] | None:
     """Return the most certain mistakes of the test, else of validation.
 
     Returns:
-        The stage, the samples with the largest loss among those that are wrong, and how many are.
+        The stage, the wrong samples with the most probable prediction (with the largest loss where
+        nothing says how probable it is), how many are wrong, and by what the samples are sorted.
     """
     for stage in ("test", "val"):
         rows = _records(run.path / f"samples_{stage}.csv", None)
         wrong = [row for row in rows if row.get(_RIGHT) == "0"]
         if wrong:
-            wrong.sort(key=lambda row: -_value(row.get(_LOSS, "")))
+            by = next((name for name in _CERTAIN if name in wrong[0]), _CERTAIN[-1])
+            wrong.sort(key=lambda row: -_value(row.get(by, "")))
             columns = [name for name in wrong[0] if name != _RIGHT]
             cells = [[row[name] for name in columns] for row in wrong[:_ROWS]]
-            return stage, Table.of(columns, cells), len(wrong)
+            return stage, Table.of(columns, cells), len(wrong), by
     return None
 
 
