@@ -1,6 +1,7 @@
 """Labels of texts as files have them: their order, and what looks like a mistake."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +14,7 @@ from lit_tasks.data.readers.label_lists import indicators, label_sets, labels_of
 _SHOWN = 20  # labels in a sentence
 _FEW = 5  # labels that a small set may have
 _MISSING = {"nan", "na", "n/a", "none", "null", "<na>", "?"}  # as other programs write it
+_NO_NUMBER = _MISSING | {"inf", "+inf", "-inf", "infinity", "-infinity"}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
@@ -91,8 +93,8 @@ def doubts(counts: Mapping[str, int], name: str) -> list[str]:
     if pairs:
         more = f", and {len(pairs) - 3:,} more such" if len(pairs) > 3 else ""
         found.append(
-            f"{name} has labels that differ only by case, blanks or zeros and are classes of their "
-            f"own: {'; '.join(pairs[:3])}{more}"
+            f"{name} has labels that may mean the same, or differ only by case, blanks or zeros, "
+            f"and are classes of their own: {'; '.join(pairs[:3])}{more}"
         )
     missing = sorted(label for label in counts if label.casefold() in _MISSING)
     if missing:
@@ -105,10 +107,10 @@ def doubts(counts: Mapping[str, int], name: str) -> list[str]:
 
 
 def missing_numbers(labels: np.ndarray) -> np.ndarray:
-    """Return which labels are ``nan`` where all others are numbers: there a label is missing."""
+    """Return which labels stand for a missing one, as ``nan``, where all others are numbers."""
     known = set(labels.tolist()) - {""}
     names = [label for label in known if _NUMBER.fullmatch(label) is None]
-    if not names or len(names) == len(known) or any(n.casefold() != "nan" for n in names):
+    if not names or len(names) == len(known) or any(n.casefold() not in _NO_NUMBER for n in names):
         return np.zeros(len(labels), dtype=bool)
     found: np.ndarray = np.isin(labels, np.array(names, dtype=object))
     return found
@@ -124,5 +126,8 @@ def indices_of_labels(labels: Sequence[str]) -> dict[str, int]:
 
 
 def _plain(label: str) -> str:
-    whole = _WHOLE.fullmatch(label)
-    return whole[1] if whole else "".join(label.split()).casefold()
+    """Return what is left of a label without what people do not see or mean to tell apart."""
+    normal = "".join(unicodedata.normalize("NFKC", label).split()).casefold()
+    seen = "".join(letter for letter in normal if unicodedata.category(letter) != "Cf")
+    number = {"true": "1", "false": "0"}.get(seen, seen)
+    return str(float(number) + 0.0) if _NUMBER.fullmatch(number) else seen

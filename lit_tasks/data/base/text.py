@@ -342,6 +342,11 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """Take labels and vocabulary from the training texts."""
         source = self.source("train")
         rows = self._usable(source, check_labels=False, train=True)
+        if not len(rows):
+            raise ValueError(
+                f"no text of {source.name} is left to train on; set data.val_fraction to a smaller"
+                " fraction, or give a file with more texts"
+            )
         labels = _strings(source.data, "label", rows)
         counts = label_counts(labels, self._separator)
         self._labels = sorted(counts, key=label_order)

@@ -106,7 +106,7 @@ def format_of(path: Path, given: Format | None) -> Format:
 def notes_of(path: Path, format: Format, columns: Columns) -> tuple[str, ...]:
     """Return sentences about what reading a file has to guess, without reading it all."""
     if format == "folders":
-        return () if columns.label is None else notes_of_folder(path)
+        return notes_of_folder(path, labeled=columns.label is not None)
     if format == "parquet":
         return ()
     if format == "jsonl":

@@ -38,6 +38,10 @@ def test_numbers_are_ordered_by_value_and_before_names() -> None:
         (["POS", "neg", "pos"] * 9, "differ only by case, blanks or zeros .* 'POS' and 'pos'"),
         (["so so", "so  so", "x"] * 9, "'so  so' and 'so so'"),
         (["1", "1.0", "0"] * 9, "'1' and '1.0'"),
+        (["1", "True", "0"] * 9, "'1' and 'True'"),
+        (["1", "01", "x"] * 9, "'01' and '1'"),
+        (["pos", "pos\u200b", "x"] * 9, r"'pos' and 'pos\u200b'"),
+        (["café", "cafe\u0301", "x"] * 9, "are classes of their own: "),
         (["NA", "None", "x"] * 9, "18 texts have the label NA or None; it is a class like others"),
     ],
 )
@@ -69,6 +73,20 @@ def test_nan_among_numbers_is_no_label(tmp_path: Path) -> None:
     assert sum(data.train_class_counts) + len(data._set("val")) == 20
     names = np.array(["nan", "cmn", "yue"], dtype=object)  # languages
     assert not missing_numbers(names).any()
+
+
+@pytest.mark.parametrize("missing", ["NaN", "NA", "None", "null", "<NA>", "?", "inf", "-Infinity"])
+def test_what_is_no_number_among_numbers_is_no_label(tmp_path: Path, missing: str) -> None:
+    path = csv(tmp_path / "a.csv", ["1", "0"] * 10 + [missing])
+    with pytest.raises(ValueError, match=r"a\.csv, line 22: the label '.*' is not a number as"):
+        module(tmp_path, path)
+    assert module(tmp_path, path, bad_rows="skip").labels == ["0", "1"]
+
+
+def test_a_fraction_that_leaves_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", ["1", "0"] * 5)
+    with pytest.raises(ValueError, match="is left to train on; set data"):
+        module(tmp_path, path, val_fraction=0.95)
 
 
 def test_one_and_one_point_zero_are_one_label_where_only_one_is_known(tmp_path: Path) -> None:

@@ -442,6 +442,34 @@ def test_folders_hold_texts_of_labels(tmp_path: Path) -> None:
     assert ids == {row["id"] for row in rows} | {"README"}
 
 
+def test_what_a_folder_of_labels_holds_besides_texts_is_told(tmp_path: Path) -> None:
+    for name in ("pos/1.txt", "neg/1.txt", "neg/table.csv", "__MACOSX/pos/1.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("fine")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "pos/lost.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "pos/a.pdf").write_bytes(b"%PDF-1.4")
+    (tmp_path / "pos/b.txt.gz").write_bytes(gzip.compress(b"fine film" * 100)[:-9])
+    said = notes(tmp_path)
+    assert "1 files are tables or lists, and each is read as one text (neg/table.csv)" in said
+    assert "1 folders hold no texts, so they are no labels (empty)" in said
+    assert "1 links point to files that are not there, and are not read (pos/lost.txt)" in said
+    rows = all_rows(tmp_path)
+    assert {row["label"] for row in rows} == {"neg", "pos"}
+    problems = {row["id"]: row["problem"] for row in rows if row["problem"]}
+    assert list(problems) == ["pos/a.pdf", "pos/b.txt.gz"]
+    assert problems["pos/a.pdf"].startswith("the file is a PDF file")
+    assert problems["pos/b.txt.gz"].startswith("the file is not a whole packed file")
+
+
+def test_parts_of_a_data_set_are_no_labels(tmp_path: Path) -> None:
+    for name in ("train/pos/1.txt", "test/pos/1.txt"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("fine")
+    with pytest.raises(ValueError, match="test, train, which are parts of a data set and no label"):
+        all_rows(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
