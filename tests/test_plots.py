@@ -45,6 +45,11 @@ def test_a_grid_shows_every_image_under_its_title_and_marks_what_is_wrong() -> N
     assert [title.get_color() for title in titles] == [RIGHT, WRONG, RIGHT]
 
 
+def test_a_grid_takes_images_of_pillow() -> None:
+    figure = image_grid([Image.new("RGB", (8, 4)), np.zeros((4, 8, 3), np.uint8)], ["a", "b"])
+    assert [axes.get_images()[0].get_array().shape for axes in figure.axes] == [(4, 8, 3)] * 2
+
+
 def test_reliability_draws_the_share_that_is_right_over_the_mean_confidence() -> None:
     confidence, correct = np.array([0.62, 0.68, 0.95, 1.0]), np.array([1.0, 0.0, 1.0, 1.0])
     line = reliability(confidence, correct, bins=10).axes[0].lines[1]

@@ -20,7 +20,7 @@ _MARKS = {True: "✓ ", False: "✗ ", None: ""}
 
 
 def image_grid(
-    images: Sequence[np.ndarray],
+    images: Sequence["np.ndarray | Image"],
     titles: Sequence[str],
     right: Sequence[bool] | None = None,
     columns: int = 6,
@@ -30,7 +30,7 @@ def image_grid(
     """Return a figure of images with a title each.
 
     Args:
-        images: ``(H, W, 3)`` each, whole numbers up to 255.
+        images: ``(H, W, 3)`` each, whole numbers up to 255, or images of Pillow.
         titles: What stands above each image; a line break begins a new line, and what is too long
             for ``lines`` of them loses its middle.
         right: Whether what the title says is right: blue and a check mark, otherwise red and a
@@ -51,13 +51,14 @@ def image_grid(
         for title, mark in zip(titles, marks, strict=False)
     ]
     most = max((title.count("\n") + 1 for title in titles), default=1)
-    shape = max((image.shape[0] / image.shape[1] for image in images), default=1.0)
+    arrays = [np.asarray(image) for image in images]
+    shape = max((array.shape[0] / array.shape[1] for array in arrays), default=1.0)
     height = across * min(max(shape, 0.3), 2.0) + 0.16 * most + (0.2 if below else 0.05)
     figure = Figure(figsize=(across * columns, height * rows), layout="constrained")
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in all_axes:
         axes.axis("off")
-    for i, (axes, image, title) in enumerate(zip(all_axes, images, titles, strict=False)):
+    for i, (axes, image, title) in enumerate(zip(all_axes, arrays, titles, strict=False)):
         axes.imshow(image)
         axes.set_anchor("N")  # titles of a row at one height
         axes.set_title(plain(title), fontsize=8, color=_COLORS[marks[i]], va="bottom")
