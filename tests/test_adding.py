@@ -75,6 +75,7 @@ def test_fit_test_and_predict_run_from_the_page_alone(config: str) -> None:
     assert re.fullmatch(r"digit_\d{4}", next(iter(rows[0].values())))
 
 
+@pytest.mark.slow  # fits, tests and predicts once more
 def test_metrics_of_the_page_are_reported_with_the_way_they_are_better() -> None:
     [words] = [shlex.split(command) for command in COMMANDS if "mine/metrics.yaml" in command]
     more = ["--trainer.max_epochs=2", "--trainer.logger=lit_tasks.loggers.csv.RunCSVLogger"]

@@ -264,6 +264,7 @@ def test_a_new_photograph_is_painted_like_those_of_the_run(
         np.testing.assert_array_equal(np.asarray(Image.open(row["file"])), made)
 
 
+@pytest.mark.slow  # starts Python anew
 def test_a_text_model_runs_without_this_package(text_checkpoint: Path, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

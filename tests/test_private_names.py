@@ -121,6 +121,7 @@ def shared(cls: type) -> set[str]:
     return set()
 
 
+@pytest.mark.slow  # imports every module and looks at every class
 def test_private_methods_of_others_are_overridden_in_the_adapters_alone() -> None:
     for name in modules():
         file = str(Path(*name.split(".")[1:])) + ".py"

@@ -74,6 +74,7 @@ def test_the_front_answers_from_the_wheel(installed: Path, tmp_path: Path, flag:
     assert __version__ in done.stdout
 
 
+@pytest.mark.slow  # starts Python anew and imports everything
 def test_a_shipped_config_is_found_by_name_in_an_empty_folder(
     installed: Path, tmp_path: Path
 ) -> None:

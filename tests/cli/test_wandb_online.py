@@ -30,7 +30,7 @@ TEXTS = [
 ]
 FOR_EVER = 3600.0
 # W&B asks again and again where a server answers 500 or nothing: that takes seconds.
-WAITED_FOR = [pytest.param(how, marks=pytest.mark.slow) for how in ("500", "silent")]
+WAITED_FOR = [pytest.param(how, marks=pytest.mark.slow) for how in ("500", "silent", "403")]
 SENT = "W&B: not everything was sent; later:\n  wandb sync --include-online "
 
 
@@ -145,7 +145,7 @@ def test_a_resumed_run_goes_on_in_the_same_one(server: WandbServer) -> None:
     assert sorted(steps) == list(range(12))
 
 
-@pytest.mark.parametrize("how", ["gone", "401", "403", *WAITED_FOR])
+@pytest.mark.parametrize("how", ["gone", "401", *WAITED_FOR])
 def test_a_server_that_is_no_use_at_the_start_makes_an_offline_run(
     how: str,
     server: WandbServer,
@@ -163,7 +163,7 @@ def test_a_server_that_is_no_use_at_the_start_makes_an_offline_run(
     until(lambda: kept.stat().st_size > 1000)  # W&B's own process writes the end a little later
 
 
-@pytest.mark.parametrize("how", ["gone", "403", *WAITED_FOR])
+@pytest.mark.parametrize("how", ["gone", *WAITED_FOR])
 def test_trouble_in_mid_run_ends_no_training_and_loses_nothing(
     how: str,
     server: WandbServer,
@@ -261,6 +261,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
+@pytest.mark.slow  # starts Python anew
 def test_a_killed_run_arrives_as_killed(server: WandbServer) -> None:
     words = ["fit", *TOY, "--trainer.max_epochs=100000"]
     process = subprocess.Popen(
@@ -280,6 +281,7 @@ def test_a_killed_run_arrives_as_killed(server: WandbServer) -> None:
     assert server.run.rows("val/loss")
 
 
+@pytest.mark.slow  # four commands
 def test_evaluations_open_no_run_unless_they_go_on_in_one_or_are_told_to(
     server: WandbServer,
 ) -> None:
@@ -299,6 +301,7 @@ def test_evaluations_open_no_run_unless_they_go_on_in_one_or_are_told_to(
 SWEEP = ["${env}", "${interpreter}", "-m", "lit_tasks", "fit", "--config", "toy.yaml"]
 
 
+@pytest.mark.slow  # starts Python anew
 def test_the_agent_of_a_sweep_gets_its_own_run(
     server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

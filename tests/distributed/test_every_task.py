@@ -83,8 +83,12 @@ class Kill(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+#: One task stands for all in the default run: what is resumed is the same code.
+RESUMED = [pytest.param(c, marks=[pytest.mark.slow] * (c.stem != "quickstart")) for c in CONFIGS]
+
+
 @pytest.mark.parametrize("world", [2])  # alone: test_resume.py, from every checkpoint
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", RESUMED, ids=lambda path: path.stem)
 def test_a_task_killed_and_resumed_has_the_same_rows_and_weights(
     config: Path, world: int, tmp_path: Path
 ) -> None:

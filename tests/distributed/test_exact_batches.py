@@ -43,7 +43,12 @@ DATA = [
 ]
 
 
-@pytest.mark.parametrize("options", [{}, {"accumulate_grad_batches": 2}], ids=str)
+ACCUMULATED = pytest.param(
+    {"accumulate_grad_batches": 2}, marks=pytest.mark.slow
+)  # the same once more
+
+
+@pytest.mark.parametrize("options", [{}, ACCUMULATED], ids=str)
 def test_two_and_three_processes_learn_what_one_learns(options: dict[str, Any]) -> None:
     cases = [(data, {}, options) for data in DATA]
     [alone] = run(1, each, fitted, cases)

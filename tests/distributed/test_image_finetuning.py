@@ -54,5 +54,7 @@ def test_unfreezing_is_the_same_on_two_processes(tmp_path: Path) -> None:
     for other in run(2, fit, tmp_path / "2", seconds=400):
         assert other["trained"] == alone["trained"] != []
         for name, values in alone["numbers"].items():
+            if name == "train_loss._extra_state":
+                continue  # what is logged of training is the first process's own
             # Features beside zero are scaled up, so float32 sums in another order show.
             assert other["numbers"][name] == pytest.approx(values, abs=2e-4, rel=2e-3), name

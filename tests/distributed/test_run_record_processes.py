@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from csv_table import table
 from processes import run
 
@@ -20,6 +21,7 @@ def command(name: str, folder: str, *words: str) -> int:
     return main([name, *configs, *words, *where])
 
 
+@pytest.mark.slow  # two processes and W&B start twice
 def test_two_processes_leave_one_wandb_run_and_the_tables_of_one(tmp_path: Path) -> None:
     words = ("--trainer.max_epochs=2", "--examples.rows=5", "--monitor.processes=true")
     for world in (1, 2):

@@ -11,6 +11,7 @@ from test_every_task import ROOT, commands
 LABELS = {"good": "fine", "loud": "noise", "long": "slow"}
 
 
+@pytest.mark.slow  # test_every_task has one label, by the same code
 def test_several_labels_are_the_same_on_any_number_of_processes(tmp_path: Path) -> None:
     rows = [
         [label for bit, label in enumerate(LABELS) if number >> bit & 1] for number in range(41)

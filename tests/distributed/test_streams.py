@@ -63,6 +63,7 @@ def fitted(folder: Path, samples: int, continues: bool = False) -> list[Any]:
     return [module.weights(), metrics, module.seen, differences]
 
 
+@pytest.mark.slow  # starts three groups of processes; test_a_stream_continues has two
 def test_a_stream_teaches_the_same_on_any_number_of_processes(tmp_path: Path) -> None:
     """25 = 2 x 12 + 1: in the last step, all but one process repeat what they had."""
     cases = [(tmp_path / str(n), n) for n in (37, 25, 47)]

@@ -55,6 +55,7 @@ def test_an_offline_run_holds_configuration_history_summary_and_media(
     assert any("learning_curves" in name for name in media)
 
 
+@pytest.mark.slow  # two runs; the server of test_wandb_online sees one resumed
 def test_a_resumed_run_continues_the_same_wandb_run_and_the_same_tables() -> None:
     whole = fit(*TEXTS, "--trainer.max_epochs=3", "--trainer.logger=false")
     fit(*TEXTS, "--trainer.max_epochs=2", "--run_dir=runs/part", "--test=false")

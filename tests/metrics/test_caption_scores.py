@@ -127,6 +127,7 @@ def alone_or_together() -> dict[str, float]:
     return evaluated(int(os.environ.get("RANK", 0)), world, batch)
 
 
+@pytest.mark.slow  # test_every_task compares them as well
 def test_the_scores_are_the_same_to_the_last_bit_on_any_number_of_processes() -> None:
     expected = caption_scores(*corpus(7, seed=3))
     for world in (1, 2, 3):

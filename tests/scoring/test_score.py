@@ -178,6 +178,7 @@ def test_clip_score_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert "clip_score needs --images, the folder of the images" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # starts Java
 def test_meteor_is_that_of_coco_caption() -> None:
     pytest.importorskip("pycocoevalcap")
     if not shutil.which("java"):

@@ -53,6 +53,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow  # test_every_task compares these files as well
 def test_predictions_are_the_same_bytes_on_any_number_of_processes(tmp_path: Path) -> None:
     for world in (1, 2, 3):
         run(world, predict_all, tmp_path / str(world))

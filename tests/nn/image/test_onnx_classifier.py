@@ -14,6 +14,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 
+@pytest.mark.slow  # exports to ONNX
 @pytest.mark.parametrize(
     "name",
     ["test_resnet", pytest.param("test_efficientnet", marks=pytest.mark.slow)],  # the same code
