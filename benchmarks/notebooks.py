@@ -39,11 +39,20 @@ def executed(path: Path) -> nbformat.NotebookNode:
             data = output.get("data", {})
             if png := data.pop("image/png", None):
                 data["image/jpeg"] = _small(png)
-            data.pop("text/html", None)  # of progress bars: their text is enough
+            data.pop("text/html", None)  # of tables: their text is enough, without its colors
+            if text := data.get("text/plain"):
+                data["text/plain"] = re.sub(r"\x1b\[[\d;]*m", "", text)
+        shown = [o for o in cell.get("outputs", ()) if o.output_type != "display_data" or _says(o)]
+        if "outputs" in cell:
+            cell.outputs = shown
     first = notebook.cells[0]
     first.source = re.sub(r"\n\nIt takes .*$", "", first.source, flags=re.DOTALL)
     first.source += f"\n\nIt takes about {_said(seconds)} on two cores."
     return notebook
+
+
+def _says(output: nbformat.NotebookNode) -> bool:
+    return any(name != "text/plain" or text for name, text in output.data.items())
 
 
 def _said(seconds: float) -> str:
