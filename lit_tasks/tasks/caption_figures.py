@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_tasks.metrics.caption_scores import CaptionPair
+from lit_tasks.metrics.caption_scores import CaptionPair, scored_pairs
 from lit_tasks.nn.caption.self_critical import ragged
 from lit_tasks.plots import attention_maps, image_grid
+from lit_tasks.printable import printable
 from lit_tasks.protocols import (
     HasFeatureShape,
+    HasImageIds,
     HasReferences,
     HasValidateOn,
     ShowsSamples,
@@ -49,6 +51,7 @@ def drawn(
     some = [evaluated[i] for i in evenly_spread(len(evaluated), _IMAGES_SHOWN)]
     images = data.shown(split, [row.image_index for row in some])
     figures["captions"] = _gallery(images, some)
+    figures |= _by_score(data, split, evaluated)
     trained = _trained(task, data) if split != "train" else None
     if trained is not None:
         figures["captions_of_train"] = trained
@@ -58,13 +61,37 @@ def drawn(
     return figures
 
 
-def _gallery(images: Sequence[np.ndarray], rows: Sequence[CaptionPair]) -> "Figure":
+def _by_score(
+    data: ShowsSamples, split: Split, evaluated: Sequence[CaptionPair]
+) -> "dict[str, Figure]":
+    """Return the images whose captions have the best scores, and the worst; no image in both."""
+    scores = scored_pairs(evaluated)
+    order = np.lexsort((scores["rouge_l"], scores["cider_d"]))[::-1].tolist()
+    best = order[: min(_IMAGES_SHOWN, (len(order) + 1) // 2)]
+    worst = order[len(best) :][::-1][:_IMAGES_SHOWN]
+    names = data.image_ids(split) if isinstance(data, HasImageIds) else None
+    figures = {}
+    for name, places in (("best_captions", best), ("worst_captions", worst)):
+        rows = [evaluated[place] for place in places]
+        indices = [row.image_index for row in rows]
+        below = [
+            f"CIDEr-D {scores['cider_d'][at]:.2f}, {printable(str(names[i] if names else i))}"
+            for i, at in zip(indices, places, strict=True)
+        ]
+        if rows:
+            figures[name] = _gallery(data.shown(split, indices), rows, below)
+    return figures
+
+
+def _gallery(
+    images: Sequence[np.ndarray], rows: Sequence[CaptionPair], below: Sequence[str] | None = None
+) -> "Figure":
     """Return images under what was generated and, below it, what a person wrote."""
     titles = [
         f"generated: {row.prediction or '(nothing)'}\nhuman: {next(iter(row.references), '(none)')}"
         for row in rows
     ]
-    return image_grid(images, titles, columns=4, lines=4)
+    return image_grid(images, titles, columns=4, lines=4, below=below)
 
 
 def _trained(task: Any, data: ShowsSamples) -> "Figure | None":

@@ -1,5 +1,6 @@
 """One HTML page about a run, or several: what it holds, what it refuses, how it looks."""
 
+import csv
 import json
 import math
 import os
@@ -102,6 +103,35 @@ def test_the_most_certain_mistakes_come_first(tmp_path: Path) -> None:
     assert [int(n) for n in shown] == list(range(29, 9, -1))
     assert "right-one" not in page.text
     assert "0.69" in page.text
+
+
+def captions(run: Path, scores: list[float], references: str = '["of a person", "b"]') -> None:
+    lines = [["image_id", "caption", "references", "bleu4", "cider_d", "rouge_l"]]
+    lines += [
+        [f"{n}.jpg", f"said {n}", references, "0", f"{s}", "0.5"] for n, s in enumerate(scores)
+    ]
+    with (run / "captions_val.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+
+
+def test_the_best_and_the_worst_captions_stand_in_tables(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    captions(run, [(n * 7) % 30 / 10 for n in range(30)])
+    page = page_of(str(run), path=run / "report.html")
+    shown = [int(n) * 7 % 30 for n in re.findall(r"(\d+)\.jpg", page.text)]
+    assert shown == [*range(29, 19, -1), *range(10)]
+    assert page.text.count("of a person") == 20
+    captions(run, [0.5])
+    page = page_of(str(run), path=run / "report.html")
+    assert page.text.count("0.jpg") == 1
+
+
+@pytest.mark.parametrize("references", ["", "[", "{}", "[]", "3", "[" * 50_000, "[1]"])
+def test_references_that_are_no_list_are_left_out(tmp_path: Path, references: str) -> None:
+    run = write_run(tmp_path / "run")
+    captions(run, [0.5, math.nan, 0.1], references)
+    page = page_of(str(run), path=run / "report.html")
+    assert "said 2" in page.text
 
 
 def test_nothing_that_a_file_holds_becomes_part_of_the_page(tmp_path: Path) -> None:

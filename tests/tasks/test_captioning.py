@@ -140,7 +140,7 @@ def test_a_run_of_two_epochs_gives_all_figures_and_images(
         [metrics] = evaluate(task, data, verbose=False)
         assert {f"{stage}/{name}" for name in names} <= metrics.keys()
         figures = set(task.figures(stage))
-        assert {"captions", "captions_of_train"} <= figures
+        assert {"captions", "captions_of_train", "best_captions", "worst_captions"} <= figures
         assert ("attention" in figures) == (options.get("backbone") is MAPS)
     rows = trainer(tmp_path).predict(task, data)
     assert rows[0][0].keys() == {"image_id", "file", "caption"}
@@ -225,6 +225,26 @@ def test_each_image_is_told_with_its_caption_references_and_scores(tmp_path: Pat
         assert mean == pytest.approx(metrics[f"val/{name}"], abs=1e-6)
     assert "bleu4" in tables["captions"][0]
     assert "bleu4" not in tables["samples"][0]
+
+
+def test_the_best_and_the_worst_captions_are_drawn_with_their_scores(tmp_path: Path) -> None:
+    data = scenes(tmp_path)
+    task = fitted(tmp_path, data=data)
+    trainer(tmp_path).validate(task, data, verbose=False)
+    rows = task.sample_tables("val")["captions"]
+    said = {
+        f"CIDEr-D {row['cider_d']:.2f}, {row['image_id']}": float(row["cider_d"]) for row in rows
+    }
+    figures = task.figures("val")
+    shown = [
+        [text.get_text() for axes in figures[name].axes for text in axes.texts]
+        for name in ("best_captions", "worst_captions")
+    ]
+    assert sorted(shown[0] + shown[1]) == sorted(said)
+    best, worst = ([said[text] for text in texts] for texts in shown)
+    assert best == sorted(best, reverse=True)
+    assert worst == sorted(worst)
+    assert min(best) >= max(worst)
 
 
 def test_a_run_of_a_few_steps_says_why_it_learns_nothing(

@@ -55,6 +55,7 @@ def page_of_run(run: Run) -> str:
         charts=sections.charts({run.path.name: run.rows()}),
         confusion=sections.confusion(run),
         mistakes=sections.mistakes(run),
+        captions=sections.captions(run),
         examples=sections.examples(run),
         figures=found,
         figures_left=left,

@@ -1,5 +1,6 @@
 """What a page says of a run: results, curves, examples, mistakes, settings, environment."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ _WORDS = 300  # characters of a cell
 _SETTINGS = 2000
 _IMAGES = 24  # that a task made
 _RIGHT = "accuracy"  # of a sample: 1 or 0
+_SCORES, _CAPTIONS = ("cider_d", "rouge_l"), 10  # what captions are sorted by; of each kind
 _CERTAIN = ("probability", "loss")  # what mistakes are sorted by: the first that is there
 
 
@@ -159,6 +161,42 @@ def mistakes(run: Run) -> tuple[str, Table, int, str] | None:
             cells = [[row[name] for name in columns] for row in wrong[:_ROWS]]
             return stage, Table.of(columns, cells), len(wrong), by
     return None
+
+
+def captions(run: Run) -> tuple[str, str, list[tuple[str, Table]]] | None:
+    """Return the images with the best and with the worst captions of the test, else of validation.
+
+    Returns:
+        The stage, the score that they are sorted by, and a table of each kind, no image in both.
+    """
+    for stage in ("test", "val"):
+        rows = _records(run.path / f"captions_{stage}.csv", None)
+        scores = [name for name in _SCORES if rows and name in rows[0]]
+        if not scores:
+            continue
+        rows.sort(key=lambda row: tuple(-_value(row[name]) for name in scores))
+        best = rows[: min(_CAPTIONS, (len(rows) + 1) // 2)]
+        worst = rows[len(best) :][::-1][:_CAPTIONS]
+        columns = ["image", "caption", "written by a person", *scores]
+        return (
+            stage,
+            scores[0],
+            [
+                (name, Table.of(columns, [_captioned(row, scores) for row in some]))
+                for name, some in (("best", best), ("worst", worst))
+                if some
+            ],
+        )
+    return None
+
+
+def _captioned(row: Mapping[str, str], scores: Sequence[str]) -> list[str]:
+    try:
+        references = json.loads(row.get("references", ""))
+    except (ValueError, RecursionError):
+        references = None
+    first = str(references[0]) if isinstance(references, list) and references else ""
+    return [row.get("image_id", ""), row.get("caption", ""), first, *(row[n] for n in scores)]
 
 
 def confusion(run: Run) -> Table | None:
