@@ -1,13 +1,13 @@
 """Figures of a captioner: its sentences above those of people, and where it looked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lit_tasks.metrics.caption_scores import CaptionPair, scored_pairs
+from lit_tasks.metrics.caption_scores import CaptionPair
 from lit_tasks.nn.caption.self_critical import ragged
 from lit_tasks.plots import attention_maps, image_grid
 from lit_tasks.printable import printable
@@ -33,6 +33,7 @@ def drawn(
     data: object,
     stage: str,
     evaluated: Sequence[CaptionPair],
+    scored: Callable[[], Mapping[str, Sequence[float]]],
 ) -> "dict[str, Figure]":
     """Return figures by name.
 
@@ -41,6 +42,7 @@ def drawn(
         data: The data module; without ``shown(split, indices)`` no images are drawn.
         stage: ``val`` or ``test``.
         evaluated: What the evaluation found.
+        scored: Returns the scores of each image, by name.
     """
     figures: dict[str, Figure] = {}
     if not evaluated or not isinstance(data, ShowsSamples) or not _has_images(task, data):
@@ -51,7 +53,7 @@ def drawn(
     some = [evaluated[i] for i in evenly_spread(len(evaluated), _IMAGES_SHOWN)]
     images = data.shown(split, [row.image_index for row in some])
     figures["captions"] = _gallery(images, some)
-    figures |= _by_score(data, split, evaluated)
+    figures |= _by_score(data, split, evaluated=evaluated, scores=scored())
     trained = _trained(task, data) if split != "train" else None
     if trained is not None:
         figures["captions_of_train"] = trained
@@ -62,10 +64,12 @@ def drawn(
 
 
 def _by_score(
-    data: ShowsSamples, split: Split, evaluated: Sequence[CaptionPair]
+    data: ShowsSamples,
+    split: Split,
+    evaluated: Sequence[CaptionPair],
+    scores: Mapping[str, Sequence[float]],
 ) -> "dict[str, Figure]":
     """Return the images whose captions have the best scores, and the worst; no image in both."""
-    scores = scored_pairs(evaluated)
     order = np.lexsort((scores["rouge_l"], scores["cider_d"]))[::-1].tolist()
     best = order[: min(_IMAGES_SHOWN, (len(order) + 1) // 2)]
     worst = order[len(best) :][::-1][:_IMAGES_SHOWN]

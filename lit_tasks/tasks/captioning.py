@@ -129,6 +129,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         self.losses = SumMetric().set_dtype(torch.float64)
         self.counted = SumMetric().set_dtype(torch.float64)
         self._evaluated: list[CaptionPair] = []
+        self._image_scores: dict[str, list[float]] = {}  # of what was evaluated, when asked for
         self._reward: CiderReward | None = None
         self._from_data = False
         if words is not None and in_features is not None:
@@ -355,7 +356,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         values |= self.scores.compute()
         if not fitting:
             with self.scores.sync_context():
-                self._evaluated = self.scores.described()
+                self._evaluated, self._image_scores = self.scores.described(), {}
         stage = self.trainer.state.stage.dataloader_prefix  # type: ignore[union-attr]
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
 
@@ -397,7 +398,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         if split == "val" and isinstance(data, HasValidateOn):
             split = data.validate_on
         ids = data.image_ids(split) if isinstance(data, HasImageIds) else None
-        each = scored_pairs(self._evaluated)
+        each = self._scored()
         said, scores = [], []
         for row, pair in enumerate(self._evaluated):
             name = pair.image_index if ids is None else ids[pair.image_index]
@@ -412,4 +413,9 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
     def figures(self, stage: str) -> "dict[str, Figure]":
         """Return the figures of the last evaluation, by name."""
         data = attributes(self.trainer).datamodule
-        return drawn(self, data, stage=stage, evaluated=self._evaluated)
+        return drawn(self, data, stage=stage, evaluated=self._evaluated, scored=self._scored)
+
+    def _scored(self) -> dict[str, list[float]]:
+        """Return the scores of each image, by name; they take a second for 600 images."""
+        self._image_scores = self._image_scores or scored_pairs(self._evaluated)
+        return self._image_scores
