@@ -1,5 +1,6 @@
 """Files of lines: a label and a text, apart by a tab or a space, or the text alone."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,9 @@ from lit_tasks.data.readers.tables import (
 _LOOKED_AT = 1000  # lines
 _FASTTEXT = "__label__"
 _DELIMITERS = ("\t", ",", ";", "|")
+_NAMES = {",": "comma", ";": "semicolon", "|": "vertical bar", " ": "space"}
+_SHOWN = {"label": "label, {}, text", "text": "text, {}, label"}
+Order = Literal["label", "text"]
 
 
 class Lines(NamedTuple):
@@ -30,13 +34,15 @@ class Lines(NamedTuple):
         first: Which of them comes first.
         notes: Sentences about what had to be guessed.
         separator: What stands between the labels of a text that may have several, or none.
+        prefix: With what each word that is a label begins, empty where their place tells them.
     """
 
     encoding: str
-    between: Literal["", " ", "\t"]
-    first: Literal["label", "text"] = "label"
+    between: str
+    first: Order = "label"
     notes: tuple[str, ...] = ()
     separator: str | None = None
+    prefix: str = ""
 
     def rows(self, path: Path) -> Iterator[tuple[int, str, str, str]]:
         """Yield number, text, label and problem of each line; blank ones at the end are none."""
@@ -54,29 +60,39 @@ class Lines(NamedTuple):
         line = line.strip("\r\n") if self.between == "\t" else line.strip()
         if not self.between:
             return line, "", ""
-        if self.between not in line and self.between == "\t":
-            return "", "", "there is no tab between label and text"
-        if self.first == "text":
+        if self.prefix:
+            text, labels = _marked(line, self.prefix)
+        elif self.between.strip(" ") and self.between not in line:
+            what = "tab" if self.between == "\t" else f"'{self.between}'"
+            return "", "", f"there is no {what} between label and text"
+        elif self.first == "text":
             text, _, label = line.rpartition(self.between)
+            labels = [label]
         else:
             label, _, text = line.partition(self.between)
-        labels = [label]
-        while label.startswith(_FASTTEXT) and text.lstrip().startswith(_FASTTEXT):
-            another, _, text = text.lstrip().partition(" ")
-            labels.append(another)
+            labels = [label]
         if self.separator is not None:
-            found, problem = joined_labels(labels if labels[1:] else label, self.separator)
+            joined = labels[0] if len(labels) == 1 else labels
+            found, problem = joined_labels(joined, self.separator)
             return text.strip(), found, problem
         if labels[1:]:
-            return (
-                "",
-                "",
-                (
-                    f"there are several labels ({labels[0]}, {labels[1]}); one label a text, or set"
-                    " data.multi_label to true"
-                ),
-            )
-        return text.strip(), label.strip(), ""
+            several = f"there are several labels ({labels[0]}, {labels[1]})"
+            return "", "", f"{several}; one label a text, or set data.multi_label to true"
+        return text.strip(), "".join(labels).strip(), ""
+
+
+def _marked(line: str, prefix: str) -> tuple[str, list[str]]:
+    """Return the text of a line, and the words at its beginning and end that are labels."""
+    labels = []
+    while line.startswith(prefix):
+        label, *rest = line.split(None, 1)
+        labels.append(label)
+        line = "".join(rest)
+    last: list[str] = []
+    while line and line.split()[-1].startswith(prefix):
+        rest, last = line.rsplit(None, 1)[:-1], [line.split()[-1], *last]
+        line = "".join(rest)
+    return line, labels + last
 
 
 def look_at_lines(
@@ -112,10 +128,17 @@ def look_at_lines(
         return layout_of(path, options, wanted=wanted, delimiter=options.delimiter or "\t")
     if not labeled:
         return Lines(encoding, "", notes=notes)
-    rows = [line.split("\t") for line in head if line.strip()]
+    lines = [line for line in head if line.strip()]
+    if 2 * sum(bool(_marked(line.strip(), _FASTTEXT)[1]) for line in lines) > len(lines):
+        return Lines(encoding, " ", notes=notes, prefix=_FASTTEXT)
+    rows = [line.split("\t") for line in lines]
     tabbed = [row for row in rows if len(row) > 1]
     if not rows or len(tabbed) < 0.9 * len(rows):
-        return Lines(encoding, " ", notes=notes)
+        between, order = _between([line.strip() for line in lines])
+        if (between, order) == (" ", "label"):
+            return Lines(encoding, " ", notes=notes)
+        note = f"{path} is read as lines of {_SHOWN[order].format(_NAMES[between])}"
+        return Lines(encoding, between, first=order, notes=(*notes, note))
     widths = {len(row) for row in tabbed}
     if len(widths) == 1 and widths != {2}:
         raise ValueError(
@@ -124,6 +147,34 @@ def look_at_lines(
             "to the places of text and label, counted from 0"
         )
     text_place, _ = text_and_label([(row[0], row[-1]) for row in tabbed])
-    order: Literal["label", "text"] = "label" if text_place else "text"
-    shown = "label, tab, text" if text_place else "text, tab, label"
-    return Lines(encoding, "\t", first=order, notes=(*notes, f"{path} is read as lines of {shown}"))
+    order = "label" if text_place else "text"
+    note = f"{path} is read as lines of {_SHOWN[order].format('tab')}"
+    return Lines(encoding, "\t", first=order, notes=(*notes, note))
+
+
+def _between(lines: Sequence[str]) -> tuple[str, Order]:
+    """Return what stands between label and text, and which comes first: a space and the label.
+
+    Unless something else gives fewer labels than the first words are, each of a word and twice at
+    least: what stands before or behind a comma, say, or the last word.
+    """
+    words = {line.split(None, 1)[0] for line in lines}
+    for between in (",", ";", "|", " "):
+        if not all(between in line for line in lines):
+            continue
+        before = {line.partition(between)[0].strip() for line in lines}
+        behind = {line.rpartition(between)[2].strip() for line in lines}
+        alone = all(line.split()[1:2] == [between] for line in lines)
+        punctuated = bool(lines) and (alone or all(word.endswith(between) for word in words))
+        if punctuated or (
+            between != " " and _are_labels(before, len(lines), fewer_than=len(words))
+        ):
+            return between, "label"
+        if _are_labels(behind, len(lines), fewer_than=len(words)):
+            return between, "text"
+    return " ", "label"
+
+
+def _are_labels(found: set[str], lines: int, fewer_than: int) -> bool:
+    several = 2 <= len(found) < fewer_than and 2 * len(found) <= lines
+    return several and all(re.search(r"\w", label) for label in found)

@@ -16,6 +16,7 @@ from lit_tasks.data.readers.text_files import Columns, Row, format_of, notes_of,
 
 # Texts that repeat less than labels; one has an accent, one a quote that nothing closes.
 PAIRS = [(f"a café {n} in town", ("neg", "pos")[n % 2]) for n in range(20)]
+VARIED = [(f"{'abcdefg'[n % 7]}{n % 5} film, {n}", label) for n, (_, label) in enumerate(PAIRS)]
 QUOTED = [('"' + text if n in (3, 15) else text, label) for n, (text, label) in enumerate(PAIRS)]
 
 
@@ -497,3 +498,45 @@ def test_tables_of_files_have_any_layout_too(tmp_path: Path, between: str) -> No
     path.write_text("file,label\na.png,ants,3\n")
     with pytest.raises(ValueError, match=r"a\.csv, line 2: 2 columns were announced, got 3"):
         list(table_rows(path, ("file", "label")))
+
+
+@pytest.mark.parametrize("between", [",", ", ", ";", "|", " | "])
+@pytest.mark.parametrize("label_first", [True, False])
+def test_what_stands_between_label_and_text_is_no_part_of_either(
+    tmp_path: Path, between: str, label_first: bool
+) -> None:
+    pairs = [pair[::-1] if label_first else pair for pair in VARIED]
+    path = tmp_path / "a.txt"
+    path.write_text(table(pairs, between, header=""))
+    assert read(path) == VARIED
+    assert "is read as lines of " in notes(path)
+
+
+def test_labels_may_be_the_last_words_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(table(VARIED, " ", header=""))
+    assert read(tmp_path / "a.txt") == VARIED
+    assert notes(tmp_path / "a.txt").endswith("is read as lines of text, space, label")
+
+
+@pytest.mark.parametrize("end", ["", " .", ", so so", " , or !"])
+def test_commas_and_ends_of_sentences_make_no_labels(tmp_path: Path, end: str) -> None:
+    pairs = [(text + end, f"label{number % 5}") for number, (text, _) in enumerate(VARIED)]
+    (tmp_path / "a.txt").write_text(table([pair[::-1] for pair in pairs], " ", header=""))
+    assert read(tmp_path / "a.txt") == pairs
+    assert notes(tmp_path / "a.txt") == ""
+
+
+@pytest.mark.parametrize("form", ["{1} {0}", "{0} {1}", "{1}\t{0}"])
+def test_words_that_say_that_they_are_labels_stand_at_either_end(tmp_path: Path, form: str) -> None:
+    pairs = [(text, f"__label__{label}") for text, label in VARIED]
+    (tmp_path / "a.txt").write_text("".join(form.format(*pair) + "\n" for pair in pairs))
+    assert read(tmp_path / "a.txt") == pairs
+
+
+def test_a_line_without_a_marked_label_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("__label__a __label__b good film\n__label__a fine\nso so\n")
+    several = all_rows(path, Columns(separator=","))
+    assert [row["label"] for row in several] == ["__label__a,__label__b", "__label__a", ""]
+    assert several[2]["text"] == "so so"
+    assert [row["problem"][:26] for row in all_rows(path)][1:] == ["", "there is no label"]
