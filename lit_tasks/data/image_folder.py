@@ -20,6 +20,7 @@ from lit_tasks.data.base.image_splits import (
     split_folders,
     tell_conflicts,
     tell_copies,
+    tell_missing,
     tell_similar,
 )
 from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
@@ -113,12 +114,16 @@ class ImageFolderDataModule(ImageFilesDataModule):
             tell_loose(self.root)
         else:
             folders = {"train": self.root}
-        return {split: self.usable(*read_classes(path)) for split, path in folders.items()}
+        found = {split: read_classes(path) for split, path in folders.items()}
+        tell_similar([label for _, labels in found.values() for label in labels])
+        return {split: self.usable(*each) for split, each in found.items()}
 
     def _of_table(self, table: Path) -> dict[str, Labeled]:
         separator = self.label_separator if self.multi_label else None
         files, labels, splits = read_table(table, self.root, *self.columns, separator=separator)
-        tell_similar([label for labels in self._label_sets(labels) for label in labels])
+        each = [label for labels in self._label_sets(labels) for label in labels]
+        tell_similar(each)
+        tell_missing(each)
         if self.columns[2] is None:
             return {"train": self.usable(files, labels)}
         for name in ("train", "val"):

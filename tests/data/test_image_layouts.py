@@ -314,3 +314,94 @@ def test_a_table_to_predict_may_stand_away_from_the_training_images(tmp_path: Pa
     draw(tmp_path, "new/x.png", "old/y.png")
     (tmp_path / "new/t.csv").write_text("file\nx.png\n")
     assert predicted(str(tmp_path / "new/t.csv"), root=tmp_path / "old") == ["x.png"]
+
+
+@pytest.mark.parametrize(
+    "names", [("seg_train", "seg_test"), ("x-train", "x-val"), ("trainval", "val_final")]
+)
+def test_folders_named_after_splits_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        split(tmp_path, name)
+    with pytest.raises(ValueError, match="named after splits and would all be classes: rename"):
+        sizes(tmp_path)
+
+
+def of_classes(root: Path, *classes: str) -> Path:
+    return draw(root, *(f"{name}/{n}.png" for name in classes for n in range(5)))
+
+
+def test_folders_whose_names_differ_in_capitals_are_told(
+    tmp_path: Path, said: pytest.LogCaptureFixture
+) -> None:
+    module = ImageFolderDataModule(of_classes(tmp_path, "Ants", "ants"))
+    assert module.labels == ["Ants", "ants"]
+    assert "differ only in capitals are several classes: Ants and ants" in said.text
+
+
+def table_of(root: Path, *rows: str) -> Path:
+    of_classes(root, "a", "b")
+    good = [f"{name}/{n}.png,{name}" for name in ("a", "b") for n in range(5)]
+    text = "\n".join(["file,label", *good, *rows, ""])
+    (root / "t.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    return root / "t.csv"
+
+
+def test_what_is_not_seen_around_a_label_makes_no_class(tmp_path: Path) -> None:
+    rows = ("a/0.png,\ufeffa", "a/1.png,a\u200b ", "a/2.png,a\0")
+    assert ImageFolderDataModule(table=table_of(tmp_path, *rows)).labels == ["a", "b"]
+    with pytest.raises(ValueError, match=r"t\.csv, line 12: column label is empty; fill it"):
+        sizes(table=table_of(tmp_path, "a/0.png,\u200b"))
+
+
+def test_a_label_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+    sentence = r"line 12: the bytes of column label are not UTF-8 \(0xe9"
+    with pytest.raises(ValueError, match=sentence):
+        sizes(table=table_of(tmp_path, "a/0.png,caf\udce9"))
+
+
+def test_a_table_without_rows_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("file,label\n")
+    with pytest.raises(ValueError, match=r"t\.csv has no rows; give a table with images"):
+        sizes(table=tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("")
+    with pytest.raises(ValueError, match=r"t\.csv is empty; give a file with a header line"):
+        sizes(table=tmp_path / "t.csv")
+
+
+def test_what_a_table_leaves_open_is_told(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
+    of_classes(tmp_path, "a", "b")
+    rows = [
+        f"{name}/{n}.png;{label};x;{'Train' if n else 'valid'}"
+        for name, label in (("a", "a"), ("b", "nan"))
+        for n in range(5)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["file;label;label;part", *rows]))
+    assert ImageFolderDataModule(table=tmp_path / "t.csv").labels == ["a", "nan"]
+    assert "is read with ';' between its columns" in said.text
+    assert "has 2 columns called 'label'; the first one is read" in said.text
+    assert "column part names splits and is not used" in said.text
+    assert "set data.split_column=part" in said.text
+    assert "5 images have the label nan; it is a class like others" in said.text
+
+
+@pytest.mark.parametrize("pattern", ["*", "**"])
+def test_a_pattern_finds_images_as_a_folder_does(
+    tmp_path: Path, said: pytest.LogCaptureFixture, pattern: str
+) -> None:
+    draw(tmp_path, "a.png", "more/b.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no list of images")
+    (tmp_path / "Thumbs.db").write_bytes(b"x")
+    module = ImageFolderDataModule(predict=str(tmp_path / pattern))
+    assert sorted(module.predict_ids) == ["a.png", "more/b.png"]
+    assert "1 file is left out" in said.text
+    assert "notes.txt" in said.text
+
+
+@pytest.mark.parametrize("value", ["", " ", [], "list.txt", "table.csv"])
+def test_nothing_to_predict_is_told(tmp_path: Path, value: Any) -> None:
+    (tmp_path / "list.txt").write_text("\n")
+    (tmp_path / "table.csv").write_text("file\n")
+    given = str(tmp_path / value) if isinstance(value, str) and value.strip() else value
+    with pytest.raises(ValueError, match="give an image, a folder or a CSV file"):
+        ImageFolderDataModule(predict=given).images("predict")

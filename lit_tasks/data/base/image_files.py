@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_tasks.data.base.images import ImageDataModule
+from lit_tasks.data.readers.encodings import undecoded
 from lit_tasks.data.readers.image_folders import (
     class_name,
     folders_in,
@@ -19,10 +20,12 @@ from lit_tasks.data.readers.image_folders import (
 from lit_tasks.data.readers.image_inputs import ImageFile, images_named
 from lit_tasks.data.readers.images import ImageFiles, reasons
 from lit_tasks.data.readers.label_lists import joined_labels
-from lit_tasks.data.readers.split_names import split_named, split_of_row
+from lit_tasks.data.readers.split_names import split_columns, split_named, split_of_row
 from lit_tasks.data.readers.tables import BadRows, table_rows
+from lit_tasks.printable import printable
 
 File = TypeVar("File", bound=ImageFile)
+_LOOKED_AT = 1000  # rows, for a column of splits that was not named
 
 
 class ImageFilesDataModule(ImageDataModule):
@@ -92,8 +95,13 @@ def images_given(
 
     See :func:`~lit_tasks.data.readers.image_inputs.images_named`.
     """
-    values = [given] if isinstance(given, str | Path) else given
-    found = images_named([str(value) for value in values], file_column, root)
+    values = [str(value) for value in ([given] if isinstance(given, str | Path) else given)]
+    found = images_named(values, file_column, root)
+    if not found.images:
+        raise ValueError(
+            f"data.predict names no image ({', '.join(map(path_text, values)) or 'an empty list'}):"
+            " give an image, a folder or a CSV file"
+        )
     if found.others:
         rank_zero_info(left_out(found.others))
     return found.images
@@ -172,15 +180,36 @@ def read_table(
     labels: list[str] = []
     splits: list[str] = []
     may_be_empty = [label_column] if label_column and separator else []
+    first: list[dict[str, str]] = []
     for where, row in table_rows(
-        table, (file_column, label_column, split_column), may_be_empty=may_be_empty
+        table,
+        (file_column, label_column, split_column),
+        may_be_empty=may_be_empty,
+        tell=rank_zero_info,
     ):
+        first += [row] if len(first) < _LOOKED_AT else []
         files.append(located(row[file_column], [root or table.parent]))
-        label = class_name(row.get(label_column, "")) if label_column else ""
+        cell = row[label_column] if label_column else ""
+        if wrong := undecoded(cell):
+            raise ValueError(
+                f"{where}: the bytes of column {label_column} are not UTF-8 {wrong}; save the file"
+                " as UTF-8"
+            )
+        label = class_name(cell)
+        if label_column and not label and not separator:
+            raise ValueError(f"{where}: column {label_column} is empty; fill it, or remove the row")
         if separator:
             label, problem = joined_labels(label, separator)
             if problem:
                 raise ValueError(f"{where}: {problem}; correct it, or remove the row")
         labels.append(label)
         splits.append(split_of_row(row[split_column], split_column, where) if split_column else "")
+    if not files:
+        raise ValueError(f"{table} has no rows; give a table with images")
+    if split_column is None:
+        for name in split_columns(first, (file_column, label_column)):
+            rank_zero_info(
+                f"{table}: column {printable(name)} names splits and is not used; to use it, set"
+                f" data.split_column={printable(name)}"
+            )
     return files, labels, splits

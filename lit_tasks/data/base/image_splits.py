@@ -7,9 +7,10 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from lit_tasks.data.base.labels import stands_for_missing
 from lit_tasks.data.readers.image_folders import folders_in, found_below, path_text
 from lit_tasks.data.readers.images import content_numbers
-from lit_tasks.data.readers.split_names import USUAL_NAMES, split_named
+from lit_tasks.data.readers.split_names import USUAL_NAMES, holds_split, split_named
 from lit_tasks.printable import printable
 
 Labeled = tuple[Sequence[Path], Sequence[str]]
@@ -58,7 +59,12 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def _refuse_splits_in_classes(name: str, folders: Sequence[Path]) -> None:
-    """Refuse ``ants/train``, ``ants/val``, ...: all would be images of ants to train on."""
+    """Refuse ``ants/train``, ``ants/val``, ... and ``seg_train``, ``seg_test``: no classes."""
+    if len(folders) > 1 and all(holds_split(folder.name) for folder in folders):
+        raise ValueError(
+            f"{name} holds {listed([folder.name for folder in folders])}, which are named after"
+            f" splits and would all be classes: rename them to {USUAL_NAMES}"
+        )
     for path in folders:
         within = [split_named(folder.name) for folder in folders_in(path)]
         if "train" in within and all(within):
@@ -115,6 +121,16 @@ def tell_similar(labels: Sequence[str]) -> None:
     pairs = [" and ".join(sorted(names)) for names in same.values() if len(names) > 1]
     if pairs:
         rank_zero_info(f"Labels that differ only in capitals are several classes: {listed(pairs)}")
+
+
+def tell_missing(labels: Sequence[str]) -> None:
+    """Say how many images have a label such as ``nan``, which may stand for a missing one."""
+    missing = Counter(filter(stands_for_missing, labels))
+    if missing:
+        rank_zero_info(
+            f"{missing.total():,} images have the label {' or '.join(sorted(missing))}; it is a"
+            " class like others, so leave these rows out if it stands for a missing label"
+        )
 
 
 def listed(names: Sequence[str]) -> str:

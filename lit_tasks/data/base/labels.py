@@ -96,14 +96,18 @@ def doubts(counts: Mapping[str, int], name: str) -> list[str]:
             f"{name} has labels that may mean the same, or differ only by case, blanks or zeros, "
             f"and are classes of their own: {'; '.join(pairs[:3])}{more}"
         )
-    missing = sorted(label for label in counts if label.casefold() in _MISSING)
-    if missing:
+    if missing := sorted(filter(stands_for_missing, counts)):
         number = sum(counts[label] for label in missing)
         found.append(
             f"{name}: {number:,} texts have the label {' or '.join(missing)}; it is a class like "
             "others, so leave these rows out if it stands for a missing label"
         )
     return found
+
+
+def stands_for_missing(label: str) -> bool:
+    """Return whether a label is what other programs write where there is none."""
+    return label.casefold() in _MISSING
 
 
 def missing_numbers(labels: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def encoding_of(path: Path, given: str | None) -> tuple[str, str]:
         if _is_cp1252(head, file):
             return "cp1252", (
                 f"{path} is not UTF-8 and is read as cp1252 (Western Europe); if that is wrong, "
-                "give its encoding with data.encoding"
+                "save it as UTF-8, or give its encoding with data.encoding if there is that option"
             )
     return "utf-8-sig", ""
 

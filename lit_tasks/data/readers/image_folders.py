@@ -1,6 +1,7 @@
 """Folders of images: what is found in them, what is passed over, and what both are called."""
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -17,8 +18,18 @@ _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _OTHER = (".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 _WITH = {"avif": (".avif",), "jpg_2000": (".jp2", ".j2k", ".jpx")}  # features of Pillow
 HEIF = (".heic", ".heif", ".hif")  # what telephones save; Pillow reads it with pillow-heif
-_NO_CLASSES = {"@eadir", "__macosx", "__pycache__", "$recycle.bin", "#recycle", "lost+found"}
-_NO_CLASSES |= {"system volume information", "@__thumb"}
+_NO_CLASSES = {
+    "@eadir",
+    "__macosx",
+    "__pycache__",
+    "$recycle.bin",
+    "#recycle",
+    "#snapshot",
+    "lost+found",
+}
+_NO_CLASSES |= {"system volume information", "@__thumb", "#snapshot"}
+_NO_CLASSES |= {"@recycle", "@recently-snapshot"}
+_INVISIBLE = re.compile(r"^[\s\0\u200b\u2060\ufeff]+|[\s\0\u200b\u2060\ufeff]+$")
 _OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 
 
@@ -123,11 +134,11 @@ def left_out(others: Sequence[object]) -> str:
 
 
 def class_name(name: str) -> str:
-    """Return a label as it is compared: composed letters (NFC), no blanks around it.
+    """Return a label as it is compared: composed letters (NFC), nothing invisible around it.
 
     A Mac writes an accent as a letter of its own; names look alike and would be two classes.
     """
-    return unicodedata.normalize("NFC", text_of(name)).strip()
+    return _INVISIBLE.sub("", unicodedata.normalize("NFC", text_of(name)))
 
 
 def within_folder(names: Sequence[str]) -> list[str]:

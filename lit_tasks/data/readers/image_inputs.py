@@ -1,17 +1,26 @@
 """Images to predict, in the forms in which people name them."""
 
+import os
 from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
 from lit_tasks.data.readers.encodings import encoding_of, open_text
-from lit_tasks.data.readers.image_folders import files_below, located, path_text
+from lit_tasks.data.readers.image_folders import (
+    endings,
+    files_below,
+    found_below,
+    is_hidden,
+    located,
+    path_text,
+)
 from lit_tasks.data.readers.lines import lines_of
 from lit_tasks.data.readers.tables import table_rows
 from lit_tasks.data.readers.zipped_files import ZippedFile, zipped_images
 
 ImageFile = Path | ZippedFile
+_TABLES = (".csv", ".tsv")
 _LISTS = (".txt", ".list", ".lst")
 
 
@@ -46,16 +55,43 @@ def images_named(
     """
     found = Inputs([], [])
     for value in values:
-        for path in _matching(value):
-            images, others = _images(path, file_column, root)
-            found.images.extend(images)
-            found.others.extend(others)
+        paths, rest = _matching(value), list[Path]()
+        if len(paths) > 1:  # of a pattern; it finds things that are not images, as a folder has
+            paths, rest = _worth_reading(paths)
+        several = [_images(path, file_column, root) for path in paths]
+        # A pattern may find a folder and what is in it.
+        found.images.extend(dict.fromkeys(image for images, _ in several for image in images))
+        found.others.extend(
+            dict.fromkeys([*rest, *(other for _, others in several for other in others)])
+        )
+    return found
+
+
+def _worth_reading(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the images, and folders with some, that a pattern found, and the other files.
+
+    Lists, tables and zip files are read where the pattern found nothing else.
+    """
+    paths = [path for path in paths if not is_hidden(path.name)]
+    lists = [path for path in paths if path.suffix.lower() in (*_LISTS, *_TABLES, ".zip")]
+    if len(lists) == len(paths):
+        return lists, []
+    found: tuple[list[Path], list[Path]] = [], []
+    for path in paths:
+        if path.is_dir():
+            within = found_below(path)
+            found[0].extend([path] if within.images else [])
+            found[1].extend([] if within.images else within.others)
+        else:
+            found[path.suffix.lower() not in endings()].append(path)
     return found
 
 
 def _matching(value: str) -> list[Path]:
+    if not value.strip():
+        raise ValueError("data.predict holds an empty path: give an image, a folder or a CSV file")
     path = Path(value).expanduser()
-    if path.exists() or not has_magic(value):
+    if os.path.exists(path) or not has_magic(value):
         return [path]
     matches = sorted(Path(match) for match in glob(str(path), recursive=True))
     if not matches:
@@ -68,7 +104,7 @@ def _images(
 ) -> tuple[Sequence[ImageFile], Sequence[ImageFile]]:
     kind = path.suffix.lower() if path.is_file() else ""
     folders = [path.parent] if root is None else [root, path.parent]
-    if kind in (".csv", ".tsv") and file_column is not None:
+    if kind in _TABLES and file_column is not None:
         rows = table_rows(path, (file_column,))
         return [located(row[file_column], folders) for _, row in rows], []
     if kind in _LISTS:

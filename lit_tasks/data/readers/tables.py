@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -202,6 +202,7 @@ def table_rows(
     options: TableOptions | None = None,
     *,
     may_be_empty: Sequence[str] = (),
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the rows of a CSV or TSV file, each behind its place as errors name it.
 
@@ -211,6 +212,7 @@ def table_rows(
             them under these names, and all others under their own.
         options: How the file is to be read; its header and bytes tell where left out.
         may_be_empty: Those of ``columns`` that may be empty.
+        tell: Is given a sentence about each thing that had to be guessed.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -221,7 +223,12 @@ def table_rows(
     wanted = [name for name in columns if name is not None]
     usual = "\t" if format_suffix(table) == ".tsv" else ","
     layout = layout_of(table, options or TableOptions(), wanted=wanted, delimiter=usual)
+    if not layout.names:
+        raise ValueError(f"{table} is empty; give a file with a header line and rows")
     places = {name: column_place(table, name, layout.names) for name in wanted}
+    if tell is not None:
+        for note in layout.notes:
+            tell(note)
     for line, fields, problem in layout.rows(table):
         where = f"{table}, line {line}"
         filled = [name for name in wanted if name not in may_be_empty]
