@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+_UNSPACED += r"\p{Bopomofo}\p{Yi}\p{Javanese}\p{Balinese}]"
 _SOME = 0.2
 """Fraction of all letters in such scripts that makes them matter."""
 _REPEATING = 0.5
@@ -20,9 +21,9 @@ def needs_characters(counts: pa.Table, num_texts: int) -> bool:
     That is so for sentences of scripts without spaces, and where each text is one word (a name).
 
     Args:
-        counts: Columns ``values`` and ``counts``, each word of the training texts and how often it
-            stands there.
-        num_texts: How many texts that are.
+        counts: Columns ``values`` and ``counts``, each word of the different training texts and how
+            often it stands there.
+        num_texts: How many different texts that are.
     """
     letters = counts.filter(pc.match_substring_regex(counts["values"], r"\pL"))
     total = _sum(letters["counts"])

@@ -237,3 +237,17 @@ def test_a_table_of_ones_own_needs_texts_and_labels_alone() -> None:
 def test_a_table_that_cannot_be_read_is_refused(rows: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Own(rows).setup("fit")
+
+
+def test_repeats_of_a_text_do_not_tell_that_words_repeat(tmp_path: Path) -> None:
+    texts = [
+        film + word
+        for film in ("电影", "故事", "演员")
+        for word in ("很好", "精彩", "难看", "糟糕")
+    ]
+    rows = [f"{text},{int(text[-2:] in ('很好', '精彩'))}\n" for text in texts * 9]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows))
+    data = TextFilesDataModule(train=tmp_path / "a.csv", cache_dir=tmp_path)
+    data.setup("fit")
+    assert data.text.split == "characters"
+    assert "电影" in data.vocabulary

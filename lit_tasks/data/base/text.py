@@ -369,7 +369,11 @@ class TextDataModule(CheckedLoading, LightningDataModule):
     def _count_words(self, source: Source, rows: np.ndarray) -> Vocabulary:
         counts = word_counts(words_of(source.data, self.text.tokenizer), rows)
         if self.text.split == "auto":
-            characters = needs_characters(counts, len(rows))
+            _, first = np.unique(text_hashes(source.data)[rows], return_index=True)
+            once = counts  # of texts that stand there twice, nothing tells that words repeat
+            if len(first) < len(rows):
+                once = word_counts(words_of(source.data, self.text.tokenizer), rows[first])
+            characters = needs_characters(once, len(first))
             self.text = replace(self.text, split="characters" if characters else "words")
             if characters:
                 rank_zero_info(

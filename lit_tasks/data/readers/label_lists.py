@@ -16,6 +16,7 @@ from lit_tasks.files import parse_json
 from lit_tasks.printable import printable
 
 _SHOWN = 3
+_OPENING = ("[", "(", "{", "set()")
 _USUAL = ("|", ";", ",")
 
 
@@ -32,11 +33,11 @@ def joined_labels(value: object, separator: str) -> tuple[str, str]:
             or one plain value.
         separator: What stands between two labels.
     """
-    if isinstance(value, str) and value.strip().startswith("["):
+    if isinstance(value, str) and value.strip().startswith(_OPENING):
         found = _list_in(value.strip())
-        if found is None:
+        if found is None and value.strip()[0] != "(":  # parentheses may be a part of a name
             return "", f"the labels {printable(value):.60} begin like a list, and are none"
-        value = found
+        value = value if found is None else found
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "", "there is no label; an empty list says that a sample has none"
     if isinstance(value, str):
@@ -45,6 +46,8 @@ def joined_labels(value: object, separator: str) -> tuple[str, str]:
     for item in value if isinstance(value, list | tuple) else [value]:
         if not isinstance(item, str | int | float):
             return "", f"a label is a {type(item).__name__}, it must be a string or a number"
+        if isinstance(item, float) and not math.isfinite(item):
+            return "", f"a label is {item}, which is no name of a class"
         label = str(item).strip()
         if separator in label:
             return "", (
@@ -56,7 +59,13 @@ def joined_labels(value: object, separator: str) -> tuple[str, str]:
 
 
 def _list_in(cell: str) -> list[object] | None:
-    """Return the list that a cell holds, in JSON or in Python's spelling."""
+    """Return the list that a cell holds, in JSON or in Python's spelling, also of sets."""
+    if cell == "set()":
+        return []
+    if cell[0] == "(" and cell != "()" and "," not in cell:  # Python's tuples have one
+        return None
+    if cell[0] in "({" and cell[-1] in ")}":
+        cell = f"[{cell[1:-1].strip().removesuffix(',')}]"
     for text in (cell, cell.replace("'", '"')):
         try:
             found = parse_json(text)
@@ -65,6 +74,12 @@ def _list_in(cell: str) -> list[object] | None:
         if isinstance(found, list):
             return found
     return None
+
+
+def _are_known(parts: Sequence[str], known: set[str], multi_label: bool) -> bool:
+    """Tell whether parts of a label are labels: all, or one where texts may have several."""
+    found = [part in known for part in parts]
+    return any(found) if multi_label else all(found)
 
 
 def check_separator(separator: str) -> None:
@@ -126,7 +141,7 @@ def several_in(labels: Sequence[str], multi_label: bool = False) -> str:
         found = [
             label
             for label in known
-            if separator in label and set(labels_of(label, separator)) <= known
+            if separator in label and _are_known(labels_of(label, separator), known, multi_label)
         ]
         if found:
             some = ", ".join(repr(printable(label)) for label in sorted(found)[:_SHOWN])
@@ -134,7 +149,7 @@ def several_in(labels: Sequence[str], multi_label: bool = False) -> str:
                 f"labels such as {some} are made of other labels and are classes of their own;"
                 f" {'set' if multi_label else turn_on} data.label_separator to {separator!r}"
             )
-    lists = [label for label in known if label.startswith("[") and _list_in(label) is not None]
+    lists = [label for label in known if label.startswith(_OPENING) and _list_in(label) is not None]
     if lists:
         return (
             f"labels such as {printable(min(lists))!r} are lists and are classes of their own; if a"

@@ -36,6 +36,13 @@ ROWS = [("fine film", ["good"]), ("slow and loud", ["long", "loud"]), ("a film",
         ('["b", "a"]', "a,b"),
         ("['b', 'a']", "a,b"),
         ("[]", ""),
+        ("('b', 'a')", "a,b"),
+        ("('b',)", "b"),
+        ("()", ""),
+        ("{'b', 'a'}", "a,b"),
+        ("set()", ""),
+        ("(so so)", "(so so)"),
+        ("(1)", "(1)"),
         (3, "3"),
     ],
 )
@@ -51,6 +58,9 @@ def test_labels_are_joined(value: object, labels: str) -> None:
         ([["a"]], "a label is a list, it must be a string or a number"),
         ({"a": 1}, "a label is a dict"),
         ([None], "a label is a NoneType"),
+        (["a", float("nan")], "a label is nan, which is no name of a class"),
+        (float("inf"), "a label is inf, which is no name"),
+        ("{'a': 1}", "begin like a list, and are none"),
         (["a,b", "c"], "the label 'a,b' holds the separator ','; set data.label_separator"),
         ("[a, b", "begin like a list, and are none"),
         ("[" * 10_000, "begin like a list, and are none"),
@@ -92,6 +102,13 @@ def test_labels_made_of_others_are_doubted(labels: list[str], separator: str) ->
 def test_names_with_commas_are_not_doubted() -> None:
     assert several_in(["red, white", "green", "blue"]) == ""
     assert "are lists" in several_in(["['a', 'b']", "['a']"])
+    assert "are lists" in several_in(["('a', 'b')", "('a',)"])
+
+
+def test_another_separator_is_doubted_where_labels_stand_alone_as_well() -> None:
+    said = "set data.label_separator to '|'"
+    assert several_in(["long", "loud|long"], multi_label=True).endswith(said)
+    assert several_in(["long", "loud|long"]) == ""
 
 
 # Files of texts
