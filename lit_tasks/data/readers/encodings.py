@@ -21,6 +21,12 @@ _OTHERS = {
     b"PAR1": "a Parquet file",
     b"%PDF": "a PDF file",
     b"SQLite format 3": "a database",
+    b"\x28\xb5\x2f\xfd": "packed with zstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"{\\rtf": "rich text (RTF)",
+    b"\x89PNG\r\n": "a picture",
+    b"\xff\xd8\xff": "a picture",
 }
 _CHUNK = 1 << 17
 _ENOUGH = 20  # characters of several bytes that are UTF-8: this is no accident
@@ -28,6 +34,7 @@ _SEVERAL = 2  # bytes that are not UTF-8: one alone may be damage
 _UNDECODED = re.compile("[\udc80-\udcff]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1b\x7f]")
 _UNDEFINED = re.compile("[\udc81\udc8d\udc8f\udc90\udc9d]")  # in cp1252
+_KEEP = "lit_tasks.keep_bytes"
 _BYTE = 0xDC00  # added to a byte that could not be decoded
 
 
@@ -38,7 +45,7 @@ def _keep_bytes(error: UnicodeError) -> tuple[str, int]:
     return "".join(chr(_BYTE + byte) for byte in error.object[error.start : error.end]), error.end
 
 
-codecs.register_error("lit_tasks.keep_bytes", _keep_bytes)
+codecs.register_error(_KEEP, _keep_bytes)
 
 
 def undecoded(text: str) -> str:
@@ -46,7 +53,9 @@ def undecoded(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        byte = (ord(error.object[error.start]) - _BYTE) & 0xFF
+        byte = ord(error.object[error.start]) - _BYTE
+        if not 0x80 <= byte <= 0xFF:  # as JSON writes it
+            return f"(half of a character, \\u{byte + _BYTE:04x}, at character {error.start})"
         return f"(0x{byte:02x} at character {error.start})"
     return ""
 
@@ -58,7 +67,11 @@ def check_encoding(name: str | None) -> None:
         ValueError: It does not; gives examples.
     """
     try:
-        io.TextIOWrapper(io.BytesIO(), encoding=name)
+        io.TextIOWrapper(io.BytesIO(b"a\n"), encoding=name, errors=_KEEP).readline()
+    except UnicodeError as error:
+        if "BOM" in str(error):  # of UTF-16, where each file has its own
+            return
+        raise ValueError(f"encoding must be one of files, got '{name}' ({error})") from None
     except LookupError:
         raise ValueError(
             "encoding must be one that Python knows, such as utf-8, utf-16, cp1252 or shift_jis, "
@@ -81,8 +94,8 @@ def encoding_of(path: Path, given: str | None) -> tuple[str, str]:
                     f"{path} is {what} and no text, whatever its name: export it as CSV, "
                     "or give it its own ending"
                 )
-        if given is not None:  # Python leaves a mark of UTF-8 in the text
-            return ("utf-8-sig" if codecs.lookup(given).name == "utf-8" else given), ""
+        if given is not None:
+            return _of_given(path, head, codecs.lookup(given).name), ""
         for mark, encoding in _MARKS.items():
             if head.startswith(mark):
                 return encoding, ""
@@ -95,6 +108,28 @@ def encoding_of(path: Path, given: str | None) -> tuple[str, str]:
                 "save it as UTF-8, or give its encoding with data.encoding if there is that option"
             )
     return "utf-8-sig", ""
+
+
+def _of_given(path: Path, head: bytes, given: str) -> str:
+    """Return how an encoding that was given is read: with a mark at the beginning or without.
+
+    Raises:
+        ValueError: UTF-16 or UTF-32 was given, and neither mark nor null bytes tell it.
+    """
+    if given == "utf-8":  # Python leaves its mark in the text
+        return "utf-8-sig"
+    if given not in ("utf-16", "utf-32") or any(
+        head.startswith(mark) for mark, name in _MARKS.items() if name == given
+    ):
+        return given
+    if given == "utf-16" and (found := _utf16_without_mark(head)):
+        return found
+    if head.count(0) and given == "utf-32":
+        return "utf-32-le" if head[:1] != b"\0" else "utf-32-be"
+    raise ValueError(
+        f"{path} is not {given}: it has no such mark at its beginning; leave out data.encoding, or "
+        f"set it to {given}-le or {given}-be if it is"
+    )
 
 
 def _utf16_without_mark(head: bytes) -> str:
@@ -130,6 +165,6 @@ def open_text(path: Path, encoding: str = "utf-8-sig", newline: str | None = Non
     return io.TextIOWrapper(
         unpacked(path),
         encoding=encoding,
-        errors="lit_tasks.keep_bytes",
+        errors=_KEEP,
         newline=newline,
     )

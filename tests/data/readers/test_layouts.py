@@ -540,3 +540,40 @@ def test_a_line_without_a_marked_label_has_none(tmp_path: Path) -> None:
     assert [row["label"] for row in several] == ["__label__a,__label__b", "__label__a", ""]
     assert several[2]["text"] == "so so"
     assert [row["problem"][:26] for row in all_rows(path)][1:] == ["", "there is no label"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("order", ["", "-le", "-be"])
+def test_wide_characters_that_are_announced_need_no_mark(
+    tmp_path: Path, encoding: str, order: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(table(PAIRS).encode(encoding + order))
+    assert read(tmp_path / "a.csv", encoding=encoding) == PAIRS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_wide_characters_that_are_announced_and_not_there_are_refused(
+    tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "a.csv").write_text(table(PAIRS))
+    with pytest.raises(ValueError, match=rf"a\.csv is not {encoding}: .*leave out data.encoding"):
+        read(tmp_path / "a.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["undefined", "idna", "base64", "no-such"])
+def test_what_is_no_encoding_of_files_is_refused(encoding: str) -> None:
+    with pytest.raises(ValueError, match=rf"encoding must be one .*'{encoding}'"):
+        TableOptions(encoding=encoding)
+
+
+@pytest.mark.parametrize("start", [b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"{\\rtf1 fine"])
+def test_what_is_no_text_is_no_line_either(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "a.txt").write_bytes(start + b"\n")
+    with pytest.raises(ValueError, match=r"a\.txt is .* and no text, whatever its name"):
+        all_rows(tmp_path / "a.txt", Columns(label=None))
+
+
+def test_half_a_character_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "fine \\ud83d", "label": "a"}\n')
+    [row] = all_rows(tmp_path / "a.jsonl")
+    assert "half of a character, \\ud83d, at character 5" in row["problem"]
