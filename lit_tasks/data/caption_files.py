@@ -1,5 +1,6 @@
 """Anyone's own images and captions: a table of files and sentences."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, strat
 from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.data.readers.caption_tables import CaptionColumns, caption_rows
 from lit_tasks.data.readers.encodings import check_encoding
+from lit_tasks.data.readers.image_folders import located
 from lit_tasks.data.readers.split_names import split_of_row
 from lit_tasks.protocols import LabeledSplit
 
@@ -117,15 +119,19 @@ def read_captions(
         FileNotFoundError: There is no such table.
         ValueError: A column is missing, a row is empty or names another split than before.
     """
-    found: dict[str, CaptionRecord] = {}
+    found: dict[str, CaptionRecord] = {}  # by place: ./a.jpg and a.jpg are one image
     splits: dict[str, str] = {}
-    for where, name, captions, cell in caption_rows(table, columns, encoding):
+    places: dict[str, Path] = {}
+    rows = caption_rows(table, columns, encoding, tell=rank_zero_info)
+    for where, name, captions, cell in rows:
         split = split_of_row(cell, columns.split, where) if columns.split else ""
-        if splits.setdefault(name, split) != split:
-            raise ValueError(f"{where}: {name} is for {split} here and {splits[name]} before")
-        place = (root or table.parent) / name
-        described = found.setdefault(name, CaptionRecord(name, place, []))
+        if name not in places:
+            places[name] = located(name, [root or table.parent])
+        key = os.path.normpath(places[name])
+        if splits.setdefault(key, split) != split:
+            raise ValueError(f"{where}: {name} is for {split} here and {splits[key]} before")
+        described = found.setdefault(key, CaptionRecord(name, places[name], []))
         described.sentences.extend(captions)
     if not found:
         raise ValueError(f"{table} has no rows; give a table with captions")
-    return list(found.values()), [splits[name] for name in found]
+    return list(found.values()), [splits[key] for key in found]

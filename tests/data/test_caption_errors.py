@@ -144,7 +144,9 @@ def test_a_truncated_image_is_named_when_it_is_read_and_can_be_left_out(root: Pa
 @pytest.mark.parametrize(
     ("image", "sentence"),
     [
-        ({"split": "dev"}, r"images\[0\] \(7\.jpg\) belongs to 'dev'; it should be train"),
+        ({"split": "all"}, r"images\[0\] \(7\.jpg\) belongs to 'all'; it should be train"),
+        ({"split": "dev"}, r"split\.json has no images for train; give another split"),
+        ({"sentences": [{"raw": "a \ud83d"}]}, r"\[0\] .* no text \(half of a character, .ud83d"),
         ({"sentences": [{"tokens": ["a"]}]}, r"\(7\.jpg\) has a sentence without 'raw'"),
         ({"sentences": None}, r"images\[0\] should have 'sentences', a list, got None"),
         ({"filename": 3}, r"images\[0\] should have 'filename', a text, got 3"),
@@ -159,6 +161,18 @@ def test_what_is_wrong_in_karpathys_file_is_named(
     (root / "split.json").write_text(json.dumps({"images": [whole | image]}))
     with pytest.raises(ValueError, match=sentence):
         CocoCaptionsDataModule(root, split=Path("split.json")).setup("fit")
+
+
+def test_an_image_that_karpathys_file_has_twice_is_named(root: Path) -> None:
+    image = {"filepath": "train2017", "filename": "7.jpg", "sentences": [{"raw": "a thing"}]}
+    images = [image | {"split": "train"}, image | {"split": "Validation"}]
+    (root / "split.json").write_text(json.dumps({"images": images}))
+    with pytest.raises(ValueError, match=r"images\[1\] \(7\.jpg\) is there twice, before as im"):
+        CocoCaptionsDataModule(root, split=Path("split.json")).setup("fit")
+    images[1] |= {"filename": "8.jpg"}
+    (root / "split.json").write_text(json.dumps({"images": images}))
+    module = CocoCaptionsDataModule(root, split=Path("split.json"))
+    assert (module.image_ids("train"), module.image_ids("val")) == (["7.jpg"], ["8.jpg"])
 
 
 @pytest.mark.parametrize(

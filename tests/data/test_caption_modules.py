@@ -359,3 +359,46 @@ def test_karpathys_images_may_lie_side_by_side(coco: Path) -> None:
     assert module.captioned("val").images.names == [str(coco / "train2017/000000000002.jpg")]
     with pytest.raises(ValueError, match=r"data\.images must be one folder where Karpathy's file"):
         CocoCaptionsDataModule(coco, split=Path("k.json"), images="{split}2017").setup("fit")
+
+
+def test_captions_that_are_cut_are_counted(coco: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "lightning.pytorch.utilities.rank_zero")
+    module = attached(CocoCaptionsDataModule(coco, batch_size=100, max_tokens=5))
+    batch = next(iter(module.train_dataloader()))
+    assert batch.lengths is not None
+    assert batch.lengths.max() == 5
+    whole = attached(CocoCaptionsDataModule(coco, batch_size=100, max_tokens=100))
+    lengths = next(iter(whole.train_dataloader())).lengths
+    assert lengths is not None
+    expected = f"{int((lengths > 5).sum())} of 6 training captions have more than 5 tokens"
+    assert caplog.text.count("training captions have more than") == 1
+    assert expected in caplog.text
+
+
+def test_images_to_describe_that_cannot_be_read_stop_the_run_or_are_counted(
+    coco: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "lightning.pytorch.utilities.rank_zero")
+    folder = coco / "new"
+    folder.mkdir()
+    for name in ("x.png", "z.png"):
+        Image.new("RGB", (9, 8)).save(folder / name)
+    (folder / "y.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"y\.png is not a readable image; remove it, or leave it"):
+        CocoCaptionsDataModule(coco, predict=str(folder)).captioned("predict")
+    module = CocoCaptionsDataModule(coco, predict=str(folder), bad_images="skip")
+    assert module.predict_ids == ["x.png", "z.png"]
+    assert [Path(name).name for name in module.predict_files] == ["x.png", "z.png"]
+    assert "1 of 3 files left out, first" in caplog.text
+    (folder / "x.png").unlink()
+    (folder / "z.png").unlink()
+    with pytest.raises(ValueError, match=r"no image is left: correct data\.predict"):
+        CocoCaptionsDataModule(coco, predict=str(folder), bad_images="skip").captioned("predict")
+
+
+def test_ids_to_describe_are_never_one_for_two_images(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (9, 8)).save(tmp_path / folder / "COCO_val2014_000000000042.jpg")
+    module = CocoCaptionsDataModule(predict=[str(tmp_path / "a"), str(tmp_path / "b")])
+    assert len(set(module.predict_ids)) == 2

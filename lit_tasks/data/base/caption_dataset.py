@@ -164,10 +164,14 @@ class Sentences:
         self.references = captioned.sentences if references and captioned.sentences else None
         self.image_index = np.arange(len(captioned.ids))
         self.tokens: Tensor | None = None
+        self.cut = 0  # sentences that were longer than max_tokens
         if vocabulary is None or not captioned.sentences:
             return
         self.image_index = np.repeat(self.image_index, [len(s) for s in chosen])
-        rows = [vocabulary.encode(s, max_tokens) for several in chosen for s in several]
+        whole = [vocabulary.encode(s) for several in chosen for s in several]
+        most = max(map(len, whole), default=0) if max_tokens is None else max_tokens
+        self.cut = sum(len(row) > most for row in whole)
+        rows = [row if len(row) <= most else [*row[: most - 1], row[-1]] for row in whole]
         self.tokens = torch.tensor([number for row in rows for number in row])
         self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         self.starts = self.lengths.cumsum(0) - self.lengths

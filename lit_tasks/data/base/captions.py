@@ -231,6 +231,12 @@ class CaptionDataModule(ImageLoadingDataModule):
         sentences = Sentences(
             captioned, vocabulary, each=train, max_tokens=max_tokens, references=references
         )
+        if train and sentences.cut:
+            rank_zero_info(
+                f"{sentences.cut:,} of {len(sentences):,} training captions have more than"
+                f" {max_tokens} tokens, start and end included, and lose their last words; see"
+                " data.max_tokens"
+            )
         values = self._values(split, train)
         if values is not None:
             return DataLoader(
@@ -279,6 +285,7 @@ class CaptionDataModule(ImageLoadingDataModule):
 def _names(paths: Sequence[str]) -> list[int | str]:
     """Return COCO's numbers where all files are called as COCO calls them, otherwise paths."""
     official = [_OFFICIAL.fullmatch(os.path.basename(path)) for path in paths]
-    if all(official):
-        return [int(match[1]) for match in official if match]
+    numbers: list[int | str] = [int(match[1]) for match in official if match]
+    if len(set(numbers)) == len(paths):
+        return numbers
     return list(within_folder(paths))

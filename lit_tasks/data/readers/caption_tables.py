@@ -1,20 +1,22 @@
 """Captions in files that name images: CSV, TSV, Flickr's own formats, JSON Lines and JSON lists."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lit_tasks.data.readers.cells import list_in
 from lit_tasks.data.readers.encodings import encoding_of, open_text, undecoded
 from lit_tasks.data.readers.json_records import json_records
 from lit_tasks.data.readers.lines import lines_of
+from lit_tasks.data.readers.split_names import split_columns
 from lit_tasks.data.readers.tables import TableOptions, format_suffix, layout_of, table_rows
 
 _JSON = (".json", ".jsonl", ".ndjson")
 FILES = ("file", "image", "file_name", "filename", "image_name", "image_path", "path", "img")
 _CAPTIONS = ("caption", "captions", "text", "comment", "sentence", "sentences", "description")
+_LOOKED_AT = 1000  # rows, for a column of splits that was not named
 _FLICKR = re.compile(r"([^\t]+)#\d+\t(.*)")  # name#number, a tab, the caption
 
 
@@ -45,7 +47,11 @@ class CaptionRow(NamedTuple):
 
 
 def caption_rows(
-    table: Path, columns: CaptionColumns, encoding: str | None = None, empty: bool = False
+    table: Path,
+    columns: CaptionColumns,
+    encoding: str | None = None,
+    empty: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[CaptionRow]:
     """Yield what the rows of a file say, in its order.
 
@@ -55,6 +61,7 @@ def caption_rows(
         columns: Their names.
         encoding: Any that Python knows; a file of another than UTF-8 and UTF-16 must give it.
         empty: Whether a caption may be empty, as a model's may.
+        tell: Is given a sentence about each thing that had to be guessed.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -72,7 +79,7 @@ def caption_rows(
     elif _is_flickr(table, found):
         rows = _flickr(table, columns, found)
     else:
-        rows = _table(table, columns, encoding=found, empty=empty)
+        rows = _table(table, columns, encoding=found, empty=empty, tell=tell)
     for row in rows:
         wrong = undecoded("".join((row.file, row.split, *row.captions)))
         if wrong:
@@ -87,7 +94,11 @@ def caption_rows(
 
 
 def _table(
-    table: Path, columns: CaptionColumns, encoding: str, empty: bool
+    table: Path,
+    columns: CaptionColumns,
+    encoding: str,
+    empty: bool,
+    tell: Callable[[str], None] | None,
 ) -> Iterator[CaptionRow]:
     options = TableOptions(encoding=encoding)
     usual = "\t" if format_suffix(table) == ".tsv" else ","
@@ -96,21 +107,43 @@ def _table(
     file = _named(
         table, "file_column", given=columns.file, header=header, usual=columns.usual_files
     )
-    try:
-        captions = [
-            _named(table, "caption_column", given=columns.caption, header=header, usual=_CAPTIONS)
-        ]
-    except ValueError:
-        captions = _numbered(header)
-        if columns.caption is not None or not captions:
-            raise
+    captions = _caption_names(table, columns, header)
+    first: list[dict[str, str]] = []
     # Of several captions of a row some may be missing: images have unlike numbers of them.
     needed = [file, columns.split, *(captions if len(captions) == 1 and not empty else [])]
-    for where, row in table_rows(table, needed, options):
-        texts = [one_line(row[name]) for name in captions]
+    for where, row in table_rows(table, needed, options, tell=tell):
+        first += [row] if len(first) < _LOOKED_AT else []
+        texts = [one_line(text) for name in captions for text in _in_cell(row[name])]
         said = texts if len(texts) == 1 else list(filter(None, texts))
         split = row[columns.split] if columns.split else ""
         yield CaptionRow(where, row[file].strip(), captions=said, split=split)
+    if columns.split is None and tell is not None:
+        for name in split_columns(first, (file, *captions)):
+            tell(
+                f"{table}: column {name} names splits and is not used; to use it, set"
+                f" data.split_column={name}"
+            )
+
+
+def _in_cell(cell: str) -> list[str]:
+    """Return the captions in a cell: itself, or those of a list as JSON or Python write it."""
+    found = list_in(cell.strip()) if cell.lstrip().startswith("[") else None
+    return [str(text) for text in found] if found else [cell]
+
+
+def _caption_names(where: Path | str, columns: CaptionColumns, header: Sequence[str]) -> list[str]:
+    """Return the columns of captions: one, or several such as ``caption_0`` to ``caption_4``."""
+    numbered = _numbered(header) if columns.caption is None else []
+    try:
+        name = _named(
+            where, "caption_column", given=columns.caption, header=header, usual=_CAPTIONS
+        )
+    except ValueError:
+        if not numbered:
+            raise
+        return numbered
+    alike = [other for other in numbered if other.casefold().startswith(name.strip().casefold())]
+    return [name, *alike]
 
 
 def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
@@ -124,20 +157,21 @@ def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[Capti
         file = _named(
             where, "file_column", given=columns.file, header=header, usual=columns.usual_files
         )
-        caption = _named(
-            where, "caption_column", given=columns.caption, header=header, usual=_CAPTIONS
-        )
+        names = _caption_names(where, columns, header)
         if columns.split and columns.split not in record:
             _named(where, "split_column", given=columns.split, header=header, usual=())
-        value = record[caption]
-        texts = [_raw(text) for text in (value if isinstance(value, list) else [value])]
+        values = [record[name] for name in names]
+        if len(values) > 1:  # images have unlike numbers of captions
+            values = [value for value in values if value not in (None, "")]
+        several = [value if isinstance(value, list) else [value] for value in values]
+        texts = [_raw(text) for value in several for text in value]
         number = record[file]  # COCO's ids are numbers
         name = str(number) if isinstance(number, int) and not isinstance(number, bool) else number
         cells = [name, record[columns.split] if columns.split else "", *texts]
         if not all(isinstance(cell, str) for cell in cells):
             raise ValueError(
-                f"{where}: {file} should be a text and {caption} a text or a list of texts, got"
-                f" {record[file]!r:.60} and {value!r:.60}"
+                f"{where}: {file} should be a text and {names[0]} a text or a list of texts, got"
+                f" {record[file]!r:.60} and {record[names[0]]!r:.60}"
             )
         yield CaptionRow(
             where, cells[0].strip(), captions=[one_line(text) for text in texts], split=cells[1]
@@ -151,8 +185,8 @@ def _raw(sentence: Any) -> Any:
 
 def _is_flickr(table: Path, encoding: str) -> bool:
     with open_text(table, encoding) as file:
-        head = [line for _, line, _ in islice(lines_of(file), 1)]
-    return bool(head and _FLICKR.match(head[0]))
+        head = next((line for _, line, _ in lines_of(file) if line.strip()), "")
+    return _FLICKR.match(head) is not None
 
 
 def _flickr(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:

@@ -1,7 +1,10 @@
 """Values of typed files (JSON, Parquet) as text, label and id; what is none has a problem."""
 
+import ast
 import math
 from decimal import Decimal
+
+from lit_tasks.files import parse_json
 
 
 def text_cell(value: object) -> tuple[str, str]:
@@ -29,6 +32,28 @@ def id_cell(value: object) -> tuple[str, str]:
 def stripped(label: str) -> str:
     """Return a label without blanks and byte order marks around it."""
     return label.strip().strip("\ufeff").strip()
+
+
+def list_in(cell: str) -> list[object] | None:
+    """Return the list that a cell holds, in JSON or in Python's spelling, also of sets."""
+    if cell == "set()":
+        return []
+    if cell[0] == "(" and cell != "()" and "," not in cell:  # Python's tuples have one
+        return None
+    if cell[0] in "({" and cell[-1] in ")}":
+        cell = f"[{cell[1:-1].strip().removesuffix(',')}]"
+    for text in (cell, cell.replace("'", '"')):
+        try:
+            found = parse_json(text)
+        except ValueError:
+            continue
+        if isinstance(found, list):
+            return found
+    try:  # words with apostrophes stand in quotes of two kinds
+        found = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _plain(value: object, what: str) -> tuple[str, str]:

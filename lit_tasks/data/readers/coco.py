@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lit_tasks.data.readers.caption_records import CaptionRecord
+from lit_tasks.data.readers.encodings import undecoded
+from lit_tasks.data.readers.split_names import split_named
 from lit_tasks.files import parse_json
 
 Kind = type | tuple[type, ...]
@@ -61,13 +63,17 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionRecord]]:
     splits: dict[str, list[CaptionRecord]] = {"train": [], "val": [], "test": []}
     wanted: dict[str, Kind] = {"filename": str, "split": str, "sentences": list}
     there: dict[str, bool] = {}
+    seen: dict[tuple[object, str], int] = {}
     for number, image in enumerate(_entries(path, read_json(path), name="images", wanted=wanted)):
         where = f"{path}: images[{number}] ({image['filename']})"
-        split = "train" if image["split"] == "restval" else image["split"]
-        if split not in splits:
+        split = split_named(image["split"])
+        if split is None:
             raise ValueError(
-                f"{where} belongs to {split!r}; it should be train, restval, val or test"
+                f"{where} belongs to {image['split']!r}; it should be train, restval, val or test"
             )
+        if (key := (image.get("filepath"), image["filename"])) in seen:
+            raise ValueError(f"{where} is there twice, before as images[{seen[key]}]; remove one")
+        seen[key] = number
         sentences = []
         for sentence in image["sentences"]:
             if not isinstance(sentence, dict) or not isinstance(sentence.get("raw"), str):
@@ -138,6 +144,8 @@ def _one_line(where: str, sentence: str) -> str:
     words = " ".join(sentence.split())
     if not words:
         raise ValueError(f"{where} has an empty caption; remove it")
+    if wrong := undecoded(words):
+        raise ValueError(f"{where} has a caption that is no text {wrong}; correct or remove it")
     return words
 
 

@@ -19,7 +19,8 @@ def read_feature_files(folder: Path, ids: Sequence[int | str]) -> np.ndarray:
     """Return the features of images from a file each, ``(N, F)`` or ``(N, P, F)``, float32.
 
     Files are called as the image: ``391895.npy``, or with twelve digits as COCO has it; of
-    ``val/dog.jpg`` it is ``val/dog.npy`` or ``dog.npy``. All must have the same shape.
+    ``val/dog.jpg`` it is ``val/dog.npy``, ``dog.npy`` or one of these with ``.jpg.npy``.
+    All must have the same shape.
 
     Args:
         folder: Where they are.
@@ -49,7 +50,8 @@ def read_feature_files(folder: Path, ids: Sequence[int | str]) -> np.ndarray:
 
 def _file(folder: Path, name: int | str) -> Path:
     plain = Path(str(name)).with_suffix("") if isinstance(name, str) else Path(str(name))
-    names = [str(plain), plain.name, *([f"{name:012}"] if isinstance(name, int) else [])]
+    names = [str(plain), plain.name, str(name), Path(str(name)).name]
+    names += [f"{name:012}"] if isinstance(name, int) else []
     places = [folder / f"{stem}{ending}" for stem in names for ending in (".npy", ".npz")]
     inside = [place for place in places if place.resolve().is_relative_to(folder.resolve())]
     there = next((place for place in inside if place.is_file()), None)

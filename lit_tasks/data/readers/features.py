@@ -47,7 +47,13 @@ def read_features(path: Path, ids: Sequence[int | str]) -> np.ndarray:
         return values.astype(np.float32, copy=False)
     if len(theirs) != len(values):
         raise ValueError(f"{path} has {len(values):,} rows of features but {len(theirs):,} ids")
-    row = {name: number for number, name in enumerate(theirs)}
+    row: dict[str, int] = {}
+    for number, name in enumerate(theirs):
+        if row.setdefault(name, number) != number:
+            raise ValueError(
+                f"{path}: rows {row[name] + 1:,} and {number + 1:,} are both of image {name};"
+                " give each image one row"
+            )
     rows = [row.get(str(name), -1) for name in ids]
     if -1 in rows:
         lost = [name for name, number in zip(ids, rows, strict=True) if number < 0]
@@ -69,7 +75,15 @@ def _read_npy(path: Path) -> tuple[np.ndarray, list[str] | None]:
             f"{path} cannot be read as an array of numpy ({error}); give an .npy or .h5 file"
         ) from error
     beside = _ids_beside(path)
-    return values, beside.read_text().splitlines() if beside.is_file() else None
+    return values, _read_ids(beside) if beside.is_file() else None
+
+
+def _read_ids(path: Path) -> list[str]:
+    try:
+        ids = [line.strip() for line in path.read_text("utf-8-sig").rstrip().splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
+    return ids
 
 
 def _read_h5(path: Path) -> tuple[np.ndarray, list[str] | None]:

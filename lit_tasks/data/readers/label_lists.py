@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from lit_tasks.files import parse_json
+from lit_tasks.data.readers.cells import list_in
 from lit_tasks.printable import printable
 
 _SHOWN = 3
@@ -34,7 +34,7 @@ def joined_labels(value: object, separator: str) -> tuple[str, str]:
         separator: What stands between two labels.
     """
     if isinstance(value, str) and value.strip().startswith(_OPENING):
-        found = _list_in(value.strip())
+        found = list_in(value.strip())
         if found is None and value.strip()[0] != "(":  # parentheses may be a part of a name
             return "", f"the labels {printable(value):.60} begin like a list, and are none"
         value = value if found is None else found
@@ -56,24 +56,6 @@ def joined_labels(value: object, separator: str) -> tuple[str, str]:
             )
         names |= {label} if label else set()
     return separator.join(sorted(names)), ""
-
-
-def _list_in(cell: str) -> list[object] | None:
-    """Return the list that a cell holds, in JSON or in Python's spelling, also of sets."""
-    if cell == "set()":
-        return []
-    if cell[0] == "(" and cell != "()" and "," not in cell:  # Python's tuples have one
-        return None
-    if cell[0] in "({" and cell[-1] in ")}":
-        cell = f"[{cell[1:-1].strip().removesuffix(',')}]"
-    for text in (cell, cell.replace("'", '"')):
-        try:
-            found = parse_json(text)
-        except ValueError:
-            continue
-        if isinstance(found, list):
-            return found
-    return None
 
 
 def _are_known(parts: Sequence[str], known: set[str], multi_label: bool) -> bool:
@@ -149,7 +131,7 @@ def several_in(labels: Sequence[str], multi_label: bool = False) -> str:
                 f"labels such as {some} are made of other labels and are classes of their own;"
                 f" {'set' if multi_label else turn_on} data.label_separator to {separator!r}"
             )
-    lists = [label for label in known if label.startswith(_OPENING) and _list_in(label) is not None]
+    lists = [label for label in known if label.startswith(_OPENING) and list_in(label) is not None]
     if lists:
         return (
             f"labels such as {printable(min(lists))!r} are lists and are classes of their own; if a"

@@ -36,6 +36,7 @@ SENTENCES = [caption for _, caption in SAID]
 OBJECTS = [{"image": name, "caption": caption} for name, caption in SAID]
 FILES = {
     "captions.csv": as_csv(["file", "caption"]),
+    "blank_first.token": "\n \n" + TOKEN.format(*SENTENCES),
     "captions.txt": as_csv(["image", "caption"]),  # Flickr8k of Kaggle
     "semicolons.csv": as_csv(["Image", "Caption"], ";"),
     "metadata.csv": as_csv(["file_name", "text"]),  # imagefolder of Hugging Face
@@ -151,3 +152,61 @@ def test_a_split_column_is_asked_of_json_too_and_flickrs_files_have_none(tmp_pat
     token = written(tmp_path / "f.txt", "a.jpg#0\ta dog\n")
     with pytest.raises(ValueError, match=r"no column split: leave data\.split_column out"):
         read_captions(token, None, CaptionColumns(split="split"))
+
+
+@pytest.mark.parametrize(
+    "spelled", ["./a.jpg", "more/../a.jpg", ".\\a.jpg", "a", " a.jpg", "{root}/a.jpg"]
+)
+def test_spellings_of_one_file_are_one_image(tmp_path: Path, spelled: str) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "a.jpg").touch()
+    name = spelled.format(root=tmp_path)
+    table = written(tmp_path / "c.csv", f"file,caption\na.jpg,one\n{name},two\nb.jpg,three\n")
+    images, _ = read_captions(table, None, CaptionColumns())
+    assert [(image.id, image.sentences) for image in images] == [
+        ("a.jpg", ["one", "two"]),
+        ("b.jpg", ["three"]),
+    ]
+    again = f"file,caption,part\na.jpg,one,train\n{name},two,val\n"
+    with pytest.raises(ValueError, match=r"line 3: .* is for val here and train before"):
+        read_captions(written(tmp_path / "s.csv", again), None, CaptionColumns(split="part"))
+
+
+@pytest.mark.parametrize(
+    "cell", ['["one, two", "it\'s"]', "['one, two', \"it's\"]", "[one, two]", "one [two]"]
+)
+def test_a_cell_may_hold_a_list_of_captions(tmp_path: Path, cell: str) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([["filename", "raw"], ["a.jpg", cell]])
+    found = said(written(tmp_path / "c.csv", text.getvalue()), caption="raw")
+    whole = [("a.jpg", "one, two"), ("a.jpg", "it's")]
+    assert found == (whole if "'" in cell else [("a.jpg", cell)])
+
+
+def test_a_column_of_captions_and_numbered_ones_are_all_read(tmp_path: Path) -> None:
+    wide = written(tmp_path / "c.csv", "image,caption,caption_1\na.jpg,one,two\nb.jpg,three,\n")
+    whole = [("a.jpg", "one"), ("a.jpg", "two"), ("b.jpg", "three")]
+    assert said(wide) == whole
+    lines = [
+        {"image": "a.jpg", "caption_0": "one", "caption_1": "two"},
+        {"image": "b.jpg", "caption_0": "three", "caption_1": None},
+    ]
+    assert said(written(tmp_path / "c.jsonl", "\n".join(map(json.dumps, lines)))) == whole
+
+
+def test_what_a_table_of_captions_leaves_open_is_told(tmp_path: Path) -> None:
+    rows = "file;caption;caption;part\na.jpg;one;x;train\nb.jpg;two;y;dev\n"
+    told: list[str] = []
+    list(caption_rows(written(tmp_path / "c.csv", rows), CaptionColumns(), tell=told.append))
+    whole = " ".join(told)
+    assert "is read with ';' between its columns" in whole
+    assert "has 2 columns called 'caption'; the first one is read" in whole
+    assert (
+        "column part names splits and is not used; to use it, set data.split_column=part" in whole
+    )
+
+
+def test_half_a_character_is_told_as_such(tmp_path: Path) -> None:
+    row = r'{"image": "a.jpg", "caption": "a \ud83d dog"}'
+    with pytest.raises(ValueError, match=r"line 1: .*half of a character, .ud83d, at character 7"):
+        said(written(tmp_path / "c.jsonl", row))

@@ -83,3 +83,25 @@ def test_files_that_are_no_features_are_named(tmp_path: Path, name: str) -> None
     with pytest.raises(ValueError, match=sentence) as caught:
         read_features(tmp_path, [1, 2])
     assert str(tmp_path / "2.") in str(caught.value)
+
+
+def test_a_file_may_be_called_as_the_image_with_its_ending(tmp_path: Path) -> None:
+    np.save(tmp_path / "dog.jpg.npy", np.ones(3))
+    (tmp_path / "val").mkdir()
+    np.savez(tmp_path / "val/cat.1.png.npz", np.zeros(3))
+    found = read_features(tmp_path, ["val/dog.jpg", "val/cat.1.png"])
+    np.testing.assert_array_equal(found, [[1, 1, 1], [0, 0, 0]])
+
+
+def test_ids_beside_a_file_are_read_whatever_stands_around_them(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", np.arange(6.0).reshape(3, 2))
+    ids = tmp_path / "f.ids.txt"
+    ids.write_bytes(b"\xef\xbb\xbfc.jpg \r\nb.jpg\r\n a.jpg\r\n\r\n")
+    found = read_features(tmp_path / "f.npy", ["a.jpg", "c.jpg"])
+    np.testing.assert_array_equal(found, [[4, 5], [0, 1]])
+    ids.write_text("a.jpg\nb.jpg\na.jpg")
+    with pytest.raises(ValueError, match=r"f\.npy: rows 1 and 3 are both of image a\.jpg"):
+        read_features(tmp_path / "f.npy", ["a.jpg"])
+    ids.write_bytes(b"a.jpg\nb.jpg\ncaf\xe9.jpg")
+    with pytest.raises(ValueError, match=r"f\.ids\.txt: byte 15 is not UTF-8; save it as UTF-8"):
+        read_features(tmp_path / "f.npy", ["a.jpg"])
