@@ -48,6 +48,7 @@ _SUFFIXES: dict[str, Format] = {
     ".pq": "parquet",
 }
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+_LOOKED_AT = 1000  # objects that may lack what all others have
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst")
 
 
@@ -219,6 +220,7 @@ def _open_quote(text: str, layout: Layout, label: int | None, known: set[str]) -
 
 def _json_rows(path: Path, columns: Columns) -> Iterator[Row]:
     names: list[str | None] = []
+    unnamed: ValueError | None = None
     for number, record, problem in json_records(path, encoding_of(path, columns.table.encoding)[0]):
         if problem:
             yield text_row("", "", id="", line=number, problem=problem)
@@ -226,15 +228,22 @@ def _json_rows(path: Path, columns: Columns) -> Iterator[Row]:
         if not names:
             there = list(record)
             asked = (columns.text, columns.label, columns.id)
-            names = [None if n is None else there[column_place(path, n, there)] for n in asked]
-        missing = [name for name in names if name is not None and name not in record]
-        if missing:
-            yield text_row(
-                "", "", id="", line=number, problem=f"there is no '{missing[0]}' in this object"
-            )
+            try:
+                names = [None if n is None else there[column_place(path, n, there)] for n in asked]
+            except ValueError as error:  # unless another object has them
+                unnamed = unnamed or error
+                if number > _LOOKED_AT:
+                    raise unnamed from None
+        wanted = names or columns.wanted
+        missing = [name for name in wanted if name is not None and name not in record]
+        if missing or not names:
+            what = f"there is no '{missing[0]}' in this object" if missing else str(unnamed)
+            yield text_row("", "", id="", line=number, problem=what)
             continue
         cells = [None if n is None else record[n] for n in names]
         yield _typed_row(cells, number, columns)
+    if unnamed and not names:
+        raise unnamed
 
 
 def _parquet_rows(address: str, columns: Columns) -> Iterator[Row]:

@@ -577,3 +577,16 @@ def test_half_a_character_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "fine \\ud83d", "label": "a"}\n')
     [row] = all_rows(tmp_path / "a.jsonl")
     assert "half of a character, \\ud83d, at character 5" in row["problem"]
+
+
+def test_objects_before_the_first_that_has_all_names_are_bad_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n{}\n{"Text": "fine", "Label": "a"}\n')
+    rows = all_rows(tmp_path / "a.jsonl")
+    assert [(row["text"], row["problem"]) for row in rows] == [
+        ("", "there is no 'label' in this object"),
+        ("", "there is no 'text' in this object"),
+        ("fine", ""),
+    ]
+    (tmp_path / "b.jsonl").write_text('{"texts": "x", "label": "a"}\n{}\n')
+    with pytest.raises(ValueError, match=r"no column 'text', only 'texts', 'label' \(did you mean"):
+        all_rows(tmp_path / "b.jsonl")
