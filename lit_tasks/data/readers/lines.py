@@ -76,13 +76,37 @@ def _rows(lines: "_RowLines", delimiter: str, quoting: Literal[0, 3]) -> Iterato
             if lines.ended:
                 problem = "a quote is opened and never closed"
                 break
-            if fields:
+            if fields and quoting == csv.QUOTE_MINIMAL and any('"' in line for line in lines.row):
+                yield _with_quotes(ParsedRow(begins, fields), lines.row, delimiter)
+            elif fields:
                 yield ParsedRow(begins, fields)
             begins = lines.begin_row()
     except (csv.Error, _TooLongError) as error:
         problem = _TOO_LONG if "field larger" in str(error) else str(error)
     yield ParsedRow(begins, [], problem)
     lines.give_up()
+
+
+def _with_quotes(row: ParsedRow, lines: list[str], delimiter: str) -> ParsedRow:
+    r"""Return a row in which no quote got lost: one that more text follows is a letter of a cell.
+
+    ``"fine" film`` has two such quotes, and ``"a \"fine\" film"`` four.
+    """
+    try:
+        next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        if len(lines) > 1:  # a quote may stand open, and what it hides is looked at later
+            return row
+        as_letters = next(csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+        if len(as_letters) != len(row.fields):
+            return ParsedRow(row.line, [], "text stands behind the closing quote of a cell")
+        both = zip(row.fields, as_letters, strict=True)
+        return row._replace(fields=[a if f'"{_doubled(a)}"' == b else b for a, b in both])
+    return row
+
+
+def _doubled(cell: str) -> str:
+    return cell.replace('"', '""')
 
 
 class _TooLongError(ValueError):

@@ -590,3 +590,25 @@ def test_objects_before_the_first_that_has_all_names_are_bad_rows(tmp_path: Path
     (tmp_path / "b.jsonl").write_text('{"texts": "x", "label": "a"}\n{}\n')
     with pytest.raises(ValueError, match=r"no column 'text', only 'texts', 'label' \(did you mean"):
         all_rows(tmp_path / "b.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('"fine" film', '"fine" film'),
+        (r'"a \"fine\" film"', r'"a \"fine\" film"'),
+        ('"a fine" film', '"a fine" film'),
+        ('"a ""fine"" film"', 'a "fine" film'),
+        ('a 5" disk', 'a 5" disk'),
+    ],
+)
+def test_quotes_within_a_cell_are_not_lost(tmp_path: Path, cell: str, text: str) -> None:
+    (tmp_path / "a.csv").write_text(f'text,label\n{cell},"pos"\nso,"neg"\n')
+    assert read(tmp_path / "a.csv") == [(text, "pos"), ("so", "neg")]
+
+
+def test_a_cell_that_its_quotes_do_not_hide_is_a_bad_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text,label\n"fine, so" so,pos\n"so, so",neg\n')
+    rows = all_rows(tmp_path / "a.csv")
+    assert rows[0]["problem"] == "text stands behind the closing quote of a cell"
+    assert (rows[1]["text"], rows[1]["label"]) == ("so, so", "neg")
