@@ -75,7 +75,8 @@ class References:
 
     def __init__(self) -> None:
         self.sentences: list[list[str]] = []
-        self._number: dict[str, int] = {}
+        self._number: dict[str, int] = {}  # by the most certain name
+        self._other: dict[str, int | None] = {}  # by others; None where two images have one
 
     def add(self, names: Iterable[str], sentences: Iterable[str]) -> None:
         """Add sentences about an image of several names, the most certain one first."""
@@ -85,12 +86,17 @@ class References:
             self.sentences.append([])
         number = self._number[first]
         for name in others:
-            self._number.setdefault(name, number)
+            same = self._other.setdefault(name, number) == number
+            self._other[name] = number if same else None
         self.sentences[number].extend(sentences)
 
     def number(self, name: str) -> int | None:
-        """Return which image a name means: an id, a file, or a file that COCO called by its id."""
-        return next((self._number[one] for one in _names(name) if one in self._number), None)
+        """Return which image a name means: an id, a file, or a file that COCO called by its id.
+
+        A name that two images have, such as that of files in two folders, means none.
+        """
+        found = (self._number.get(one, self._other.get(one)) for one in _names(name))
+        return next((number for number in found if number is not None), None)
 
 
 def _names(name: str) -> list[str]:

@@ -187,3 +187,17 @@ def test_meteor_is_that_of_coco_caption() -> None:
     same, apart = others.meteor(["a dog runs on grass", "a red car"], references)
     assert same == pytest.approx(1)
     assert 0 <= apart < 0.5
+
+
+def test_a_name_that_two_images_have_is_not_guessed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"file": f"{folder}/1.jpg", "caption": f"{folder} dog"} for folder in ("a", "b")]
+    references = as_json(tmp_path / "references.json", rows)
+    assert main(["score", str(as_json(tmp_path / "whole.json", rows)), str(references)]) == 0
+    assert "2 images" in capsys.readouterr().out
+    bare = as_json(tmp_path / "bare.json", [{"file": "1.jpg", "caption": "b dog"}])
+    assert main(["score", str(bare), str(references)]) != 0
+    assert "line 1: image 1.jpg has no reference in" in capsys.readouterr().err
+    one = as_json(tmp_path / "one.json", rows[:1])
+    assert main(["score", str(bare), str(one)]) == 0
