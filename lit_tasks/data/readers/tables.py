@@ -120,6 +120,11 @@ def layout_of(path: Path, options: TableOptions, wanted: Sequence[str], delimite
         row = next(rows, ParsedRow(1, []))
         names = [name.strip() for name in row.fields]
         if not options.header:
+            if all(_places(name, names) for name in ("text", "label")):
+                raise ValueError(
+                    f"{path}, line {row.line}: this row holds the names of the columns, and "
+                    "data.header is false; leave that option out"
+                )
             widths = {len(other.fields) for other in islice(rows, 20)} | {len(names)}
             suits = len(widths) == 1 and len(names) > 1
             names = [str(place) for place in range(len(names))]

@@ -612,3 +612,9 @@ def test_a_cell_that_its_quotes_do_not_hide_is_a_bad_row(tmp_path: Path) -> None
     rows = all_rows(tmp_path / "a.csv")
     assert rows[0]["problem"] == "text stands behind the closing quote of a cell"
     assert (rows[1]["text"], rows[1]["label"]) == ("so, so", "neg")
+
+
+def test_names_of_columns_are_no_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(table(PAIRS))
+    with pytest.raises(ValueError, match=r"a\.csv, line 1: this row holds the names of the col"):
+        read(tmp_path / "a.csv", header=False)
