@@ -83,7 +83,7 @@ class ImageLoadingDataModule(CheckedLoading, LightningDataModule):
         if self.white_level is not None:
             self._levels = WhiteLevels(self.white_level, self.white_level)
         if self._levels is None:
-            self._levels = found_levels(images.paths, images.max_pixels)
+            self._levels = found_levels(images.paths, images.max_pixels, tell=rank_zero_info)
             if self._levels is not None:
                 rank_zero_info(
                     "Images of more than 8 bits: white is"

@@ -5,7 +5,7 @@ any range. No single image tells which value is white: a dark one would be read 
 neighbor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,13 +56,17 @@ def in_eight_bits(image: Image.Image, levels: WhiteLevels) -> Image.Image:
 
 
 def found_levels(
-    files: Sequence[Path | ZippedFile], max_pixels: int = MAX_PIXELS
+    files: Sequence[Path | ZippedFile],
+    max_pixels: int = MAX_PIXELS,
+    tell: Callable[[str], None] | None = None,
 ) -> WhiteLevels | None:
     """Return which values are white in a set, ``None`` where no image has more than 8 bits.
 
     Whole numbers end at the first depth (8, 10, 12, 14 or 16 bits) that holds the largest of them,
-    fractions at 1 or, if there are larger ones, likewise. At most 500 images are looked at.
+    fractions at 1 or, if there are larger ones, likewise. At most 500 images are looked
+    at; how many of them have values below 0 is told.
     """
+    below = 0
     largest = {"integers": -1.0, "floats": -1.0}
     for row in np.linspace(0, len(files) - 1, min(len(files), _LOOKED_AT)).astype(int):
         file = files[row]
@@ -74,8 +78,12 @@ def found_levels(
                     values = np.asarray(image)
                     some = float(np.max(values, initial=0, where=np.isfinite(values)))
                     largest[kind] = max(largest[kind], some)
+                    below += bool((values < 0).any())
         except Exception:
             continue
+    if below and tell is not None:
+        images = "1 image has" if below == 1 else f"{below:,} images have"
+        tell(f"{images} values below 0, which become black: scale them to begin at 0")
     if max(largest.values()) < 0:
         return None
     floats = 1.0 if largest["floats"] <= 1 else _depth(largest["floats"])

@@ -85,3 +85,14 @@ def test_all_splits_and_new_images_have_the_white_of_the_training_images(
     assert int(np.asarray(told._of_split("val").read(0)).max()) == 255
     with pytest.raises(ValueError, match="white_level must be above 0, got 0"):
         ImageFolderDataModule(white_level=0)
+
+
+def test_values_below_zero_are_told(tmp_path: Path) -> None:
+    values = np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    Image.fromarray(values.clip(0)).save(tmp_path / "b.tif")
+    told: list[str] = []
+    found_levels([tmp_path / "b.tif"], tell=told.append)
+    assert told == []
+    found_levels([tmp_path / "a.tif", tmp_path / "b.tif"], tell=told.append)
+    assert told == ["1 image has values below 0, which become black: scale them to begin at 0"]
