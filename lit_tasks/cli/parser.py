@@ -132,6 +132,9 @@ class ReadableParser(CheckedParser):
         *_, inner = re.split(r"(?=Parser key \"|Problem with given class_path )", message)
         key = re.search(r'Parser key "([^"]+)"', inner)
         value = re.search(r"(?:Got value|Given value): (.*)", inner)
+        # Names that are allowed, and a path, are told as other types are.
+        inner = re.sub(r"typing\.Literal\[(.*?)\]\.?", _names_in, inner)
+        inner = inner.replace("Not of type Path:", "Expected a path:")
         wanted = re.findall(r"Expected an? (?:<class ')?([\w.\[\], ]+)", inner)
         types = list(
             dict.fromkeys("null" if t == "NoneType" else t for t in wanted if " but" not in t)
@@ -152,6 +155,10 @@ class ReadableParser(CheckedParser):
                     if re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", line.split("#")[0]):
                         return f" ({path}, line {number})"
         return ""
+
+
+def _names_in(found: re.Match[str]) -> str:
+    return found[1].replace("'", "").replace(", ", " or ") + ";"
 
 
 def check_config_files(paths: Iterable[Path]) -> None:
