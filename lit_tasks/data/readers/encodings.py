@@ -25,8 +25,6 @@ _OTHERS = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a rar archive",
     b"{\\rtf": "rich text (RTF)",
-    b"\x89PNG\r\n": "a picture",
-    b"\xff\xd8\xff": "a picture",
 }
 _CHUNK = 1 << 17
 _ENOUGH = 20  # characters of several bytes that are UTF-8: this is no accident
