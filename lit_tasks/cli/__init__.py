@@ -88,16 +88,23 @@ def _sentence(error: BaseException) -> str:
 
 
 def _extra_with(module: str | None) -> str:
-    """Return how to install a module that one of our extras brings, or nothing."""
+    """Return how to install a module that one of our extras brings, or nothing.
+
+    Some extras hold others whole: the smallest one that has the module is named.
+    """
     package = (module or "").split(".")[0].replace("_", "-")
+    extras: dict[str, list[str]] = {}
     for requirement in requires("lit-tasks") or ():
         name, _, marker = requirement.partition(";")
-        extra = re.search(r"extra == '(\w+)'", marker.replace('"', "'"))
-        if extra is None or extra[1] in ("dev", "docs"):
-            continue
-        if package and re.match(rf"{re.escape(package)}(?![\w-])", name):
-            return f"; install it with: pip install 'lit-tasks[{extra[1]}]'"
-    return ""
+        if extra := re.search(r"extra == '(\w+)'", marker.replace('"', "'")):
+            extras.setdefault(extra[1], []).append(name)
+    having = [
+        extra
+        for extra, names in extras.items()
+        if package and any(re.match(rf"{re.escape(package)}(?![\w-])", name) for name in names)
+    ]
+    smallest = min(set(having) - {"dev", "docs"}, key=lambda extra: len(extras[extra]), default="")
+    return f"; install it with: pip install 'lit-tasks[{smallest}]'" if smallest else ""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
