@@ -1,4 +1,4 @@
-"""The pictures of docs/style_transfer.md at 512 pixels, what they cost, and a sheet of them.
+"""The images of docs/style_transfer.md at 512 pixels, what they cost, and a sheet of them.
 
     python benchmarks/style_paintings.py [--data ../shared/data] [--runs runs/paintings] [IMAGE ...]
 

@@ -93,7 +93,7 @@ def _file_row(file: Path, folder: Path, label: str | None, encoding: str | None)
     try:
         with open_text(file, encoding_of(file, encoding)[0]) as read:
             text = read.read(MAX_CHARACTERS + 1)
-    except ValueError as error:  # a picture among texts
+    except ValueError as error:  # an image among texts
         problem = str(error).removeprefix(f"{file} ")
     row = text_row(
         text[:MAX_CHARACTERS], label or "", id=file.relative_to(folder).as_posix(), line=0

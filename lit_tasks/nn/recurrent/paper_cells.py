@@ -65,7 +65,7 @@ class PeepholeLSTM(OwnCell):
 
 
 class CoupledLSTM(OwnCell):
-    """An LSTM that forgets what it makes room for: the input gate is one minus the forget gate.
+    """An LSTM that forgets as much as it takes in: the input gate is one minus the forget gate.
 
     Source: Greff, Srivastava, Koutnik, Steunebrink and Schmidhuber (2017, *LSTM: A Search Space
     Odyssey*), variant CIFG without peepholes. Gates in the order forget, cell, output.

@@ -12,7 +12,7 @@ _SIDE = 1200  # pixels, then
 _IN_ALL = 12_000_000  # bytes of all images of a page
 
 
-class Picture(NamedTuple):
+class EmbeddedImage(NamedTuple):
     """An image in a page.
 
     Attributes:
@@ -24,7 +24,7 @@ class Picture(NamedTuple):
     source: str
 
 
-def pictures(files: Iterable[Path]) -> tuple[list[Picture], int]:
+def embedded_images(files: Iterable[Path]) -> tuple[list[EmbeddedImage], int]:
     """Return images, large ones made smaller, and how many did not fit or were no images."""
     found, left, size = [], 0, 0
     for file in files:
@@ -35,7 +35,7 @@ def pictures(files: Iterable[Path]) -> tuple[list[Picture], int]:
         kind, data = content
         size += len(data)
         source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        found.append(Picture(file.stem.replace("_", " "), source))
+        found.append(EmbeddedImage(file.stem.replace("_", " "), source))
     return found, left
 
 

@@ -13,7 +13,7 @@ from lit_tasks.metrics.names import without_stage
 from lit_tasks.printable import printable
 from lit_tasks.runs.curves import Row, csv_records, curve, curve_names, of_training
 from lit_tasks.runs.folder import Run
-from lit_tasks.runs.report.embedded import Picture, pictures
+from lit_tasks.runs.report.embedded import EmbeddedImage, embedded_images
 from lit_tasks.runs.report.line_chart import Chart, line_chart
 from lit_tasks.runs.settings import short_value
 
@@ -217,13 +217,13 @@ def confusion(run: Run) -> Table | None:
     return None
 
 
-def figures(run: Run) -> tuple[list[Picture], int]:
+def figures(run: Run) -> tuple[list[EmbeddedImage], int]:
     """Return the figures of a run, its last sheet of examples, and images that a task made."""
     drawn = sorted((run.path / "figures").glob("*.png"))
     sheets = sorted((run.path / "examples").glob("epoch_*.png"))[-1:]
     made = sorted((run.path / "images").glob("*.png"))[:_IMAGES]
     files = [file for file in drawn if file.stem != "learning_curves"]
-    return pictures([*files, *sheets, *made])
+    return embedded_images([*files, *sheets, *made])
 
 
 def settings(run: Run) -> Table:
