@@ -86,10 +86,12 @@ class Monitor(Callback):
             return
         self._logged = step
         found = rates(trainer) if self.learning_rate else {}
-        if found or self._norm:
-            _log(trainer, {**found, **self._norm})
-        if self.speed or self.processes:
-            self._write(trainer, self._clock(trainer))
+        found |= self._norm
+        timed = self._clock(trainer) if self.speed or self.processes else {}
+        if found or timed:
+            _log(trainer, {**found, **timed})
+        if timed and trainer.is_global_zero:
+            self._write(trainer, timed)
 
     def _begin(self) -> None:
         self._samples = 0
@@ -118,9 +120,6 @@ class Monitor(Callback):
         return found
 
     def _write(self, trainer: Trainer, found: dict[str, float]) -> None:
-        _log(trainer, found)
-        if not trainer.is_global_zero:
-            return
         path = self._folder / "monitor.csv"
         fresh = not path.is_file()
         with path.open("a", newline="", encoding="utf-8") as file:

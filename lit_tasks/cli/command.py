@@ -24,7 +24,7 @@ from lit_tasks.cli.checkpoint_address import fetched, is_address
 from lit_tasks.cli.loggers import after_training, fill_folders, with_csv
 from lit_tasks.cli.parser import ReadableParser, check_config_files
 from lit_tasks.cli.record import SaveRunConfig, forget_rows_after, print_next_steps
-from lit_tasks.cli.trainer import RunTrainer
+from lit_tasks.cli.trainer import RunTrainer, skip_empty_hooks
 from lit_tasks.cli.unfit_callbacks import check_callbacks
 from lit_tasks.distributed.lightning_internals import CLASS_PATH, CommandLine
 from lit_tasks.distributed.run_dir import run_dir
@@ -224,6 +224,10 @@ class TaskCLI(CommandLine):
         if command in ("validate", "test"):
             arguments["verbose"] = False  # ResultsWriter prints them, with their intervals
         return arguments
+
+    def before_fit(self) -> None:
+        """Let no time of a step go to what is empty or known."""
+        skip_empty_hooks(self.model)
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint, on the test data as well when asked to."""

@@ -53,6 +53,10 @@ class ExactBatches(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Replace Lightning's data-loader preparation with sharded loaders."""
+        if trainer.world_size == 1:  # there is nothing to weight
+            lightning_internals.skip_hook(self, "on_before_backward")
+        if stage == "fit":
+            lightning_internals.ask_once(trainer, pl_module)
         lightning_internals.replace_loader_preparation(trainer, partial(self._preparation, trainer))
 
     def _preparation(self, trainer: Trainer, prepare: Prepare) -> Prepare:
@@ -172,8 +176,6 @@ class ExactBatches(Callback):
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
 
     def _weight(self, trainer: Trainer) -> float:
-        if trainer.world_size == 1:
-            return 1.0
         index = lightning_internals.batch_index(trainer)
         shards = [shard for loader in self._train_loaders if (shard := loader.shard(index))]
         weights = {shard.counted * trainer.world_size / shard.total for shard in shards}

@@ -7,7 +7,7 @@ changes what it rests on.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
@@ -21,6 +21,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.trainer.states import RunningStage
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import nn
 
 #: The type that :class:`CSVLogger` declares for its writer.
@@ -47,6 +48,28 @@ def replace_loader_preparation(trainer: Trainer, make: Callable[[Prepare], Prepa
     connector = trainer._data_connector
     original = partial(type(connector)._prepare_dataloader, connector)
     connector._prepare_dataloader = make(original)  # type: ignore[method-assign, assignment]
+
+
+def ask_once(trainer: Trainer, task: LightningModule) -> None:
+    """Remember for a run what Lightning looks up in every step.
+
+    That is whether task or data module moves batches, and whether ``training_step`` takes their
+    number.
+    """
+    selector, loop = trainer._data_connector._datahook_selector, trainer.fit_loop.epoch_loop
+    assert selector is not None
+    selector.get_instance = cache(  # type: ignore[method-assign]
+        partial(type(selector).get_instance, selector)
+    )
+    takes_number = is_param_in_hook_signature(task.training_step, "batch_idx", min_args=2)
+
+    def build_kwargs(kwargs: Any, batch: Any, batch_idx: int) -> Any:
+        kwargs["batch"] = batch
+        if takes_number:
+            kwargs["batch_idx"] = batch_idx
+        return kwargs
+
+    loop._build_kwargs = build_kwargs  # type: ignore[method-assign]
 
 
 def restart_prefetching(trainer: Trainer) -> None:
@@ -175,9 +198,9 @@ def strategy_name(strategy: Strategy) -> str:
     return getattr(strategy, "strategy_name", None) or type(strategy).__name__
 
 
-def skip_hook(callback: Callback, hook: str) -> None:
-    """Let the trainer pass over a hook of a callback: it calls what is callable."""
-    setattr(callback, hook, None)
+def skip_hook(owner: Callback | LightningModule, hook: str) -> None:
+    """Let the trainer pass over a hook of a callback or a task: it calls what is callable."""
+    setattr(owner, hook, None)
 
 
 def learning_rate_name(callback: LearningRateFinder) -> str:

@@ -54,10 +54,11 @@ class TerminateOnNaN(Callback):
     ) -> None:
         """Look at the loss."""
         self._look()
-        self._pending = loss.detach(), trainer.global_step, self._samples
+        if loss.device.type != "cpu" or not _is_finite(loss):
+            self._pending = loss.detach(), trainer.global_step, self._samples
         if loss.device.type == "cpu":
             self._look()
-        if trainer.world_size == 1:
+        if self._found is not None and trainer.world_size == 1:
             self._stop_together(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -77,8 +78,8 @@ class TerminateOnNaN(Callback):
             return
         loss, step, samples = self._pending
         self._pending = None
-        value = loss.item() if loss.numel() == 1 else loss.sum().item()
-        if self._found is None and not math.isfinite(value):
+        if self._found is None and not _is_finite(loss):
+            value = loss.item() if loss.numel() == 1 else loss.sum().item()
             indices = [] if samples is None else samples.tolist()
             more = ", ..." if len(indices) > _MAX_SAMPLES else ""
             named = (
@@ -97,6 +98,10 @@ class TerminateOnNaN(Callback):
         messages = [message for message in found if message is not None]
         if messages:
             raise ValueError(f"{messages[0]}; {_advice(trainer)}")
+
+
+def _is_finite(loss: Tensor) -> bool:
+    return math.isfinite(loss.item() if loss.numel() == 1 else loss.sum().item())
 
 
 def _advice(trainer: Trainer) -> str:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+from toy_task import ToyTask
 
 from lit_tasks import cli
 from lit_tasks.__main__ import main
-from lit_tasks.cli.trainer import _check_strategy
+from lit_tasks.cli.trainer import RunTrainer, _check_strategy, skip_empty_hooks
 from lit_tasks.metrics.calibration import CalibrationError
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,29 @@ def test_a_strategy_that_shares_weights_is_refused_on_several_processes() -> Non
         _check_strategy(FSDPStrategy(), 2)
     _check_strategy(FSDPStrategy(), 1)
     _check_strategy(DDPStrategy(), 2)
+
+
+def test_hooks_of_a_step_are_skipped_where_a_task_leaves_them_empty() -> None:
+    class Task(ToyTask):
+        def on_after_backward(self) -> None:
+            """Be there."""
+
+    task = Task()
+    skip_empty_hooks(task)
+    hooks = ("on_train_batch_start", "on_before_zero_grad", "on_after_backward")
+    assert [callable(getattr(task, hook)) for hook in hooks] == [False, False, True]
+    assert callable(ToyTask().on_before_zero_grad)
+
+
+def test_a_trainer_says_as_lightnings_whether_it_trains() -> None:
+    trainer = RunTrainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    for set_to in (True, False):
+        trainer.training = set_to
+        assert trainer.training is set_to is Trainer.training.fget(trainer)  # type: ignore[attr-defined]
+    trainer.validating = True
+    trainer.training = False
+    assert trainer.validating
+    assert not trainer.training
 
 
 def test_barebones_trains_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loops import training_epoch_loop
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.trainer.connectors import data_connector
 from lightning.pytorch.trainer.states import RunningStage
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -91,6 +94,48 @@ def test_replace_loader_preparation_meets_every_loader(tmp_path: Path) -> None:
     trainer = trained(tmp_path, replace)
     assert set(stages) == {RunningStage.TRAINING, RunningStage.VALIDATING}
     assert trainer.num_training_batches == 2
+
+
+@pytest.mark.parametrize("moves", [ToyTask, ToyData])
+def test_ask_once_asks_again_for_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: type
+) -> None:
+    asked, moved = Counter[str](), []
+    takes = training_epoch_loop.is_param_in_hook_signature
+
+    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*args: Any, **kwargs: Any) -> Any:
+            if real is takes or "transfer" in args[0]:  # it is asked for other hooks as well
+                asked[real.__name__] += 1
+            return real(*args, **kwargs)
+
+        return count
+
+    overridden = data_connector.is_overridden
+    monkeypatch.setattr(data_connector, "is_overridden", counting(overridden))
+    monkeypatch.setattr(training_epoch_loop, "is_param_in_hook_signature", counting(takes))
+    monkeypatch.setattr(
+        moves, "on_after_batch_transfer", lambda self, batch, _: moved.append(batch) or batch
+    )
+    task = ToyTask()
+    callback = Calls("setup", lambda trainer: internals.ask_once(trainer, task))
+    trained(tmp_path, callback, task=task, limit_val_batches=0, max_epochs=2)
+    after = asked.copy()
+    assert len(moved) == 12
+    trained(tmp_path, callback, task=task, limit_val_batches=0, max_epochs=4)
+    assert len(moved) == 36
+    assert after.keys() == {"is_overridden"}
+    assert asked - after == after  # another run asks as often, however long it is
+
+
+def test_ask_once_knows_a_step_that_takes_no_number(tmp_path: Path) -> None:
+    class Task(ToyTask):
+        def training_step(self, batch: tuple[torch.Tensor]) -> torch.Tensor:  # type: ignore[override]
+            return super().training_step(batch, 0)
+
+    task = Task()
+    callback = Calls("setup", lambda trainer: internals.ask_once(trainer, task))
+    assert trained(tmp_path, callback, task=task).global_step == 6
 
 
 def test_restart_prefetching_reads_the_loaders_from_their_start(tmp_path: Path) -> None:
@@ -254,9 +299,14 @@ def test_skip_hook_leaves_a_hook_uncalled(tmp_path: Path) -> None:
         def on_train_batch_end(self, *_: Any, **__: Any) -> None:
             pytest.fail("it was called")
 
-    callback = Fails()
-    internals.skip_hook(callback, "on_train_batch_end")
-    trained(tmp_path, callback)
+    class FailsAsWell(ToyTask):
+        def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+            pytest.fail("it was called")
+
+    callback, task = Fails(), FailsAsWell()
+    for owner in (callback, task):
+        internals.skip_hook(owner, "on_train_batch_end")
+    trained(tmp_path, callback, task=task)
 
 
 def test_learning_rate_name_is_lr_unless_said() -> None:
