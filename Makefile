@@ -28,8 +28,8 @@ style: $(VENV)/dev  ## style, types and import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-results: $(VENV)/dev  ## run every experiment on ../shared/data and write docs/results.md
-	$(BIN)/python benchmarks/results.py
+results: $(VENV)/dev  ## run every experiment whose data are in DATA (data) and write docs/results.md
+	$(BIN)/python benchmarks/results.py $(if $(DATA),--data $(DATA))
 
 docs: $(VENV)/docs  ## build the site into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

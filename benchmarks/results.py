@@ -1,6 +1,6 @@
 """Every experiment of the assignment end to end, then docs/results.md and the table in README.
 
-    python benchmarks/results.py --data ../shared/data [--only image] [--write]
+    python benchmarks/results.py [--data FOLDER] [--only image] [--write]
 
 Each run is a command of its own in ``runs/results/<config>/<seed>``; one that has its results is
 not run again, so an interrupted evening goes on where it was. What the runs found is kept in
@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import result_sources
 from PIL import Image
 from rich.progress import Progress
 
 ROOT = Path(__file__).parents[1]
+DATA = [ROOT / "data", ROOT / "../shared/data"]  # the first that is there
 RUNS = ROOT / "runs" / "results"
 PAGE = ROOT / "docs" / "results.md"
 KEPT = ROOT / "docs" / "results.json"
@@ -304,7 +306,7 @@ def cell(found: dict[str, Any], metric: str) -> str:
     if not known:
         return ""
     if "mean" in known:
-        return f"{known['mean']:.4f} ± {known['deviation']:.4f} ({found['seeds']} seeds)"
+        return f"{known['mean']:.4f} ± {known['deviation']:.4f}"
     low, high = known["interval"] or (0, 0)
     interval = f" ({low:.4f} - {high:.4f})" if low != high else ""
     return f"{known['value']:.4f}{interval}"
@@ -336,16 +338,23 @@ def folders_of(config: str) -> list[Path]:
 def table(part: Part) -> list[str]:
     """Return the lines of a part's table."""
     metrics = list(dict.fromkeys(m for e in part.experiments for m in e.metrics))
-    heads = ["what", *metrics, "min:s", "write-ups"]
+    heads = ["what", *metrics, "seeds", "min:s", "write-ups"]
     rows, known = [], kept()
     for experiment in part.experiments:
         found = known.get(experiment.config)
         cells = [cell(found, metric) for metric in metrics] if found else ["not run"]
         cells += [""] * (len(metrics) - len(cells))
-        time = minutes(found) if found else ""
-        rows.append([f"`configs/{experiment.config}.yaml`", *cells, time, experiment.cited])
+        took = [str(found["seeds"]), minutes(found)] if found else ["", ""]
+        rows.append([f"`configs/{experiment.config}.yaml`", *cells, *took, experiment.cited])
     rows += [[*other, *[""] * (len(heads) - len(other))] for other in part.others]
     return markdown(heads, rows)
+
+
+def command(part: Part) -> str:
+    """Return how a row of a part's table is made."""
+    words = [word.format(data="data") for word in part.experiments[0].words]
+    whole = " ".join(("lit-tasks fit --config FILE", *words, "--seed_everything=SEED"))
+    return f"Command: `{whole}`"
 
 
 def summary() -> list[str]:
@@ -354,8 +363,9 @@ def summary() -> list[str]:
     for part in PARTS:
         for experiment in part.experiments:
             if experiment.cited and (found := known.get(experiment.config)):
-                metric = experiment.metrics[0]
-                rows.append([f"`{experiment.config}`", cell(found, metric), experiment.cited])
+                ours = cell(found, experiment.metrics[0])
+                seeds = f" ({found['seeds']} seeds)" if found["seeds"] > 1 else ""
+                rows.append([f"`{experiment.config}`", f"{ours}{seeds}", experiment.cited])
     return markdown(["config", "ours", "write-ups"], rows)
 
 
@@ -383,20 +393,23 @@ def page() -> str:
     lines = [
         "# Results",
         "",
-        "Made by `make results` (`python benchmarks/results.py`): a row is",
-        "`lit-tasks fit --config` with the file named, on the data in `../shared/data`; rows whose",
-        "data are absent stay as they are, and the command names them. One run has its 95 %",
-        "interval (Wilson), several have mean and standard deviation over seeds. Times are on two",
-        "cores that other work shared.",
+        "Made by `make results` (`python benchmarks/results.py`): a row is the command below its",
+        "table with the file named, once for each seed from 0. Rows whose data are absent stay as",
+        "they are, and the command names them; [below](#the-data) is how to get the data. One",
+        "run has its 95 % interval (Wilson), several have mean and standard deviation over seeds.",
+        "Times are on two cores that other work shared.",
     ]
     for part in PARTS:
-        lines += ["", f"## {part.title}", "", part.said, "", *table(part), *shown(part.figure)]
+        lines += ["", f"## {part.title}", "", part.said, "", *table(part), "", command(part)]
+        lines += shown(part.figure)
+    lines += ["", *result_sources.lines()]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
+    there = next((folder for folder in DATA if folder.is_dir()), DATA[0])
+    parser.add_argument("--data", type=Path, default=there, help="data/, or ../shared/data")
     parser.add_argument("--only", default="", help="run configs whose name begins so")
     parser.add_argument("--write", action="store_true", help="write the page, run nothing")
     options = parser.parse_args()
