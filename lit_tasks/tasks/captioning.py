@@ -6,8 +6,6 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -16,7 +14,6 @@ from torch.nn import functional as F
 from torchmetrics import SumMetric
 
 from lit_tasks.batch import CaptionBatch
-from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.functional.caption.scores import CAPTION_METRICS
 from lit_tasks.metrics.caption_reward import CiderReward
@@ -42,13 +39,10 @@ from lit_tasks.protocols import (
 from lit_tasks.tasks.caption_figures import drawn
 from lit_tasks.tasks.initialization import initialize_words
 from lit_tasks.tasks.optimization import (
-    Decay,
+    OptimizedTask,
     Rate,
-    TunableLearningRate,
-    check_schedule,
     in_two_phases,
     learning_rate,
-    scheduled,
     train_stages,
 )
 from lit_tasks.tasks.train_loss import TrainMean
@@ -61,7 +55,7 @@ _FEW_STEPS = 120
 """Fifty captions are known by heart after that many, with nothing dropped."""
 
 
-class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
+class CaptioningTask(OptimizedTask):
     """Describe each image in one sentence.
 
     Evaluation writes freely. The words of people decide ``loss`` alone, the mean over all words of
@@ -72,13 +66,6 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         backbone: Builds the backbone; told whether to load its pretrained weights. Not needed
             where the data bring features from a file.
         finetuning: How the backbone is trained; not at all when left out.
-        optimizer: Builds the optimizer from the parameters.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch; ``OneCycleLR`` and
-            ``CyclicLR`` after every step.
-        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
-            ``cosine``, or not at all (``constant``).
-        warmup: Fraction of all steps in which the learning rate rises.
-        label_smoothing: Probability that is spread over all words in the training loss.
         scheduled_sampling: Fraction of the words read in training that are the model's own by the
             end of the run; it rises from none, epoch by epoch.
         self_critical: Learning from CIDEr-D; not at all when left out. Needs the data module's
@@ -88,6 +75,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         words: The vocabulary; taken from the data.
         in_features: Features of an image, or of a position; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
+        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedTask`.
     """
 
     #: COCO's results, beside the table of predictions.
@@ -98,31 +86,23 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         captioner: Callable[[int, int], nn.Module],
         backbone: Callable[[bool], nn.Module] | None = None,
         finetuning: Finetuning | None = None,
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        lr_scheduler: LRSchedulerCallable | None = None,
-        lr_decay: Decay = "constant",
-        warmup: float = 0.0,
-        label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
         self_critical: SelfCritical | None = None,
         generation: GenerationConfig = GenerationConfig(),  # noqa: B008 - frozen
         words: list[str] | None = None,
         in_features: int | None = None,
         preprocessing: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
         self.train_loss, self.train_reward = TrainMean("train/loss"), TrainMean("train/cider_d")
-        check_schedule(lr_scheduler, lr_decay, warmup)
         if finetuning is not None and backbone is None:
             raise ValueError("finetuning needs a backbone: give one, or leave finetuning out")
         if not 0 <= scheduled_sampling <= 1:
             raise ValueError(f"scheduled_sampling must be from 0 to 1, got {scheduled_sampling}")
         self.make_captioner, self.make_backbone = captioner, backbone
-        self.finetuning, self.optimizer, self.lr_scheduler = finetuning, optimizer, lr_scheduler
-        self.lr_decay, self.warmup, self.label_smoothing = lr_decay, warmup, label_smoothing
+        self.finetuning, self.generation = finetuning, generation
         self.scheduled_sampling, self.self_critical = scheduled_sampling, self_critical
-        self.generation = generation
         self.backbone: Any = None
         self.captioner: Any = None
         self.scores = CaptionScores(intervals=True)
@@ -196,14 +176,7 @@ class CaptioningTask(TunableLearningRate, CheckedLoading, LightningModule):
         rate: Rate = learning_rate
         if phase is not None and epochs and epochs > 0:
             rate = in_two_phases(phase.from_epoch / epochs, phase.lr_factor)
-        return scheduled(
-            self.trainer,
-            optimizer,
-            lr_scheduler=self.lr_scheduler,
-            lr_decay=self.lr_decay,
-            warmup=self.warmup,
-            rate=rate,
-        )
+        return self.scheduled(optimizer, rate)
 
     # Freezing.
 

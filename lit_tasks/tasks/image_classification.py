@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lit_tasks.batch import FeatureBatch, ImageBatch
-from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.functional.calibration import fit_temperature
 from lit_tasks.metrics.gathered_values import GatheredValues
 from lit_tasks.metrics.label_metrics import LabelMetrics
 from lit_tasks.nn.image.classifier import LinearHead
 from lit_tasks.nn.image.finetuning import Finetuning, build_optimizer
+from lit_tasks.nn.image.mixing import Mixing
 from lit_tasks.nn.image.onnx import StatedProbabilities, export_classifier
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.protocols import (
@@ -47,13 +45,7 @@ from lit_tasks.tasks.decisions import (
     threshold_of,
 )
 from lit_tasks.tasks.initialization import initialize_head
-from lit_tasks.tasks.optimization import (
-    Decay,
-    TunableLearningRate,
-    check_schedule,
-    scheduled,
-    train_stages,
-)
+from lit_tasks.tasks.optimization import OptimizedTask, train_stages
 from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
@@ -62,7 +54,7 @@ if TYPE_CHECKING:
 Batch = ImageBatch | FeatureBatch
 
 
-class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModule):
+class ImageClassificationTask(OptimizedTask):
     """Give each image one of a few labels, or several.
 
     Without ``finetuning`` the backbone is frozen: it is bit for bit the same after training.
@@ -70,18 +62,10 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
     Args:
         backbone: Builds the backbone; told whether to load its pretrained weights.
         finetuning: How the backbone is trained; not at all when left out.
-        optimizer: Builds the optimizer from the parameters.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch; ``OneCycleLR`` and
-            ``CyclicLR`` after every step.
-        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
-            ``cosine``, or not at all (``constant``).
-        warmup: Fraction of all steps in which the learning rate rises.
         head_init: What the head begins with: ``zero``, or what the layer that the backbone was
             ``pretrained`` with says about the training images.
         dropout: Fraction of the features left out in front of the head while training.
-        label_smoothing: Probability that is spread over all labels in the training loss.
-        mixup: Strength (alpha) of mixing training images pairwise; 0 is off.
-        cutmix: Strength (alpha) of pasting parts of training images into others; 0 is off.
+        mixing: How training images are mixed with each other.
         class_weights: Whether rare classes weigh more in the training loss, or how much each class
             weighs, 1 where it is not named. Of several labels an image, it is what the presence of
             a label weighs.
@@ -94,6 +78,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
             given, one for all (0.5 when left out) or one for each.
         labels: Names of the classes; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
+        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedTask`.
     """
 
     temperature: Tensor
@@ -104,15 +89,9 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         self,
         backbone: Callable[[bool], nn.Module],
         finetuning: Finetuning | None = None,
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        lr_scheduler: LRSchedulerCallable | None = None,
-        lr_decay: Decay = "constant",
-        warmup: float = 0.0,
         head_init: Literal["zero", "pretrained"] = "zero",
         dropout: float = 0.0,
-        label_smoothing: float = 0.0,
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
+        mixing: Mixing = Mixing(),  # noqa: B008 - frozen
         class_weights: ClassWeights = False,
         metrics: dict[str, Metric] | None = None,
         flip_tta: bool = False,
@@ -120,22 +99,14 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         threshold: Threshold | None = None,
         labels: list[str] | None = None,
         preprocessing: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
+        super().__init__(**kwargs)
         self.train_loss = TrainMean("train/loss")
-        check_schedule(lr_scheduler, lr_decay, warmup)
-        self.make_backbone, self.finetuning = backbone, finetuning
-        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.lr_decay, self.warmup, self.dropout = lr_decay, warmup, dropout
-        self.label_smoothing, self.mixup, self.cutmix = label_smoothing, mixup, cutmix
-        self.class_weights, self.flip_tta, self.top_k, self.head_init = (
-            class_weights,
-            flip_tta,
-            top_k,
-            head_init,
-        )
-        self.more_metrics = metrics
+        self.make_backbone, self.finetuning, self.mixing = backbone, finetuning, mixing
+        self.head_init, self.dropout = head_init, dropout
+        self.class_weights, self.more_metrics = class_weights, metrics
+        self.flip_tta, self.top_k = flip_tta, top_k
         self.decision: Decision | None = None
         self.metrics: LabelMetrics | None = None
         self.backbone: Any = None
@@ -159,7 +130,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
 
     def frozen_network(self, split: str) -> nn.Module | None:
         """Return the backbone if its features of a split never change, else ``None``."""
-        mixes = split == "train" and (self.mixup or self.cutmix)
+        mixes = split == "train" and self.mixing
         if self.finetuning is not None or mixes or split == "predict" or self._flips_now():
             return None
         network: nn.Module = self.backbone
@@ -226,13 +197,7 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         optimizer = build_optimizer(
             self.optimizer, self.head, backbone=self.backbone, finetuning=self.finetuning
         )
-        return scheduled(
-            self.trainer,
-            optimizer,
-            lr_scheduler=self.lr_scheduler,
-            lr_decay=self.lr_decay,
-            warmup=self.warmup,
-        )
+        return self.scheduled(optimizer)
 
     # Freezing.
 
@@ -268,30 +233,15 @@ class ImageClassificationTask(TunableLearningRate, CheckedLoading, LightningModu
         assert batch.label is not None
         assert self.decision is not None
         target: Tensor = batch.label
-        if isinstance(batch, ImageBatch) and (self.mixup or self.cutmix):
-            image, target = self._mixed(batch.image, target)
+        if isinstance(batch, ImageBatch) and self.mixing:
+            classes = len(self.hparams["labels"])
+            image, target = self.mixing(batch.image, target, num_classes=classes)
             batch = batch._replace(image=image)
         loss = self.decision.loss(
             self(batch), target, smoothing=self.label_smoothing, weights=self.weights
         )
         self.train_loss.update(self, loss, len(target))
         return loss
-
-    def _mixed(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images that are mixed with others of the batch, and weights of the classes."""
-        from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
-
-        classes = len(self.hparams["labels"])
-        kinds = ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix))
-        default = torch.get_default_dtype()  # bfloat16 with precision=bf16-true: draws no weights
-        torch.set_default_dtype(torch.promote_types(default, torch.float32))
-        try:
-            mixes = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
-            mix = mixes[int(torch.randint(len(mixes), ()))]
-            mixed, weights = mix(image.float() / 255, label if label.ndim == 1 else label.float())
-        finally:
-            torch.set_default_dtype(default)
-        return mixed, weights.to(default)
 
     @property
     def unlike_in_training(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import (
     ReduceLROnPlateau,
 )
 
+from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached, rebuild_ddp
 from lit_tasks.nn.image.finetuning import Finetuning
 from lit_tasks.protocols import attributes
@@ -30,14 +31,10 @@ Rate = Callable[[int, int, int, Decay], float]
 """Factor of the learning rate at a step, given the steps of the warm-up and of the whole run."""
 
 
-def check_schedule(
-    lr_scheduler: LRSchedulerCallable | None, lr_decay: Decay, warmup: float = 0.0
+def _check_schedule(
+    lr_scheduler: LRSchedulerCallable | None, lr_decay: Decay, warmup: float
 ) -> None:
-    """Refuse a scheduler beside a rise or a fall, and a rise that is not a fraction of the run.
-
-    Raises:
-        ValueError: Two things set the learning rate, or ``warmup`` is out of its range.
-    """
+    """Refuse a scheduler beside a rise or a fall, and a rise that is not a fraction of the run."""
     if not 0 <= warmup <= 1:
         raise ValueError(f"warmup must be from 0 to 1, got {warmup}")
     others = [f"lr_decay '{lr_decay}'"] if lr_decay != "constant" else []
@@ -72,46 +69,6 @@ def in_two_phases(fraction: float, factor: float) -> Rate:
         return factor * learning_rate(step - first, 0, total=total - first, lr_decay=lr_decay)
 
     return rate
-
-
-def scheduled(
-    trainer: Trainer,
-    optimizer: Optimizer,
-    lr_scheduler: LRSchedulerCallable | None,
-    lr_decay: Decay,
-    warmup: float = 0.0,
-    rate: Rate = learning_rate,
-) -> OptimizerLRScheduler:
-    """Return an optimizer with what changes its learning rate.
-
-    Args:
-        trainer: Knows how long the run is.
-        optimizer: The optimizer.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch, or after every step if
-            it is a ``OneCycleLR`` or a ``CyclicLR``. A ``ReduceLROnPlateau`` without a monitor of
-            its own looks at ``val/loss``.
-        lr_decay: How the learning rate falls over all steps.
-        warmup: Fraction of all steps in which it rises.
-        rate: Its course.
-
-    Raises:
-        ValueError: The run has no known length, and the course needs one; or weights are to be
-            averaged that were copied before the task built its model.
-    """
-    callbacks = attributes(trainer).callbacks
-    if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
-        raise ValueError(
-            "StochasticWeightAveraging averages a copy made before the model is built, which is"
-            " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
-        )
-    if lr_scheduler is not None:
-        return {"optimizer": optimizer, "lr_scheduler": _own(trainer, lr_scheduler, optimizer)}
-    if lr_decay == "constant" and not warmup and rate is learning_rate:
-        return optimizer
-    steps = _total_steps(trainer)
-    rise = int(warmup * steps)
-    schedule = LambdaLR(optimizer, lambda step: rate(step, rise, steps, lr_decay))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def _own(trainer: Trainer, lr_scheduler: LRSchedulerCallable, optimizer: Optimizer) -> Any:
@@ -177,15 +134,66 @@ def shows_step(task: LightningModule) -> bool:
     return bool(every) and (task.global_step + 1) % every == 0
 
 
-class TunableLearningRate:
-    """A task whose learning rate Lightning's ``LearningRateFinder`` and ``Tuner`` can set.
+class OptimizedTask(CheckedLoading, LightningModule):
+    """A task with an optimizer, a schedule of its learning rate, and a loss over classes or words.
 
-    Attributes:
-        optimizer: Builds the task's optimizer from the parameters.
+    Lightning's ``LearningRateFinder`` and ``Tuner`` can set the learning rate, ``lr``.
+
+    Args:
+        optimizer: Builds the optimizer from the parameters.
+        lr_scheduler: Builds a scheduler that is stepped after every epoch; ``OneCycleLR`` and
+            ``CyclicLR`` after every step.
+        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
+            ``cosine``, or not at all (``constant``).
+        warmup: Fraction of all steps in which the learning rate rises.
+        label_smoothing: Probability that is spread over all classes (or words) in the training
+            loss.
+
+    Raises:
+        ValueError: Two things set the learning rate, or ``warmup`` is out of its range.
     """
 
-    optimizer: OptimizerCallable
-    hparams: Any
+    def __init__(
+        self,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_decay: Decay = "constant",
+        warmup: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()  # of the subclass as well
+        _check_schedule(lr_scheduler, lr_decay, warmup)
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.lr_decay, self.warmup, self.label_smoothing = lr_decay, warmup, label_smoothing
+
+    def scheduled(self, optimizer: Optimizer, rate: Rate = learning_rate) -> OptimizerLRScheduler:
+        """Return an optimizer with what changes its learning rate.
+
+        Args:
+            optimizer: The optimizer.
+            rate: Course of the learning rate under ``lr_decay``.
+
+        Raises:
+            ValueError: The run has no known length, and the course needs one; or weights are to be
+                averaged that were copied before the task built its model.
+        """
+        trainer = self.trainer
+        callbacks = attributes(trainer).callbacks
+        if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+            raise ValueError(
+                "StochasticWeightAveraging averages a copy made before the model is built, which is"
+                " empty: take lightning.pytorch.callbacks.EMAWeightAveraging instead"
+            )
+        if self.lr_scheduler is not None:
+            own = _own(trainer, self.lr_scheduler, optimizer)
+            return {"optimizer": optimizer, "lr_scheduler": own}
+        if self.lr_decay == "constant" and not self.warmup and rate is learning_rate:
+            return optimizer
+        steps, lr_decay = _total_steps(trainer), self.lr_decay
+        rise = int(self.warmup * steps)
+        schedule = LambdaLR(optimizer, lambda step: rate(step, rise, steps, lr_decay))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
     def lr(self) -> float:
@@ -204,9 +212,8 @@ class TunableLearningRate:
             self.hparams["optimizer"] = {**spec, "init_args": arguments}
         elif spec is not None:
             self.hparams["optimizer"] = self.optimizer
-        task: Any = self
-        if not is_attached(task):
+        if not is_attached(self):
             return
-        for config in task.trainer.lr_scheduler_configs:  # or the old rate comes back
+        for config in self.trainer.lr_scheduler_configs:  # or the old rate comes back
             if isinstance(config.scheduler, LRScheduler):
                 config.scheduler.base_lrs = [rate * factor for rate in config.scheduler.base_lrs]

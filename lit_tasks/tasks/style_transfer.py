@@ -1,8 +1,7 @@
 """Paint a photograph like a painting: its pixels are what is optimized."""
 
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,11 +14,9 @@ from torch import distributed as dist
 from lit_tasks.batch import StyleBatch
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
-from lit_tasks.functional.style.losses import Reduction
 from lit_tasks.metrics.gathered_values import GatheredValues
-from lit_tasks.nn.image.pretrained import Weights
-from lit_tasks.nn.style.features import Network, StyleFeatures
-from lit_tasks.nn.style.objective import StyleObjective, loss_names, off_scale
+from lit_tasks.nn.style.features import StyleFeatures
+from lit_tasks.nn.style.objective import StyleLosses, StyleObjective, loss_names, off_scale
 from lit_tasks.nn.style.stylization import ColorMode, Init, Phase, Stylization, check, masks
 from lit_tasks.nn.style.tiles import TiledStyleObjective
 from lit_tasks.protocols import StyleData, attributes, required
@@ -53,31 +50,20 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         content: Weight of the content loss of each layer.
         style: Weight of the style loss of each layer.
         phases: What is done to an image, phase after phase.
-        network: Whose features are looked at.
-        weights: Of the network: ``hub``, ``package`` (``tf_efficientnet_lite0`` only), ``random``,
-            or a file.
-        pooling: ``max`` as the network was trained, or ``average``.
-        padding: What the network sees beyond the border: ``zeros``, or ``replicate``.
         tv_weight: Weight of the total variation of the normalized image.
-        style_loss: ``gram``, or ``wasserstein`` for means and covariances.
-        content_loss: ``sum`` over all features, as in the assignment, or their ``mean``: then the
-            same weights hold for every size.
+        losses: How features are compared with those of photograph and painting.
         init: An image starts as ``content``, as that with the painting's colors (``matched``),
             as ``noise``, or as noise in the colors of the ``style``.
         ema_decay: Decay of a mean over steps that is taken as the image; 0 takes the last step.
         color_mode: Of the ``style``; ``luma`` keeps the photograph's and changes light and dark
             only; ``match`` gives the painting the photograph's colors first.
         seed: Of the noise, together with the pair's number.
-        channels_last: Whether the network computes with channels last: a third faster on a CPU.
-            Last digits differ, which large learning rates soon make visible.
         tile: Pixels a side of the parts that a large image is computed in, to the same gradient
             in less memory and more time; the whole at once when left out.
-        style_scales: Sizes of the image, as fractions, at which style is compared: smaller ones
-            show the same layers larger strokes.
-        content_scale: Size at which content is compared: at a smaller one, what is in the image
-            stays and strokes are free.
         expected_rms: Root mean square of layers' features that the weights of the losses were
             chosen for; a sentence warns where those of an image are four times off.
+        kwargs: Options of :class:`~lit_tasks.nn.style.features.StyleFeatures`: the network that
+            looks.
     """
 
     def __init__(
@@ -85,22 +71,15 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         content: dict[str, float],
         style: dict[str, float],
         phases: list[Phase],
-        network: Network = "tf_efficientnet_lite0",
-        weights: Weights | Path = "package",
-        pooling: Literal["max", "average"] = "max",
-        padding: Literal["zeros", "replicate"] = "zeros",
         tv_weight: float = 0.0,
-        style_loss: Literal["gram", "wasserstein"] = "gram",
-        content_loss: Reduction = "sum",
+        losses: StyleLosses = StyleLosses(),  # noqa: B008 - frozen
         init: Init = "content",
         ema_decay: float = 0.0,
         color_mode: ColorMode = "style",
         seed: int = 0,
-        channels_last: bool = True,
         tile: int | None = None,
-        style_scales: list[float] | None = None,
-        content_scale: float = 1.0,
         expected_rms: dict[str, float] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -109,14 +88,12 @@ class StyleTransferTask(CheckedLoading, LightningModule):
             raise ValueError(f"ema_decay must be at least 0 and below 1, got {ema_decay}")
         if not style:
             raise ValueError("style needs at least one layer with its weight")
-        self.network, self.weights, self.pooling, self.padding = network, weights, pooling, padding
+        self.of_network = kwargs
         self.content, self.style = content, style
-        self.tv_weight, self.style_loss, self.content_loss = tv_weight, style_loss, content_loss
-        self.style_scales, self.content_scale = style_scales or [1.0], content_scale
+        self.tv_weight, self.losses, self.tile = tv_weight, losses, tile
         self.expected_rms = expected_rms or {}
         self.phases, self.init, self.ema_decay = phases, init, ema_decay
         self.color_mode, self.seed = color_mode, seed
-        self.channels_last, self.tile = channels_last, tile
         self.automatic_optimization = False
         self.strict_loading = False  # images are not parameters, and the network is not kept
         self.anchor = nn.Parameter(torch.zeros(()))
@@ -148,21 +125,11 @@ class StyleTransferTask(CheckedLoading, LightningModule):
 
     def _make_objective(self) -> StyleObjective:
         layers = list(dict.fromkeys([*self.content, *self.style]))
-        features = StyleFeatures(
-            layers,
-            self.network,
-            weights=self.weights,
-            pooling=self.pooling,
-            padding=self.padding,
-            channels_last=self.channels_last,
-        )
-        losses: dict[str, Any] = {"tv_weight": self.tv_weight, "style_loss": self.style_loss}
-        losses |= {"content_loss": self.content_loss, "style_scales": self.style_scales}
-        losses |= {"content_scale": self.content_scale}
+        features = StyleFeatures(layers, **self.of_network)
+        options: dict[str, Any] = {"tv_weight": self.tv_weight, "losses": self.losses}
         if self.tile is None:
-            return StyleObjective(features, self.content, self.style, **losses)
-        losses |= {"tile": self.tile}
-        return TiledStyleObjective(features, self.content, self.style, **losses)
+            return StyleObjective(features, self.content, self.style, **options)
+        return TiledStyleObjective(features, self.content, self.style, tile=self.tile, **options)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return what counts the steps: it changes nothing."""

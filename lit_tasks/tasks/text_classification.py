@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.distributed.lightning_internals import is_attached
 from lit_tasks.metrics.label_metrics import LabelMetrics
 from lit_tasks.nn.text.onnx import export_text_classifier
@@ -36,30 +34,20 @@ from lit_tasks.tasks.decisions import (
     threshold_of,
 )
 from lit_tasks.tasks.initialization import initialize_head, initialize_words
-from lit_tasks.tasks.optimization import (
-    Decay,
-    TunableLearningRate,
-    check_schedule,
-    scheduled,
-)
+from lit_tasks.tasks.optimization import OptimizedTask
 from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModule):
+class TextClassificationTask(OptimizedTask):
     """Give each text one of a few labels, or several.
 
     Args:
         encoder: Builds the encoder from the size of the vocabulary.
         optimizer: Builds the optimizer from the parameters.
-        lr_scheduler: Builds a scheduler that is stepped after every epoch; ``OneCycleLR`` and
-            ``CyclicLR`` after every step.
-        lr_decay: How the learning rate falls over all steps of the run, to zero: ``linear``,
-            ``cosine``, or not at all (``constant``).
         dropout: Fraction of the encoder's features left out in front of the head while training.
-        label_smoothing: Probability that is spread over all labels in the training loss.
         class_weights: Whether rare classes weigh more in the training loss, or how much each class
             weighs, 1 where it is not named. Of several labels a text, it is what the presence of
             a label weighs.
@@ -69,6 +57,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
             given, one for all (0.5 when left out) or one for each.
         num_embeddings: Words in the vocabulary; taken from the data.
         labels: Names of the classes; taken from the data.
+        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedTask`.
     """
 
     weights: Tensor
@@ -78,24 +67,19 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
         self,
         encoder: Callable[[int], nn.Module],
         optimizer: OptimizerCallable = torch.optim.Adam,
-        lr_scheduler: LRSchedulerCallable | None = None,
-        lr_decay: Decay = "constant",
         dropout: float = 0.0,
-        label_smoothing: float = 0.0,
         class_weights: ClassWeights = False,
         metrics: dict[str, Metric] | None = None,
         threshold: Threshold | None = None,
         num_embeddings: int | None = None,
         labels: list[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         # The default optimizer has no weight decay, as jsonargparse hands arguments of a default
         # on to the class that replaces it.
-        super().__init__()
-        self.save_hyperparameters()
+        super().__init__(optimizer=optimizer, **kwargs)
         self.train_loss = TrainMean("train/loss")
-        check_schedule(lr_scheduler, lr_decay)
-        self.make_encoder, self.optimizer, self.lr_scheduler = encoder, optimizer, lr_scheduler
-        self.lr_decay, self.label_smoothing = lr_decay, label_smoothing
+        self.make_encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.encoder: Any = None  # any module with out_features; its extras are optional
         self.head: Any = None
@@ -216,9 +200,7 @@ class TextClassificationTask(TunableLearningRate, CheckedLoading, LightningModul
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and what lowers its learning rate."""
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        return scheduled(
-            self.trainer, optimizer, lr_scheduler=self.lr_scheduler, lr_decay=self.lr_decay
-        )
+        return self.scheduled(optimizer)
 
     def _build(self, num_embeddings: int, labels: list[str], threshold: Threshold | None) -> None:
         self.hparams.update(num_embeddings=num_embeddings, labels=labels, threshold=threshold)

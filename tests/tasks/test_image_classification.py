@@ -16,6 +16,7 @@ from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.distributed.exact_batches import ExactBatches
 from lit_tasks.nn.image.backbone import Backbone
 from lit_tasks.nn.image.finetuning import Finetuning
+from lit_tasks.nn.image.mixing import Mixing
 from lit_tasks.nn.image.onnx import StatedProbabilities
 from lit_tasks.tasks.image_classification import ImageClassificationTask
 
@@ -178,13 +179,18 @@ def test_mirror_images_are_asked_for_in_evaluation_and_make_no_difference_to_mir
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_mixed_images_have_mixed_labels(kind: str, tmp_path: Path) -> None:
-    task = task_of(**{kind: 0.5}, finetuning=Finetuning(), class_weights=True)
+    task = task_of(mixing=Mixing(**{kind: 0.5}), finetuning=Finetuning(), class_weights=True)
     fitted(task, tmp_path, 1, crop=0.5)
     label = torch.tensor([0, 1, 1, 0])
     image = (255 * label).view(4, 1, 1, 1).expand(4, 3, 32, 32).to(torch.uint8)
-    mixed, shares = task._mixed(image, label)
+    mixed, shares = task.mixing(image, label, num_classes=2)
     torch.testing.assert_close(mixed.mean((1, 2, 3)), shares[:, 1], atol=1e-4, rtol=0)
     torch.testing.assert_close(shares.sum(1), torch.ones(4))
+
+
+def test_a_negative_strength_of_mixing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"cutmix must be at least 0, got -1: 0 is off"):
+        Mixing(mixup=0.2, cutmix=-1)
 
 
 def test_two_ways_to_set_the_learning_rate_are_one_too_many() -> None:
@@ -211,7 +217,9 @@ def squares(folder: Path) -> Path:
     return table
 
 
-@pytest.mark.parametrize("mix", [{}, {"mixup": 0.2, "class_weights": True}], ids=["plain", "mixup"])
+@pytest.mark.parametrize(
+    "mix", [{}, {"mixing": Mixing(0.2), "class_weights": True}], ids=["plain", "mixup"]
+)
 def test_several_labels_an_image_are_learned(tmp_path: Path, mix: dict[str, Any]) -> None:
     table = squares(tmp_path)
     task = task_of(**mix, threshold={"red": 0.4})

@@ -125,7 +125,7 @@ class WordEmbedding(nn.Module):
     def __init__(
         self,
         num_words: int,
-        embedding_dim: int,
+        embedding_dim: int = 256,
         vectors: str | None = None,
         dropout: float = 0.0,
     ) -> None:

@@ -1,7 +1,7 @@
 """Sentences from pooled features of an image, through recurrent layers of our own."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -38,13 +38,12 @@ class RecurrentCaptioner(nn.Module):
         grid: A map of features is averaged over ``grid * grid`` cells that go in side by side, so
             that places are told apart; 0 takes the mean over all positions.
         cell_features: Features that each cell keeps.
-        embedding_dim: Numbers of each word's vector.
-        vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
         hidden_size: Features of the state.
         num_layers: Layers on top of each other.
         image_dropout: Fraction of the image's features set to zero while training.
         word_dropout: Fraction of the numbers of word vectors set to zero while training.
         dropout: Fraction of the state's features left out in front of the scores while training.
+        kwargs: Options of :class:`~lit_tasks.nn.caption.captioner.WordEmbedding`.
     """
 
     def __init__(
@@ -56,17 +55,17 @@ class RecurrentCaptioner(nn.Module):
         normalize: bool = False,
         grid: int = 0,
         cell_features: int = 32,
-        embedding_dim: int = 256,
-        vectors: str | None = None,
         hidden_size: int = 512,
         num_layers: int = 1,
         image_dropout: float = 0.0,
         word_dropout: float = 0.0,
         dropout: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
         self.image = image
-        self.words = WordEmbedding(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.words = WordEmbedding(num_words, dropout=word_dropout, **kwargs)
+        embedding_dim = self.words.out_features
         self.norm = norm(in_features, normalize)
         self.pooled = FeaturePooling(in_features, grid, cell_features)
         in_features = self.pooled.out_features

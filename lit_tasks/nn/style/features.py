@@ -36,7 +36,8 @@ class StyleFeatures(nn.Module):
         pooling: ``max`` as the network was trained, or ``average``, as Gatys et al. prefer.
         padding: What convolutions see beyond the border: ``zeros`` as trained, or ``replicate``,
             which does not draw a frame.
-        channels_last: Layout that the network computes in: a third faster on a CPU.
+        channels_last: Layout that the network computes in: a third faster on a CPU. Last digits
+            differ, which large learning rates soon make visible.
 
     Attributes:
         min_side: Pixels a side that an image needs.

@@ -1,6 +1,7 @@
 """What a styled image should be like: one number for an image, and its gradient."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -101,6 +102,42 @@ def loss_names(content: Iterable[str], style: Iterable[str]) -> list[str]:
     return [*named, *(f"style_{layer}" for layer in style), "variation"]
 
 
+@dataclass(frozen=True)
+class StyleLosses:
+    """How features of an image are compared with those of photograph and painting.
+
+    Args:
+        content: Whether squared differences of features are added up (``sum``), as in the
+            assignment, or averaged (``mean``): then the same weights hold for every size.
+        content_scale: Size of the image, as a fraction, at which content is compared: at a smaller
+            one, what is in the image stays and strokes are free. The whole image where the smaller
+            one is too small for the network.
+        style: ``gram``, or ``wasserstein`` for means and covariances.
+        style_scales: Sizes at which style is compared: smaller ones show the same layers larger
+            strokes, as deeper layers would (Snelgrove, 2017). A size that is too small for the
+            network is left out.
+    """
+
+    content: Reduction = "sum"
+    content_scale: float = 1.0
+    style: Literal["gram", "wasserstein"] = "gram"
+    style_scales: Sequence[float] = (1.0,)
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are none.
+
+        Raises:
+            ValueError: A size is not above 0 and at most 1.
+        """
+        scales = self.style_scales
+        if not scales or min(scales) <= 0 or max(scales) > 1:
+            raise ValueError(f"style_scales must be above 0 and at most 1, got {scales}")
+        if not 0 < self.content_scale <= 1:
+            raise ValueError(
+                f"content_scale must be above 0 and at most 1, got {self.content_scale}"
+            )
+
+
 class StyleObjective(nn.Module):
     """The weighted sum of content, style and variation losses.
 
@@ -109,13 +146,7 @@ class StyleObjective(nn.Module):
         content: Weight of each layer's content loss.
         style: Weight of each layer's style loss.
         tv_weight: Weight of the total variation of the normalized image.
-        style_loss: ``gram``, or ``wasserstein``.
-        content_loss: Whether squared differences of features are added up (``sum``) or averaged.
-        style_scales: Sizes of the image, as fractions, at which style is compared: smaller ones
-            show the same layers larger strokes, as deeper layers would (Snelgrove, 2017). A size
-            that is too small for the network is left out.
-        content_scale: Size at which content is compared: at a smaller one, what is in the image
-            stays and strokes are free. As above where that is too small.
+        losses: How features are compared.
     """
 
     def __init__(
@@ -124,22 +155,14 @@ class StyleObjective(nn.Module):
         content: Mapping[str, float],
         style: Mapping[str, float],
         tv_weight: float = 0.0,
-        style_loss: Literal["gram", "wasserstein"] = "gram",
-        content_loss: Reduction = "sum",
-        style_scales: Sequence[float] = (1.0,),
-        content_scale: float = 1.0,
+        losses: StyleLosses = StyleLosses(),
     ) -> None:
         super().__init__()
-        if not style_scales or min(style_scales) <= 0 or max(style_scales) > 1:
-            raise ValueError(f"style_scales must be above 0 and at most 1, got {style_scales}")
-        if not 0 < content_scale <= 1:
-            raise ValueError(f"content_scale must be above 0 and at most 1, got {content_scale}")
-        self.content_scale = content_scale
-        self.style_scales, self.coarsest = tuple(style_scales), features.min_side + 1
-        self.content_loss = content_loss
+        self.content_loss, self.content_scale = losses.content, losses.content_scale
+        self.style_scales, self.coarsest = tuple(losses.style_scales), features.min_side + 1
         self.features = features
         self.content, self.style, self.tv_weight = dict(content), dict(style), tv_weight
-        self.distance = _STYLE_LOSSES[style_loss]
+        self.distance = _STYLE_LOSSES[losses.style]
 
     @torch.no_grad()
     def targets(

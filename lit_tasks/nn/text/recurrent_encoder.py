@@ -4,7 +4,7 @@ Nothing is padded: words are put in packed order, and pooling reads the packed s
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,11 +28,6 @@ class RecurrentEncoder(nn.Module):
         num_embeddings: Words in the vocabulary.
         cell: The recurrent layer: ``lstm``, ``rnn``, ``gru``, or the class path of an
             :class:`lit_tasks.nn.recurrent.OwnCell`.
-        vectors: Pretrained word vectors (``glove-6b-50d``, a GloVe text file or zip, a ``.vec``
-            file); ``None`` trains vectors from scratch.
-        embedding_dim: Numbers of each (pretrained) vector.
-        tune: Whether the pretrained vectors are trained further.
-        trained_dim: Numbers of a second vector, trained from scratch, beside the pretrained one.
         hidden_size: Features of the state, in each direction.
         num_layers: Layers on top of each other.
         bidirectional: Whether a second layer reads each text from its end.
@@ -41,16 +36,13 @@ class RecurrentEncoder(nn.Module):
         word_dropout: Fraction of the words left out of each text while training.
         embedding_dropout: Fraction of the numbers of the word vectors set to zero while training.
         dropout: The same between layers.
+        kwargs: Options of :class:`~lit_tasks.nn.text.embeddings.WordVectors`.
     """
 
     def __init__(
         self,
         num_embeddings: int,
         cell: CellName | OwnCells = "lstm",
-        vectors: str | None = "glove-6b-50d",
-        embedding_dim: int = 50,
-        tune: bool = True,
-        trained_dim: int = 0,
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,
@@ -58,11 +50,10 @@ class RecurrentEncoder(nn.Module):
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         dropout: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
-        self.word_vectors = WordVectors(
-            num_embeddings, embedding_dim, vectors=vectors, tune=tune, trained_dim=trained_dim
-        )
+        self.word_vectors = WordVectors(num_embeddings, **kwargs)
         self.recurrent = recurrent_layers(
             cell,
             self.word_vectors.out_features,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lit_tasks.functional.style.losses import moments
 from lit_tasks.nn.style.features import StyleFeatures
-from lit_tasks.nn.style.objective import RegionMasks, StyleObjective
+from lit_tasks.nn.style.objective import RegionMasks, StyleLosses, StyleObjective
 from lit_tasks.nn.style.tiles import TiledStyleObjective
 
 pytest.importorskip("torchvision")
@@ -22,7 +22,7 @@ def image(height: int, width: int, seed: int) -> Tensor:
 
 def objective(**options: Any) -> StyleObjective:
     features = StyleFeatures(["3", *STYLE], "squeezenet1_1", "random").double()
-    return StyleObjective(features, {"3": 0.01}, STYLE, 0.02, **options)
+    return StyleObjective(features, {"3": 0.01}, STYLE, 0.02, StyleLosses(**options))
 
 
 def halves(height: int, width: int, left: bool) -> Tensor:
@@ -37,7 +37,7 @@ CONTENT, PAINTING, NOW = image(64, 64, 1), image(64, 64, 2), image(64, 64, 3)
 @pytest.mark.parametrize("style_loss", ["gram", "wasserstein"])
 def test_a_region_of_everything_is_no_region(style_loss: Any) -> None:
     whole = torch.ones(1, 1, 64, 64, dtype=torch.float64)
-    target, losses = objective(style_loss=style_loss), []
+    target, losses = objective(style=style_loss), []
     for regions in ((), (RegionMasks(whole, [whole]),)):
         targets = target.targets(CONTENT, [PAINTING], [1.0], regions)
         losses.append(target.gradient(NOW, targets))
@@ -101,7 +101,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
         objective(content_scale=0)
     features = StyleFeatures(["1"], "squeezenet1_1", "random")
     with pytest.raises(ValueError, match="tile works with style_scales"):
-        TiledStyleObjective(features, {}, {"1": 1.0}, tile=64, style_scales=(1.0, 0.5))
+        TiledStyleObjective(
+            features, {}, {"1": 1.0}, tile=64, losses=StyleLosses(style_scales=(1.0, 0.5))
+        )
     tiled, whole = TiledStyleObjective(features, {}, {"1": 1.0}, tile=64), torch.ones(1, 1, 64, 64)
     with pytest.raises(ValueError, match="tile works with pairs without regions"):
         tiled.targets(CONTENT.float(), [PAINTING.float()], [1.0], [RegionMasks(whole, [whole])])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lit_tasks.functional.style.losses import Reduction
 from lit_tasks.nn.style.features import StyleFeatures
-from lit_tasks.nn.style.objective import StyleObjective
+from lit_tasks.nn.style.objective import StyleLosses, StyleObjective
 from lit_tasks.nn.style.tiles import TiledStyleObjective
 
 pytest.importorskip("torchvision")
@@ -27,7 +27,8 @@ def objectives(network: str, tile: int, loss: Any, **options: Any) -> list[Style
     features = StyleFeatures([content, *style], network, "random", **options).double()
     weights = {layer: 10.0 ** (2 - n) for n, layer in enumerate(style)}
     reduction: Reduction = "mean" if loss == "wasserstein" else "sum"
-    arguments = (features, {content: 0.05}, weights, 0.3, loss, reduction)
+    losses = StyleLosses(content=reduction, style=loss)
+    arguments = (features, {content: 0.05}, weights, 0.3, losses)
     return [StyleObjective(*arguments), TiledStyleObjective(*arguments, tile=tile)]
 
 

@@ -28,7 +28,16 @@ ENCODERS = {
     "vectors": lambda: MeanOfWordVectors(5, VECTORS, 4, tune=True, trained_dim=2),
     **{
         f"{getattr(cell, '__name__', cell)}-{pooling}-{both}": lambda c=cell, p=pooling, b=both: (
-            RecurrentEncoder(5, c, None, 4, hidden_size=3, num_layers=2, bidirectional=b, pooling=p)
+            RecurrentEncoder(
+                5,
+                c,
+                hidden_size=3,
+                num_layers=2,
+                bidirectional=b,
+                pooling=p,
+                vectors=None,
+                embedding_dim=4,
+            )
         )
         for cell in ("rnn", "lstm", "gru", PeepholeLSTM)
         for pooling in ("last", "mean", "max", "concat", "attention")
@@ -67,7 +76,9 @@ def test_a_batch_of_empty_texts_has_features(name: str) -> None:
 def test_the_last_and_pooled_states_are_those_of_torch(cell: str) -> None:
     torch.manual_seed(1)
     options = {"hidden_size": 3, "num_layers": 2, "bidirectional": True}
-    encoder = RecurrentEncoder(5, cell, None, 4, pooling="concat", **options).double()
+    encoder = RecurrentEncoder(
+        5, cell, pooling="concat", vectors=None, embedding_dim=4, **options
+    ).double()
     theirs = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](4, **options).double()
     theirs.load_state_dict(encoder.recurrent.state_dict())
     found = encoder(TOKENS, LENGTHS)
