@@ -39,7 +39,7 @@ from lit_tasks.protocols import (
 from lit_tasks.tasks.caption_figures import drawn
 from lit_tasks.tasks.initialization import initialize_words
 from lit_tasks.tasks.optimization import (
-    OptimizedTask,
+    OptimizedModule,
     Rate,
     in_two_phases,
     learning_rate,
@@ -55,7 +55,7 @@ _FEW_STEPS = 120
 """Fifty captions are known by heart after that many, with nothing dropped."""
 
 
-class CaptioningTask(OptimizedTask):
+class CaptioningTask(OptimizedModule):
     """Describe each image in one sentence.
 
     Evaluation writes freely. The words of people decide ``loss`` alone, the mean over all words of
@@ -75,7 +75,7 @@ class CaptioningTask(OptimizedTask):
         words: The vocabulary; taken from the data.
         in_features: Features of an image, or of a position; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
-        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedTask`.
+        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedModule`.
     """
 
     #: COCO's results, beside the table of predictions.

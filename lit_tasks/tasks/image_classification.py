@@ -45,7 +45,7 @@ from lit_tasks.tasks.decisions import (
     threshold_of,
 )
 from lit_tasks.tasks.initialization import initialize_head
-from lit_tasks.tasks.optimization import OptimizedTask, train_stages
+from lit_tasks.tasks.optimization import OptimizedModule, train_stages
 from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 Batch = ImageBatch | FeatureBatch
 
 
-class ImageClassificationTask(OptimizedTask):
+class ImageClassificationTask(OptimizedModule):
     """Give each image one of a few labels, or several.
 
     Without ``finetuning`` the backbone is frozen: it is bit for bit the same after training.
@@ -78,7 +78,7 @@ class ImageClassificationTask(OptimizedTask):
             given, one for all (0.5 when left out) or one for each.
         labels: Names of the classes; taken from the data.
         preprocessing: What the backbone wants to see; taken from its weights.
-        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedTask`.
+        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedModule`.
     """
 
     temperature: Tensor

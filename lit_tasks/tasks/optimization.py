@@ -134,7 +134,7 @@ def shows_step(task: LightningModule) -> bool:
     return bool(every) and (task.global_step + 1) % every == 0
 
 
-class OptimizedTask(CheckedLoading, LightningModule):
+class OptimizedModule(CheckedLoading, LightningModule):
     """A task with an optimizer, a schedule of its learning rate, and a loss over classes or words.
 
     Lightning's ``LearningRateFinder`` and ``Tuner`` can set the learning rate, ``lr``.

@@ -34,14 +34,14 @@ from lit_tasks.tasks.decisions import (
     threshold_of,
 )
 from lit_tasks.tasks.initialization import initialize_head, initialize_words
-from lit_tasks.tasks.optimization import OptimizedTask
+from lit_tasks.tasks.optimization import OptimizedModule
 from lit_tasks.tasks.train_loss import TrainMean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class TextClassificationTask(OptimizedTask):
+class TextClassificationTask(OptimizedModule):
     """Give each text one of a few labels, or several.
 
     Args:
@@ -57,7 +57,7 @@ class TextClassificationTask(OptimizedTask):
             given, one for all (0.5 when left out) or one for each.
         num_embeddings: Words in the vocabulary; taken from the data.
         labels: Names of the classes; taken from the data.
-        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedTask`.
+        kwargs: Options of :class:`~lit_tasks.tasks.optimization.OptimizedModule`.
     """
 
     weights: Tensor

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.cli import ReduceLROnPlateau as MonitoringPlateau
 from torch.optim.lr_scheduler import ConstantLR, CyclicLR, OneCycleLR, ReduceLROnPlateau
 
-from lit_tasks.tasks.optimization import OptimizedTask, in_two_phases, learning_rate
+from lit_tasks.tasks.optimization import OptimizedModule, in_two_phases, learning_rate
 
 
 @pytest.mark.parametrize("lr_decay", ["linear", "cosine", "constant"])
@@ -44,21 +44,21 @@ def test_two_rulers_of_the_learning_rate_are_refused(
     lr_decay: Any, warmup: float, sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        OptimizedTask(lr_scheduler=ConstantLR, lr_decay=lr_decay, warmup=warmup)
-    OptimizedTask(lr_decay=lr_decay, warmup=warmup)
-    OptimizedTask(lr_scheduler=ConstantLR)
+        OptimizedModule(lr_scheduler=ConstantLR, lr_decay=lr_decay, warmup=warmup)
+    OptimizedModule(lr_decay=lr_decay, warmup=warmup)
+    OptimizedModule(lr_scheduler=ConstantLR)
 
 
 @pytest.mark.parametrize("warmup", [-0.1, 1.5])
 def test_a_rise_is_a_share_of_the_run(warmup: float) -> None:
     with pytest.raises(ValueError, match=f"warmup must be from 0 to 1, got {warmup}"):
-        OptimizedTask(lr_decay="linear", warmup=warmup)
+        OptimizedModule(lr_decay="linear", warmup=warmup)
 
 
 def schedule(make: Any, steps: float = 30) -> Any:
     trainer: Any = SimpleNamespace(callbacks=[], estimated_stepping_batches=steps)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    task = OptimizedTask(lr_scheduler=make)
+    task = OptimizedModule(lr_scheduler=make)
     task.trainer = trainer
     found: Any = task.scheduled(optimizer)
     return found["lr_scheduler"]
