@@ -7,11 +7,13 @@ of reading it and no memory.
 import codecs
 import io
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from lit_tasks.files import stamp
 from lit_tasks.text.vector_files import (
     MAX_LINE,
     binary_vectors,
@@ -36,7 +38,8 @@ def load_vectors(
     """Return a row for each of ``words`` (float32) and whether the source has it (boolean).
 
     Words that the source lacks get zeros. Where the source has only another capitalisation, the
-    word is lacking: tokenizer and vectors must agree.
+    word is lacking: tokenizer and vectors must agree. What was found last is kept: the members of
+    an ensemble ask for the same rows one after the other.
 
     Args:
         source: ``glove-6b-50d``, a GloVe text file, a ``.vec`` file or a binary file of word2vec,
@@ -48,9 +51,20 @@ def load_vectors(
         FileNotFoundError: There is no such file, or the package is not installed.
         ValueError: The width is another, or a line is not a word and its numbers.
     """
-    if source == GLOVE_6B_50D:
+    file = None if source == GLOVE_6B_50D else Path(source).expanduser()
+    content = stamp(file) if file is not None and file.is_file() else ()
+    rows, found = _found(file, tuple(words), embedding_dim=embedding_dim, content=content)
+    return rows.copy(), found.copy()
+
+
+@lru_cache(maxsize=1)
+def _found(
+    file: Path | None, words: tuple[str, ...], embedding_dim: int, content: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of a file, or of the package; ``content`` changes when the file does."""
+    if file is None:
         return _from_package(words, embedding_dim)
-    return _from_file(Path(source).expanduser(), words, embedding_dim)
+    return _from_file(file, words, embedding_dim)
 
 
 def _from_package(words: Sequence[str], embedding_dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +83,8 @@ def _from_package(words: Sequence[str], embedding_dim: int) -> tuple[np.ndarray,
     import pyarrow.parquet as pq
 
     folder = Path(spec.origin).parent / "data"
-    index = pq.read_table(folder / "glove_6B_index.parquet")["index"].combine_chunks()
+    file = pq.ParquetFile(folder / "glove_6B_index.parquet")  # read_table would import pandas
+    index = file.read(["index"])["index"].combine_chunks()
     position = pc.index_in(pa.array(list(words), pa.string()), value_set=index.cast(pa.string()))
     found = position.is_valid().to_numpy(zero_copy_only=False)
     rows = np.zeros((len(words), 50), dtype=np.float32)

@@ -1,9 +1,12 @@
 import zipfile
+from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lit_tasks.text import vectors
 from lit_tasks.text.vectors import load_vectors
 
 LINES = "the 1 2 3\nNew York 4 5 6\ncat -1 0.5 1e-2\n"
@@ -27,6 +30,30 @@ def test_a_glove_file_a_vec_file_and_a_zip_give_the_same_rows(tmp_path: Path) ->
         rows, found = load_vectors(source, WORDS, 3)
         np.testing.assert_array_equal(rows, np.array(ROWS, dtype=np.float32))
         assert found.tolist() == [False, True, True, False]
+
+
+def test_what_was_found_is_kept_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, opened = write(tmp_path / "glove.txt", LINES), []
+    real = vectors.opened_vectors
+
+    def counted(path: Path, width: int) -> AbstractContextManager[BufferedReader]:
+        opened.append(path)
+        return real(path, width)
+
+    monkeypatch.setattr(vectors, "opened_vectors", counted)
+    first, found = load_vectors(source, WORDS, 3)
+    first[:] = 7  # what a caller does with its rows is its own affair
+    found[:] = False
+    again, known = load_vectors(source, WORDS, 3)
+    np.testing.assert_array_equal(again, np.array(ROWS, dtype=np.float32))
+    assert known.tolist() == [False, True, True, False]
+    assert len(opened) == 1
+    write(tmp_path / "glove.txt", LINES.replace("cat -1", "cat -2"))
+    assert load_vectors(source, WORDS, 3)[0][1, 0] == -2
+    assert load_vectors(source, WORDS[1:], 3)[0][0, 0] == -2
+    assert len(opened) == 3
 
 
 @pytest.mark.parametrize(
