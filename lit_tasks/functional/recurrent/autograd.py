@@ -45,27 +45,25 @@ def direct(function: type[torch.autograd.Function]) -> type[torch.autograd.Funct
     return type(f"{function.__name__}Direct", (torch.autograd.Function,), parts)
 
 
-def count_flops(forward: Any, backward: Any, input: int, grads: int, needs_input: int) -> None:
+def count_flops(forward: Any, backward: Any, states: int) -> None:
     """Tell torch's counter of operations how many the products of two operators take.
 
     Args:
-        forward: Takes the rows, then other tensors, then the weights of input and state.
-        backward: Takes gradients, then the same, and whether the rows need a gradient.
-        input: How many tensors stand between the rows and the weights.
-        grads: How many gradients stand in front.
-        needs_input: Where ``backward`` takes that flag.
+        forward: Takes the rows, initial states, the weights of input and state, and others.
+        backward: Takes gradients, a list that begins likewise, and whether the rows need one.
+        states: How many initial states there are.
     """
 
     def sizes(shapes: Sequence[Any]) -> tuple[int, int]:
-        rows, w_ih, w_hh = shapes[0], *shapes[input + 1 : input + 3]
+        rows, w_ih, w_hh = shapes[0], *shapes[states + 1 : states + 3]
         return 2 * rows[0] * w_ih[0] * w_ih[1], 2 * rows[0] * w_hh[0] * w_hh[1]
 
     def of_forward(*shapes: Any, **_: Any) -> int:
         return sum(sizes(shapes))
 
-    def of_backward(*shapes: Any, **_: Any) -> int:
-        of_input, of_state = sizes(shapes[grads:])
-        return (1 + bool(shapes[needs_input])) * of_input + 2 * of_state
+    def of_backward(_: Any, saved: Any, needs_input: bool, *__: Any, **___: Any) -> int:
+        of_input, of_state = sizes(saved)
+        return (1 + needs_input) * of_input + 2 * of_state
 
     register_flop_formula(forward)(of_forward)
     register_flop_formula(backward)(of_backward)
@@ -125,12 +123,15 @@ def grad_through(
 def vmap_by_loop(operator: Any) -> Callable[..., tuple[tuple[Tensor, ...], tuple[int, ...]]]:
     """Return a ``vmap`` rule that calls the operator for each sample and stacks the results."""
 
+    def sample(arg: Any, dim: Any, place: int) -> Any:
+        if dim is None:
+            return arg
+        if isinstance(arg, Tensor):
+            return arg.select(dim, place)
+        return [sample(*pair, place) for pair in zip(arg, dim, strict=True)]
+
     def rule(info: Any, in_dims: Any, *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        columns = [
-            [arg] * info.batch_size if dim is None else arg.unbind(dim)
-            for arg, dim in zip(args, in_dims, strict=True)
-        ]
-        results = [operator(*sample) for sample in zip(*columns, strict=True)]
+        results = [operator(*sample(args, in_dims, n)) for n in range(info.batch_size)]
         stacked = tuple(torch.stack(column) for column in zip(*results, strict=True))
         return stacked, (0,) * len(stacked)
 

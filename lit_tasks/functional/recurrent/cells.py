@@ -6,6 +6,7 @@ hold no mathematics of their own but the products with the weights, ``eq. (1)`` 
 are made of plain tensor calls, so torch can derive them again.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +18,15 @@ from lit_tasks.functional.recurrent import loops
 from lit_tasks.functional.recurrent.autograd import direct, plain
 from lit_tasks.functional.recurrent.fused import loop_usable
 from lit_tasks.functional.recurrent.gru import gru_cell_backward, gru_cell_forward
-from lit_tasks.functional.recurrent.loops import writable
 from lit_tasks.functional.recurrent.lstm import lstm_cell_backward, lstm_cell_forward
 from lit_tasks.functional.recurrent.rnn import Nonlinearity, rnn_cell_backward, rnn_cell_forward
+from lit_tasks.functional.recurrent.sequences import (
+    GRUSaved,
+    LSTMGrads,
+    LSTMSaved,
+    RNNGrads,
+    RNNSaved,
+)
 from lit_tasks.torch_internals import forward_mode
 
 
@@ -74,6 +81,17 @@ def products_backward(
     )
 
 
+def _needs(ctx: Any, states: int) -> tuple[bool, bool]:
+    """Tell whether the input needs a gradient, and whether a state does."""
+    return ctx.needs_input_grad[0], any(ctx.needs_input_grad[1 : 1 + states])
+
+
+def _needed(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """Return a gradient for each tensor that needs one; that of the sum is every bias's."""
+    last, needs = len(found) - 1, ctx.needs_input_grad
+    return tuple(found[min(n, last)] if need else None for n, need in enumerate(needs))
+
+
 class _LSTMCell(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -97,24 +115,21 @@ class _LSTMCell(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        ctx.biases = [bias is not None for bias in inputs[5:]]
         ctx.save_for_backward(*inputs[:5], *output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         x, h, c, w_ih, w_hh, h_next, c_next, gates = ctx.saved_tensors
+        first = not torch.is_grad_enabled() and grads[2] is None
+        if first and _compiled(*ctx.saved_tensors, *grads):
+            saved = LSTMSaved(x, h, c, w_ih, w_hh, h_next, c_next, gates, _one_step(x.shape[0]))
+            reach = LSTMGrads(None, grads[0], grads[1])
+            return _needed(ctx, loops.lstm_backward(reach, saved, *_needs(ctx, 2)))
         grad_h = torch.zeros_like(h_next) if grads[0] is None else grads[0]
         grad_c = torch.zeros_like(c_next) if grads[1] is None else grads[1]
-        grad_gates, first = grads[2], not torch.is_grad_enabled() and grads[2] is None
-        if first and _compiled(*ctx.saved_tensors, grad_h, grad_c):
-            sizes = _one_step(x.shape[0])
-            saved = (x, h, c, w_ih, w_hh, h_next, c_next, gates)
-            carried = writable(grad_h), writable(grad_c)
-            *found, bias = loops.lstm_backward(None, *carried, None, *saved, sizes, True)
-            return *found, *(bias if has else None for has in ctx.biases)
-        grad_z, of_c = lstm_cell_backward(grad_h, grad_c, c, c_next, gates, grad_gates)
+        grad_z, of_c = lstm_cell_backward(grad_h, grad_c, c, c_next, gates, grads[2])
         of_x, of_h, of_w_ih, of_w_hh, bias = products_backward(grad_z, x, h, w_ih, w_hh)
-        return of_x, of_h, of_c, of_w_ih, of_w_hh, *(bias if has else None for has in ctx.biases)
+        return _needed(ctx, (of_x, of_h, of_c, of_w_ih, of_w_hh, bias))
 
 
 class _RNNCell(torch.autograd.Function):
@@ -140,19 +155,17 @@ class _RNNCell(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         *tensors, ctx.nonlinearity = inputs
-        ctx.biases = [bias is not None for bias in tensors[4:]]
         ctx.save_for_backward(*tensors[:4], output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         x, h, w_ih, w_hh, h_next = ctx.saved_tensors
         if not torch.is_grad_enabled() and _compiled(*ctx.saved_tensors, grads[0]):
-            given = (*ctx.saved_tensors, _one_step(x.shape[0]), ctx.nonlinearity == "relu", True)
-            *found, bias = loops.rnn_backward(None, writable(grads[0]), *given)
-        else:
-            grad_z = rnn_cell_backward(grads[0], h_next, ctx.nonlinearity)
-            *found, bias = products_backward(grad_z, x, h, w_ih, w_hh)
-        return *found, *(bias if has else None for has in ctx.biases), None
+            saved = RNNSaved(x, h, w_ih, w_hh, h_next, _one_step(x.shape[0]))
+            reach, relu = RNNGrads(None, grads[0]), ctx.nonlinearity == "relu"
+            return _needed(ctx, loops.rnn_backward(reach, saved, relu, *_needs(ctx, 1)))
+        grad_z = rnn_cell_backward(grads[0], h_next, ctx.nonlinearity)
+        return _needed(ctx, products_backward(grad_z, x, h, w_ih, w_hh))
 
 
 class _GRUCell(torch.autograd.Function):
@@ -182,18 +195,14 @@ class _GRUCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> Any:
         x, h, w_ih, w_hh, b_ih, b_hh, h_next, gates = ctx.saved_tensors
-        saved = (x, h, w_ih, w_hh, h_next, gates)
-        if not torch.is_grad_enabled() and _compiled(*saved, grad):
-            sizes = _one_step(x.shape[0])
-            *found, of_b_ih, of_b_hh = loops.gru_backward(None, writable(grad), *saved, sizes, True)
-        else:
-            if torch.is_grad_enabled():  # the gates once more, recorded for a second derivative
-                _, gates = _gru_step(x, h, w_ih, w_hh, b_ih, b_hh)
-            of_sum_x, of_sum_h, direct = gru_cell_backward(grad, h, gates)
-            of_b_ih, of_b_hh = of_sum_x.sum(0), of_sum_h.sum(0)
-            of_h = direct + of_sum_h @ w_hh
-            found = [of_sum_x @ w_ih, of_h, of_sum_x.t() @ x, of_sum_h.t() @ h]
-        return *found, None if b_ih is None else of_b_ih, None if b_hh is None else of_b_hh
+        saved = GRUSaved(x, h, w_ih, w_hh, h_next, gates, _one_step(x.shape[0]))
+        if not torch.is_grad_enabled() and _compiled(*saved[:-1], grad):
+            return _needed(ctx, loops.gru_backward(RNNGrads(None, grad), saved, *_needs(ctx, 1)))
+        if torch.is_grad_enabled():  # the gates once more, recorded for a second derivative
+            _, gates = _gru_step(x, h, w_ih, w_hh, b_ih, b_hh)
+        of_sum_x, of_sum_h, direct = gru_cell_backward(grad, h, gates)
+        of_weights = of_sum_x.t() @ x, of_sum_h.t() @ h, of_sum_x.sum(0), of_sum_h.sum(0)
+        return _needed(ctx, (of_sum_x @ w_ih, direct + of_sum_h @ w_hh, *of_weights))
 
 
 def _gru_step(

@@ -80,7 +80,8 @@ class _Library:
         """The beginning of its file's name: made for this source, compiler and processor."""
         key = hashlib.sha256()
         options = (*self.compiler, *self.flags, *self.extra)
-        for part in (self.source.read_text(), *options, platform.machine(), _processor()):
+        texts = [path.read_text() for path in sorted(self.source.parent.glob("*.[ch]"))]
+        for part in (*texts, *options, platform.machine(), _processor()):
             key.update(f"{part}\0".encode())
         return f"{self.source.stem}-{key.hexdigest()[:24]}-"
 

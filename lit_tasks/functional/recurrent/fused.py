@@ -35,7 +35,7 @@ class Batch(ctypes.Structure):
         ("sizes", ctypes.c_void_p),
         *(
             (name, ctypes.c_int64)
-            for name in ("steps", "rows", "sequences", "inputs", "hidden", "block")
+            for name in ("steps", "rows", "sequences", "inputs", "hidden", "block", "threads")
         ),
     ]
 
@@ -76,7 +76,13 @@ def loop(dtype: torch.dtype) -> ctypes.CDLL:
     found, product = _loop(dtype), blas(dtype)
     assert found is not None
     assert product is not None
-    found.set_gemm(product)  # at every call: a library that was loaded anew has none yet
+    return _with_product(found, product)
+
+
+@cache
+def _with_product(found: ctypes.CDLL, product: int) -> ctypes.CDLL:
+    """Tell a library, once after it was loaded, where the product of matrices is."""
+    found.set_gemm(product)
     return found
 
 
@@ -95,12 +101,12 @@ def _declare(found: ctypes.CDLL) -> None:
     for function in steps:
         function.restype = None
     batch, choice = ctypes.POINTER(Batch), ctypes.c_int
-    found.lstm_forward.argtypes = [batch, choice, *[pointer] * 11]
-    found.lstm_backward.argtypes = [batch, *[pointer] * 18]
+    found.lstm_forward.argtypes = [batch, *[pointer] * 11]
+    found.lstm_backward.argtypes = [batch, choice, *[pointer] * 16]
     found.rnn_forward.argtypes = [batch, choice, *[pointer] * 7]
-    found.rnn_backward.argtypes = [batch, choice, *[pointer] * 13]
-    found.gru_forward.argtypes = [batch, choice, *[pointer] * 10]
-    found.gru_backward.argtypes = [batch, *[pointer] * 15]
+    found.rnn_backward.argtypes = [batch, choice, choice, *[pointer] * 11]
+    found.gru_forward.argtypes = [batch, *[pointer] * 9]
+    found.gru_backward.argtypes = [batch, choice, *[pointer] * 13]
 
 
 def usable(*tensors: Tensor | None) -> bool:

@@ -10,8 +10,6 @@ state; so the two biases of the new state are not one. Numbers like ``eq. (50)``
 packed (see `packing`).
 """
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,10 +20,11 @@ from lit_tasks.functional.recurrent.loops import (
     GRAD_ROWS,
     KEPT_ROWS,
     SCRATCH_ROWS,
+    carried,
     transposed,
-    writable,
 )
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
+from lit_tasks.functional.recurrent.sequences import GRUSaved, GRUSequence, RNNGrads, Six
 
 
 def gru_cell_forward(
@@ -64,20 +63,6 @@ def gru_cell_backward(
     return grad_x, torch.cat((grad_r, grad_z, grad_m), dim=1), grad_h * z
 
 
-class GRUSequence(NamedTuple):
-    """What `gru_forward` computes; the last is what the derivative needs beside it.
-
-    Attributes:
-        output: All hidden states, packed, ``(N, H)``.
-        h_n: The last hidden state of each sequence, ``(B, H)``.
-        gates: Reset, update, new state and ``m`` of each row, packed, ``(N, 4*H)``.
-    """
-
-    output: Tensor
-    h_n: Tensor
-    gates: Tensor
-
-
 @torch.no_grad()
 def gru_forward(
     input: Float[Tensor, "N I"],
@@ -97,7 +82,7 @@ def gru_forward(
     """
     given = (input, h0, w_ih, w_hh, b_ih, b_hh)
     if fused and loop_usable(*given):
-        return GRUSequence(*loops.gru_forward(*given, batch_sizes, keep))
+        return loops.gru_forward(*given, batch_sizes, keep)
     output = input.new_empty(input.shape[0], h0.shape[1])
     kept = []
     w_x, w_h, h = transposed(w_ih), transposed(w_hh), h0
@@ -141,34 +126,26 @@ def gru_forward_by_steps(
     return GRUSequence(output, last_rows(output, h0, batch_sizes), gates)
 
 
-Six = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-
-
 @torch.no_grad()
 def gru_backward(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Float[Tensor, "N I"],
-    h0: Float[Tensor, "B H"],
-    w_ih: Float[Tensor, "3*H I"],
-    w_hh: Float[Tensor, "3*H H"],
-    output: Float[Tensor, "N H"],
-    gates: Float[Tensor, "N 4*H"],
-    batch_sizes: Int[Tensor, " T"],
+    grads: RNNGrads,
+    saved: GRUSaved,
     needs_input: bool = True,
+    needs_state: bool = True,
     fused: bool = False,
 ) -> Six:
     """Return the gradients of ``input, h0, w_ih, w_hh, b_ih, b_hh``.
 
     The factors of the gates, the gradient of the input and the sums over time are computed for a
-    block of many steps at once; that of the input is left empty unless ``needs_input``.
+    block of many steps at once; that of the input is left empty unless ``needs_input``, and that of
+    ``h0`` means nothing unless ``needs_state``.
     """
-    grad_h = h0.new_zeros(h0.shape) if grad_h_n is None else writable(grad_h_n)
-    saved = (input, h0, w_ih, w_hh, output, gates)
-    if fused and loop_usable(*saved, grad_output, grad_h):
-        return loops.gru_backward(grad_output, grad_h, *saved, batch_sizes, needs_input)
-    grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
-    grads = [w_ih.new_zeros(w.shape) for w in (w_ih, w_hh, w_ih[:, 0], w_hh[:, 0])]
+    if fused and loop_usable(*saved[:-1], *grads):
+        return loops.gru_backward(grads, saved, needs_input, needs_state)
+    x, h0, w_ih, w_hh, output, gates, batch_sizes = saved
+    grad_h = carried(grads.h_n, h0)
+    grad_input = torch.empty_like(x) if needs_input else x.new_empty(0, x.shape[1])
+    found = [w_ih.new_zeros(w.shape) for w in (w_ih, w_hh, w_ih[:, 0], w_hh[:, 0])]
     for block in reversed(blocks(batch_sizes.tolist(), GRAD_ROWS)):
         h_before = block.before(output, h0)
         ones = torch.ones_like(h_before)
@@ -179,36 +156,28 @@ def gru_backward(
             rows = slice(block.start + stop - size, block.start + stop)
             stop -= size
             dh = grad_h[:size]
-            if grad_output is not None:
-                dh += grad_output[rows]
+            if grads.output is not None:
+                dh += grads.output[rows]
             for factors in (factors_x[own], factors_h[own]):
                 factors.unflatten(1, (3, -1)).mul_(dh.unsqueeze(1))
             dh.mul_(through_z[own]).addmm_(factors_h[own], w_hh)
         if needs_input:
             torch.mm(factors_x, w_ih, out=grad_input[block.rows])
-        grads[0].addmm_(factors_x.t(), input[block.rows])
-        grads[1].addmm_(factors_h.t(), h_before)
-        grads[2] += factors_x.sum(0)
-        grads[3] += factors_h.sum(0)
-    return grad_input, grad_h, grads[0], grads[1], grads[2], grads[3]
+        found[0].addmm_(factors_x.t(), x[block.rows])
+        found[1].addmm_(factors_h.t(), h_before)
+        found[2] += factors_x.sum(0)
+        found[3] += factors_h.sum(0)
+    return grad_input, grad_h, found[0], found[1], found[2], found[3]
 
 
-def gru_backward_by_steps(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Float[Tensor, "N I"],
-    h0: Float[Tensor, "B H"],
-    w_ih: Float[Tensor, "3*H I"],
-    w_hh: Float[Tensor, "3*H H"],
-    output: Float[Tensor, "N H"],
-    gates: Float[Tensor, "N 4*H"],
-    batch_sizes: Int[Tensor, " T"],
-) -> Six:
+def gru_backward_by_steps(grads: RNNGrads, saved: GRUSaved) -> Six:
     """Do `gru_backward` step by step and without changing a tensor, so it can be derived again."""
+    grad_output, grad_h_n = grads
+    x, h0, w_ih, w_hh, output, gates, batch_sizes = saved
     carry = torch.zeros_like(h0) if grad_h_n is None else grad_h_n
     h_before = previous_rows(output, h0, batch_sizes)
     of_x, of_h = [], []
-    stop = len(input)
+    stop = len(x)
     for size in reversed(batch_sizes.tolist()):
         rows = slice(stop - size, stop)
         stop -= size
@@ -224,7 +193,7 @@ def gru_backward_by_steps(
     return (
         grad_x @ w_ih,  # eq. (55)
         carry,
-        grad_x.t() @ input,  # eq. (56)
+        grad_x.t() @ x,  # eq. (56)
         grad_s.t() @ h_before,  # eq. (57)
         grad_x.sum(0),  # eq. (58)
         grad_s.sum(0),  # eq. (59)

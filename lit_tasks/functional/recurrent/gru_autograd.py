@@ -4,6 +4,7 @@ It is built like `lstm_autograd`. For a second derivative the forward pass is ru
 recorded this time: then the gates that the derivative reads hang together with the inputs.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,13 +20,12 @@ from lit_tasks.functional.recurrent.autograd import (
     vmap_by_loop,
 )
 from lit_tasks.functional.recurrent.gru import (
-    GRUSequence,
-    Six,
     gru_backward,
     gru_backward_by_steps,
     gru_forward,
     gru_forward_by_steps,
 )
+from lit_tasks.functional.recurrent.sequences import GRUSaved, GRUSequence, RNNGrads, Six
 from lit_tasks.torch_internals import forward_mode
 
 Three = tuple[Tensor, Tensor, Tensor]
@@ -51,24 +51,16 @@ def gru_op(
 
 @torch.library.custom_op("lit_tasks::gru_backward", mutates_args=())
 def gru_backward_op(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Tensor,
-    h0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    gates: Tensor,
-    batch_sizes: Tensor,
-    needs_input: bool,
-    fused: bool,
+    grads: Sequence[Tensor | None], saved: Sequence[Tensor], needs_input: bool, fused: bool
 ) -> Six:
-    """Call `gru_backward`; rows that no step has have no gradient."""
-    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
-    of_output = None if grad_output is None else grad_output[:rows]
-    saved = (input[:rows], h0, w_ih, w_hh, output[:rows], gates[:rows], sizes)
-    done = gru_backward(of_output, grad_h_n, *saved, needs_input, fused)
-    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
+    """Call `gru_backward` on what its tuples hold; rows that no step has have no gradient."""
+    reach, kept = RNNGrads(*grads), GRUSaved(*saved)
+    sizes, rows, fill = drop_padding_rows(kept.batch_sizes, kept.input.shape[0])
+    x, output, gates = (t[:rows] for t in (kept.input, kept.output, kept.gates))
+    kept = GRUSaved(x, *kept[1:4], output, gates, sizes)
+    reach = RNNGrads(None if reach.output is None else reach.output[:rows], reach.h_n)
+    done = gru_backward(reach, kept, needs_input, fused=fused)
+    return fill(done[0]) if needs_input else x.new_empty(0, x.shape[1]), *done[1:]
 
 
 @gru_op.register_fake
@@ -90,22 +82,11 @@ def _(
 
 @gru_backward_op.register_fake
 def _(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Tensor,
-    h0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    gates: Tensor,
-    batch_sizes: Tensor,
-    needs_input: bool,
-    fused: bool,
+    grads: Sequence[Tensor | None], saved: Sequence[Tensor], needs_input: bool, fused: bool
 ) -> Six:
-    like, wide = torch.empty_like, w_ih.shape[0]
-    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
-    biases = w_ih.new_empty(wide), w_ih.new_empty(wide)
-    return x, like(h0), like(w_ih), like(w_hh), *biases
+    x, h0, w_ih, w_hh = (torch.empty_like(tensor) for tensor in saved[:4])
+    biases = w_ih.new_empty(w_ih.shape[0]), w_ih.new_empty(w_ih.shape[0])
+    return x if needs_input else x[:0].clone(), h0, w_ih, w_hh, *biases
 
 
 class _GRU(torch.autograd.Function):
@@ -130,31 +111,30 @@ class _GRU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
         x, h0, w_ih, w_hh, b_ih, b_hh, states, gates, sizes = ctx.saved_tensors
-        grads = (grad_output, grad_h_n)
+        grads = RNNGrads(grad_output, grad_h_n)
         if torch.is_grad_enabled():  # there may be a second derivative
             again = gru_forward_by_steps(x, h0, w_ih, w_hh, b_ih, b_hh, sizes)
-            saved = (x, h0, w_ih, w_hh, again.output, again.gates, sizes)
-            return _handed(ctx, gru_backward_by_steps(*grads, *saved))
-        saved = (x, h0, w_ih, w_hh, states, gates, sizes)
+            saved = GRUSaved(x, h0, w_ih, w_hh, again.output, again.gates, sizes)
+            return _handed(ctx, gru_backward_by_steps(grads, saved))
+        saved, needs = GRUSaved(x, h0, w_ih, w_hh, states, gates, sizes), ctx.needs_input_grad
         if not plain(*saved, *grads):
             return _by_operator(ctx, *grads, None)
-        needs_input = bool(ctx.needs_input_grad[0])
-        return _handed(ctx, gru_backward(*grads, *saved, needs_input, ctx.fused))
+        return _handed(ctx, gru_backward(grads, saved, needs[0], needs[1], ctx.fused))
 
 
 def _by_operator(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
     """Do the same where the rows may end in some that no step has, as a compiler packs them."""
     x, h0, w_ih, w_hh, _, _, states, gates, sizes = ctx.saved_tensors
-    saved = (x, h0, w_ih, w_hh, states, gates, sizes)
-    needs_input = bool(ctx.needs_input_grad[0])
-    return _handed(ctx, gru_backward_op(grad_output, grad_h_n, *saved, needs_input, ctx.fused))
+    saved, needs_input = (x, h0, w_ih, w_hh, states, gates, sizes), ctx.needs_input_grad[0]
+    return _handed(ctx, gru_backward_op((grad_output, grad_h_n), saved, needs_input, ctx.fused))
 
 
 def _handed(ctx: Any, found: Six) -> Any:
     """Return one gradient, or none, for each argument of the forward pass."""
-    of_input = found[0] if ctx.needs_input_grad[0] else None
+    pairs = zip(found[:2], ctx.needs_input_grad, strict=False)
+    needed = (grad if needs else None for grad, needs in pairs)
     biases = found[4:] if ctx.has_bias else (None, None)
-    return of_input, *found[1:4], *biases, None, None, None
+    return *needed, *found[2:4], *biases, None, None, None
 
 
 gru_op.register_autograd(_by_operator, setup_context=_GRU.setup_context)
@@ -162,7 +142,7 @@ gru_op.register_vmap(vmap_by_batching(gru_op, states=1, sizes=6))
 gru_backward_op.register_vmap(vmap_by_loop(gru_backward_op))
 _GRUDirect = direct(_GRU)
 ops = torch.ops.lit_tasks
-count_flops(ops.gru, ops.gru_backward, input=1, grads=2, needs_input=9)
+count_flops(ops.gru, ops.gru_backward, states=1)
 
 
 def gru(

@@ -4,12 +4,24 @@ The loop reads plain memory, so every shape is checked here. What it computes, a
 formulas, is said in `rnn`, `lstm` and `gru`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from lit_tasks.functional.recurrent.fused import Batch, loop
+from lit_tasks.functional.recurrent.sequences import (
+    Five,
+    GRUSaved,
+    GRUSequence,
+    LSTMGrads,
+    LSTMSaved,
+    LSTMSequence,
+    RNNGrads,
+    RNNSaved,
+    RNNSequence,
+    Six,
+)
 
 # Enough rows that a product of matrices runs at full speed; fewer where they are not kept, so that
 # they stay in the cache.
@@ -24,9 +36,11 @@ def transposed(weight: Tensor) -> Tensor:
     return weight.t() if weight.element_size() == 2 else weight.t().contiguous()
 
 
-def writable(tensor: Tensor) -> Tensor:
-    """Return a copy that the loop may overwrite, row by row in memory."""
-    return tensor.clone(memory_format=torch.contiguous_format)
+def carried(grad: Tensor | None, state: Tensor) -> Tensor:
+    """Return the gradient of final states, zeros if there is none, for a loop to overwrite."""
+    if grad is None:
+        return state.new_zeros(state.shape)
+    return grad.clone(memory_format=torch.contiguous_format)
 
 
 class Call:
@@ -34,30 +48,29 @@ class Call:
 
     Args:
         batch_sizes: Sequences that have each step, ``(T,)``, on the CPU.
-        rows: Rows of all sequences, ``N``.
-        sequences: Sequences, those without a step included, ``B``.
-        inputs: Features of the input, ``I``.
-        hidden: Features of the state, ``H``.
+        input: Rows of all sequences, ``(N, I)``.
+        h0: Initial states of all sequences, those without a step included, ``(B, H)``.
         block: Rows that are computed together.
 
     Raises:
         ValueError: The batch sizes are of another type or on another device.
     """
 
-    def __init__(
-        self, batch_sizes: Tensor, rows: int, sequences: int, inputs: int, hidden: int, block: int
-    ) -> None:
+    __slots__ = ("batch", "kept")
+
+    def __init__(self, batch_sizes: Tensor, input: Tensor, h0: Tensor, block: int) -> None:
         sizes = batch_sizes.contiguous()
         if sizes.dtype is not torch.int64 or sizes.dim() != 1 or not sizes.is_cpu:
             raise ValueError(
                 "batch_sizes must be one row of int64 on the CPU, got shape "
                 f"{tuple(sizes.shape)} and {sizes.dtype} on {sizes.device}"
             )
-        self.batch = Batch(sizes.data_ptr(), sizes.shape[0], rows, sequences, inputs, hidden, block)
+        threads = torch.get_num_threads()
+        shape = (*input.shape[:1], *h0.shape[:1], *input.shape[1:], *h0.shape[1:])
+        self.batch = Batch(sizes.data_ptr(), sizes.shape[0], *shape, block, threads)
         self.kept = [sizes]  # what was made for the loop has to live as long as it runs
-        self.scratch_rows = min(rows, block + sequences)
 
-    def read(self, tensor: Tensor | None, shape: Sequence[int]) -> int | None:
+    def read(self, tensor: Tensor | None, *shape: int) -> int | None:
         """Return where a tensor's numbers lie, row by row.
 
         Raises:
@@ -67,22 +80,26 @@ class Call:
             return None
         if tensor.shape != shape:
             raise ValueError(f"expected a tensor of shape {shape}, got {tuple(tensor.shape)}")
-        plain = tensor.contiguous().resolve_neg()
-        if plain is not tensor:
-            self.kept.append(plain)
-        return plain.data_ptr()
+        if not tensor.is_contiguous() or tensor.is_neg():
+            tensor = tensor.contiguous().resolve_neg()
+            self.kept.append(tensor)
+        return tensor.data_ptr()
 
     def run(self, function: Callable[..., int], *arguments: int | None) -> None:
         """Call a function of the library.
 
         Raises:
             ValueError: The batch sizes do not describe the rows.
+            MemoryError: There is no room for a block of rows.
         """
-        if function(self.batch, *arguments):
+        failed = function(self.batch, *arguments)
+        if failed == 1:
             raise ValueError(
                 f"batch_sizes must not grow, begin with at most the {self.batch.sequences} "
                 f"sequences and add up to the {self.batch.rows} rows of the input"
             )
+        if failed:
+            raise MemoryError(f"no memory for {self.batch.block} rows of a recurrent layer")
 
 
 def lstm_forward(
@@ -95,80 +112,63 @@ def lstm_forward(
     batch_sizes: Tensor,
     keep: bool,
     ends: bool = True,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do `lstm.lstm_forward`: return ``output, h_n, c_n, cells, gates``.
+) -> LSTMSequence:
+    """Do `lstm.lstm_forward`.
 
     Without ``ends`` the final states are not filled in: those of a single step are its output.
     """
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    wide, start = 4 * hidden, (sequences, hidden)
-    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
+    call = Call(batch_sizes, input, h0, KEPT_ROWS if keep else SCRATCH_ROWS)
     output, cells = input.new_empty(rows, hidden), input.new_empty(rows, hidden)
-    gates = input.new_empty(rows if keep else call.scratch_rows, wide)
-    h_n, c_n = (input.new_empty(start), input.new_empty(start)) if ends else (output, cells)
+    gates = input.new_empty(rows if keep else 0, 4 * hidden)
+    h_n, c_n = (input.new_empty(sequences if ends else 0, hidden) for _ in range(2))
     call.run(
         loop(input.dtype).lstm_forward,
-        keep,
-        call.read(input, (rows, inputs)),
-        call.read(h0, start),
-        call.read(c0, start),
-        call.read(w_ih, (wide, inputs)),
-        call.read(w_hh, (wide, hidden)),
-        call.read(bias, (wide,)),
+        call.read(input, rows, inputs),
+        call.read(h0, sequences, hidden),
+        call.read(c0, sequences, hidden),
+        call.read(w_ih, 4 * hidden, inputs),
+        call.read(w_hh, 4 * hidden, hidden),
+        call.read(bias, 4 * hidden),
         output.data_ptr(),
         cells.data_ptr(),
-        gates.data_ptr(),
+        gates.data_ptr() if keep else None,
         h_n.data_ptr() if ends else None,
         c_n.data_ptr() if ends else None,
     )
-    return output, h_n, c_n, cells, gates if keep else gates[:0]
+    return LSTMSequence(output, h_n, c_n, cells, gates)
 
 
 def lstm_backward(
-    grad_output: Tensor | None,
-    grad_h: Tensor,
-    grad_c: Tensor,
-    grad_cells: Tensor | None,
-    input: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    cells: Tensor,
-    gates: Tensor,
-    batch_sizes: Tensor,
-    needs_input: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do `lstm.lstm_backward`; ``grad_h`` and ``grad_c`` are overwritten."""
-    (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    wide, start, states = 4 * hidden, (sequences, hidden), (rows, hidden)
-    call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
-    grad_x = input.new_empty(rows if needs_input else 0, inputs)
-    grad_w_ih, grad_w_hh = w_ih.new_zeros(w_ih.shape), w_hh.new_zeros(w_hh.shape)
-    grad_bias = input.new_zeros(wide)
-    grad_z = input.new_empty(call.scratch_rows, wide)
-    h_before = input.new_empty(call.scratch_rows, hidden)
+    grads: LSTMGrads, saved: LSTMSaved, needs_input: bool, needs_state: bool = True
+) -> Six:
+    """Do `lstm.lstm_backward`."""
+    x, h0, c0, w_ih, w_hh, output, cells, gates, batch_sizes = saved
+    (rows, inputs), (sequences, hidden) = x.shape, h0.shape
+    call = Call(batch_sizes, x, h0, GRAD_ROWS)
+    grad_h, grad_c = carried(grads.h_n, h0), carried(grads.c_n, c0)
+    grad_x = x.new_empty(rows if needs_input else 0, inputs)
+    grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
+    grad_bias = x.new_empty(4 * hidden)
     call.run(
-        loop(input.dtype).lstm_backward,
-        call.read(input, (rows, inputs)),
-        call.read(h0, start),
-        call.read(c0, start),
-        call.read(w_ih, (wide, inputs)),
-        call.read(w_hh, (wide, hidden)),
-        call.read(output, states),
-        call.read(cells, states),
-        call.read(gates, (rows, wide)),
-        call.read(grad_output, states),
-        call.read(grad_cells, states),
-        call.read(grad_h, start),
-        call.read(grad_c, start),
+        loop(x.dtype).lstm_backward,
+        needs_state,
+        call.read(x, rows, inputs),
+        call.read(h0, sequences, hidden),
+        call.read(c0, sequences, hidden),
+        call.read(w_ih, 4 * hidden, inputs),
+        call.read(w_hh, 4 * hidden, hidden),
+        call.read(output, rows, hidden),
+        call.read(cells, rows, hidden),
+        call.read(gates, rows, 4 * hidden),
+        call.read(grads.output, rows, hidden),
+        call.read(grads.cells, rows, hidden),
+        call.read(grad_h, sequences, hidden),
+        call.read(grad_c, sequences, hidden),
         grad_x.data_ptr() if needs_input else None,
         grad_w_ih.data_ptr(),
         grad_w_hh.data_ptr(),
         grad_bias.data_ptr(),
-        grad_z.data_ptr(),
-        h_before.data_ptr(),
     )
     return grad_x, grad_h, grad_c, grad_w_ih, grad_w_hh, grad_bias
 
@@ -182,61 +182,52 @@ def rnn_forward(
     batch_sizes: Tensor,
     relu: bool,
     ends: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Do `rnn.rnn_forward`: return ``output, h_n``, the latter not filled in without ``ends``."""
+) -> RNNSequence:
+    """Do `rnn.rnn_forward`; ``ends`` as for `lstm_forward`."""
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS)
+    call = Call(batch_sizes, input, h0, KEPT_ROWS)
     output = input.new_empty(rows, hidden)
-    h_n = input.new_empty(sequences, hidden) if ends else output
+    h_n = input.new_empty(sequences if ends else 0, hidden)
     call.run(
         loop(input.dtype).rnn_forward,
         relu,
-        call.read(input, (rows, inputs)),
-        call.read(h0, (sequences, hidden)),
-        call.read(w_ih, (hidden, inputs)),
-        call.read(w_hh, (hidden, hidden)),
-        call.read(bias, (hidden,)),
+        call.read(input, rows, inputs),
+        call.read(h0, sequences, hidden),
+        call.read(w_ih, hidden, inputs),
+        call.read(w_hh, hidden, hidden),
+        call.read(bias, hidden),
         output.data_ptr(),
         h_n.data_ptr() if ends else None,
     )
-    return output, h_n
+    return RNNSequence(output, h_n)
 
 
 def rnn_backward(
-    grad_output: Tensor | None,
-    grad_h: Tensor,
-    input: Tensor,
-    h0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    batch_sizes: Tensor,
-    relu: bool,
-    needs_input: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do `rnn.rnn_backward`; ``grad_h`` is overwritten."""
-    (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
-    grad_x = input.new_empty(rows if needs_input else 0, inputs)
-    grad_w_ih, grad_w_hh = w_ih.new_zeros(w_ih.shape), w_hh.new_zeros(w_hh.shape)
-    grad_bias = input.new_zeros(hidden)
-    grad_z, h_before = (input.new_empty(call.scratch_rows, hidden) for _ in range(2))
+    grads: RNNGrads, saved: RNNSaved, relu: bool, needs_input: bool, needs_state: bool = True
+) -> Five:
+    """Do `rnn.rnn_backward`."""
+    x, h0, w_ih, w_hh, output, batch_sizes = saved
+    (rows, inputs), (sequences, hidden) = x.shape, h0.shape
+    call = Call(batch_sizes, x, h0, GRAD_ROWS)
+    grad_h = carried(grads.h_n, h0)
+    grad_x = x.new_empty(rows if needs_input else 0, inputs)
+    grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
+    grad_bias = x.new_empty(hidden)
     call.run(
-        loop(input.dtype).rnn_backward,
+        loop(x.dtype).rnn_backward,
+        needs_state,
         relu,
-        call.read(input, (rows, inputs)),
-        call.read(h0, (sequences, hidden)),
-        call.read(w_ih, (hidden, inputs)),
-        call.read(w_hh, (hidden, hidden)),
-        call.read(output, (rows, hidden)),
-        call.read(grad_output, (rows, hidden)),
-        call.read(grad_h, (sequences, hidden)),
+        call.read(x, rows, inputs),
+        call.read(h0, sequences, hidden),
+        call.read(w_ih, hidden, inputs),
+        call.read(w_hh, hidden, hidden),
+        call.read(output, rows, hidden),
+        call.read(grads.output, rows, hidden),
+        call.read(grad_h, sequences, hidden),
         grad_x.data_ptr() if needs_input else None,
         grad_w_ih.data_ptr(),
         grad_w_hh.data_ptr(),
         grad_bias.data_ptr(),
-        grad_z.data_ptr(),
-        h_before.data_ptr(),
     )
     return grad_x, grad_h, grad_w_ih, grad_w_hh, grad_bias
 
@@ -251,69 +242,54 @@ def gru_forward(
     batch_sizes: Tensor,
     keep: bool,
     ends: bool = True,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Do `gru.gru_forward`: return ``output, h_n, gates``, ``h_n`` filled in if ``ends``."""
+) -> GRUSequence:
+    """Do `gru.gru_forward`; ``ends`` as for `lstm_forward`."""
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    wide = 3 * hidden
-    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
+    call = Call(batch_sizes, input, h0, KEPT_ROWS if keep else SCRATCH_ROWS)
     output = input.new_empty(rows, hidden)
-    h_n = input.new_empty(sequences, hidden) if ends else output
-    gates = input.new_empty(rows if keep else call.scratch_rows, 4 * hidden)
-    sums = input.new_empty(sequences, wide)
+    gates = input.new_empty(rows if keep else 0, 4 * hidden)
+    h_n = input.new_empty(sequences if ends else 0, hidden)
     call.run(
         loop(input.dtype).gru_forward,
-        keep,
-        call.read(input, (rows, inputs)),
-        call.read(h0, (sequences, hidden)),
-        call.read(w_ih, (wide, inputs)),
-        call.read(w_hh, (wide, hidden)),
-        call.read(b_ih, (wide,)),
-        call.read(b_hh, (wide,)),
+        call.read(input, rows, inputs),
+        call.read(h0, sequences, hidden),
+        call.read(w_ih, 3 * hidden, inputs),
+        call.read(w_hh, 3 * hidden, hidden),
+        call.read(b_ih, 3 * hidden),
+        call.read(b_hh, 3 * hidden),
         output.data_ptr(),
-        gates.data_ptr(),
+        gates.data_ptr() if keep else None,
         h_n.data_ptr() if ends else None,
-        sums.data_ptr(),
     )
-    return output, h_n, gates if keep else gates[:0]
+    return GRUSequence(output, h_n, gates)
 
 
 def gru_backward(
-    grad_output: Tensor | None,
-    grad_h: Tensor,
-    input: Tensor,
-    h0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    gates: Tensor,
-    batch_sizes: Tensor,
-    needs_input: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Do `gru.gru_backward`; ``grad_h`` is overwritten."""
-    (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    wide = 3 * hidden
-    call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
-    grad_x = input.new_empty(rows if needs_input else 0, inputs)
-    grad_w_ih, grad_w_hh = w_ih.new_zeros(w_ih.shape), w_hh.new_zeros(w_hh.shape)
-    grad_b_ih, grad_b_hh = input.new_zeros(wide), input.new_zeros(wide)
-    grad_z = input.new_empty(call.scratch_rows, 4 * hidden)
-    h_before = input.new_empty(call.scratch_rows, hidden)
+    grads: RNNGrads, saved: GRUSaved, needs_input: bool, needs_state: bool = True
+) -> Six:
+    """Do `gru.gru_backward`."""
+    x, h0, w_ih, w_hh, output, gates, batch_sizes = saved
+    (rows, inputs), (sequences, hidden) = x.shape, h0.shape
+    call = Call(batch_sizes, x, h0, GRAD_ROWS)
+    grad_h = carried(grads.h_n, h0)
+    grad_x = x.new_empty(rows if needs_input else 0, inputs)
+    grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
+    grad_b_ih, grad_b_hh = x.new_empty(3 * hidden), x.new_empty(3 * hidden)
     call.run(
-        loop(input.dtype).gru_backward,
-        call.read(input, (rows, inputs)),
-        call.read(h0, (sequences, hidden)),
-        call.read(w_ih, (wide, inputs)),
-        call.read(w_hh, (wide, hidden)),
-        call.read(output, (rows, hidden)),
-        call.read(gates, (rows, 4 * hidden)),
-        call.read(grad_output, (rows, hidden)),
-        call.read(grad_h, (sequences, hidden)),
+        loop(x.dtype).gru_backward,
+        needs_state,
+        call.read(x, rows, inputs),
+        call.read(h0, sequences, hidden),
+        call.read(w_ih, 3 * hidden, inputs),
+        call.read(w_hh, 3 * hidden, hidden),
+        call.read(output, rows, hidden),
+        call.read(gates, rows, 4 * hidden),
+        call.read(grads.output, rows, hidden),
+        call.read(grad_h, sequences, hidden),
         grad_x.data_ptr() if needs_input else None,
         grad_w_ih.data_ptr(),
         grad_w_hh.data_ptr(),
         grad_b_ih.data_ptr(),
         grad_b_hh.data_ptr(),
-        grad_z.data_ptr(),
-        h_before.data_ptr(),
     )
     return grad_x, grad_h, grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh

@@ -10,8 +10,6 @@ order: input, forget, cell, output. Sequences are packed (see `packing`): the ro
 ``batch_sizes[t]`` many, and the rows of one step carry on from the first rows of the step before.
 """
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,10 +20,11 @@ from lit_tasks.functional.recurrent.loops import (
     GRAD_ROWS,
     KEPT_ROWS,
     SCRATCH_ROWS,
+    carried,
     transposed,
-    writable,
 )
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
+from lit_tasks.functional.recurrent.sequences import LSTMGrads, LSTMSaved, LSTMSequence, Six
 
 
 def lstm_cell_forward(
@@ -71,24 +70,6 @@ def lstm_cell_backward(
     return torch.cat(grad_z, dim=1), delta * f  # eq. (29)
 
 
-class LSTMSequence(NamedTuple):
-    """What `lstm_forward` computes; the last two are what the derivative needs beside it.
-
-    Attributes:
-        output: All hidden states, packed, ``(N, H)``.
-        h_n: The last hidden state of each sequence, ``(B, H)``.
-        c_n: The last cell state of each sequence, ``(B, H)``.
-        cells: All cell states, packed, ``(N, H)``.
-        gates: All gates after activation, packed, ``(N, 4*H)``.
-    """
-
-    output: Tensor
-    h_n: Tensor
-    c_n: Tensor
-    cells: Tensor
-    gates: Tensor
-
-
 @torch.no_grad()
 def lstm_forward(
     input: Float[Tensor, "N I"],
@@ -110,7 +91,7 @@ def lstm_forward(
     none. ``fused`` uses the compiled loop where it can run.
     """
     if fused and fused_step.loop_usable(input, h0, c0, w_ih, w_hh, bias):
-        return LSTMSequence(*loops.lstm_forward(input, h0, c0, w_ih, w_hh, bias, batch_sizes, keep))
+        return loops.lstm_forward(input, h0, c0, w_ih, w_hh, bias, batch_sizes, keep)
     hidden = h0.shape[1]
     states = input.shape[0], hidden
     output, cells = input.new_empty(states), input.new_empty(states)
@@ -156,38 +137,26 @@ def _forward_step_(
 
 @torch.no_grad()
 def lstm_backward(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    grad_c_n: Tensor | None,
-    grad_cells: Tensor | None,
-    input: Float[Tensor, "N I"],
-    h0: Float[Tensor, "B H"],
-    c0: Float[Tensor, "B H"],
-    w_ih: Float[Tensor, "4*H I"],
-    w_hh: Float[Tensor, "4*H H"],
-    output: Float[Tensor, "N H"],
-    cells: Float[Tensor, "N H"],
-    gates: Float[Tensor, "N 4*H"],
-    batch_sizes: Int[Tensor, " T"],
+    grads: LSTMGrads,
+    saved: LSTMSaved,
     needs_input: bool = True,
+    needs_state: bool = True,
     fused: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the gradients of ``input, h0, c0, w_ih, w_hh, bias``.
+) -> Six:
+    """Return the gradients of ``input, h0, c0, w_ih, w_hh, bias``; that of gates is not looked at.
 
     The recursion is left with a product of matrices and what depends on the next step. All else
     is computed for a block of many steps at once: the factors of the gates, the gradient of the
     input, and the sums over time that are the gradients of the weights. The gradient of the input
-    is left empty unless ``needs_input``.
+    is left empty unless ``needs_input``, and that of ``h0`` means nothing unless ``needs_state``.
     """
-    given = grad_output, grad_h_n, grad_c_n, grad_cells
-    grad_h = h0.new_zeros(h0.shape) if grad_h_n is None else writable(grad_h_n)
-    grad_c = c0.new_zeros(c0.shape) if grad_c_n is None else writable(grad_c_n)
-    if fused and fused_step.loop_usable(input, h0, c0, w_ih, w_hh, output, cells, gates, *given):
-        saved = (input, h0, c0, w_ih, w_hh, output, cells, gates, batch_sizes)
-        return loops.lstm_backward(grad_output, grad_h, grad_c, grad_cells, *saved, needs_input)
-    grad_output = None if grad_output is None else grad_output.contiguous()
-    grad_cells = None if grad_cells is None else grad_cells.contiguous()
-    grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
+    if fused and fused_step.loop_usable(*saved[:-1], *grads):
+        return loops.lstm_backward(grads, saved, needs_input, needs_state)
+    x, h0, c0, w_ih, w_hh, output, cells, gates, batch_sizes = saved
+    grad_h, grad_c = carried(grads.h_n, h0), carried(grads.c_n, c0)
+    grad_output = None if grads.output is None else grads.output.contiguous()
+    grad_cells = None if grads.cells is None else grads.cells.contiguous()
+    grad_input = torch.empty_like(x) if needs_input else x.new_empty(0, x.shape[1])
     grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
     grad_bias = w_ih.new_zeros(w_ih.shape[0])
     fused = fused and fused_step.usable(gates, cells, grad_h, grad_c, grad_output, grad_cells)
@@ -217,7 +186,7 @@ def lstm_backward(
             torch.mm(dz, w_hh, out=dh)
         if needs_input:
             torch.mm(grad_z, w_ih, out=grad_input[block.rows])
-        grad_w_ih.addmm_(grad_z.t(), input[block.rows])
+        grad_w_ih.addmm_(grad_z.t(), x[block.rows])
         grad_w_hh.addmm_(grad_z.t(), before[1])
         grad_bias += grad_z.sum(0)
     return grad_input, grad_h, grad_c, grad_w_ih, grad_w_hh, grad_bias
@@ -284,32 +253,19 @@ def _backward_step_(
     carry_c.mul_(gates[:, hidden : 2 * hidden])
 
 
-def lstm_backward_by_steps(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    grad_c_n: Tensor | None,
-    grad_cells: Tensor | None,
-    grad_gates: Tensor | None,
-    input: Float[Tensor, "N I"],
-    h0: Float[Tensor, "B H"],
-    c0: Float[Tensor, "B H"],
-    w_ih: Float[Tensor, "4*H I"],
-    w_hh: Float[Tensor, "4*H H"],
-    output: Float[Tensor, "N H"],
-    cells: Float[Tensor, "N H"],
-    gates: Float[Tensor, "N 4*H"],
-    batch_sizes: Int[Tensor, " T"],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def lstm_backward_by_steps(grads: LSTMGrads, saved: LSTMSaved) -> Six:
     """Return the gradients of ``input, h0, c0, w_ih, w_hh, bias``.
 
     Written with `lstm_cell_backward` and without changing a tensor, so it can be derived again.
     """
+    grad_output, grad_h_n, grad_c_n, grad_cells, grad_gates = grads
+    x, h0, c0, w_ih, w_hh, output, cells, gates, batch_sizes = saved
     sizes = batch_sizes.tolist()
     carry_h = torch.zeros_like(h0) if grad_h_n is None else grad_h_n  # eq. (34)
     carry_c = torch.zeros_like(c0) if grad_c_n is None else grad_c_n  # eq. (35)
     c_before = previous_rows(cells, c0, batch_sizes)
     grads_z = []
-    stop = len(input)
+    stop = len(x)
     for size in reversed(sizes):
         rows = slice(stop - size, stop)
         stop -= size
@@ -335,7 +291,7 @@ def lstm_backward_by_steps(
         grad_z @ w_ih,  # eq. (48)
         carry_h,  # eq. (49)
         carry_c,
-        grad_z.t() @ input,  # eq. (36), eq. (38), eq. (40), eq. (42)
+        grad_z.t() @ x,  # eq. (36), eq. (38), eq. (40), eq. (42)
         grad_z.t() @ h_before,  # eq. (37), eq. (39), eq. (41), eq. (43)
         grad_z.sum(0),  # eq. (44), eq. (45), eq. (46), eq. (47)
     )

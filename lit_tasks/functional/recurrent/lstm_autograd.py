@@ -4,7 +4,7 @@ Two operators make the sequence one node for ``torch.compile`` and ``torch.expor
 compiler an ``autograd.Function`` calls them, since that is what ``torch.func`` can transform.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,16 +21,13 @@ from lit_tasks.functional.recurrent.autograd import (
     vmap_by_loop,
 )
 from lit_tasks.functional.recurrent.lstm import (
-    LSTMSequence,
     lstm_backward,
     lstm_backward_by_steps,
     lstm_forward,
     lstm_forward_by_steps,
 )
+from lit_tasks.functional.recurrent.sequences import Five, LSTMGrads, LSTMSaved, LSTMSequence, Six
 from lit_tasks.torch_internals import forward_mode
-
-Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-Six = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @torch.library.custom_op("lit_tasks::lstm", mutates_args=())
@@ -59,37 +56,23 @@ def lstm_op(
 
 @torch.library.custom_op("lit_tasks::lstm_backward", mutates_args=())
 def lstm_backward_op(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    grad_c_n: Tensor | None,
-    grad_cells: Tensor | None,
-    grad_gates: Tensor | None,
-    input: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    cells: Tensor,
-    gates: Tensor,
-    batch_sizes: Tensor,
-    needs_input: bool,
-    fused: bool,
+    grads: Sequence[Tensor | None], saved: Sequence[Tensor], needs_input: bool, fused: bool
 ) -> Six:
-    """Call `lstm_backward`; rows that no step has have no gradient."""
-    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
-    grads = (grad_output, grad_cells, grad_gates)
-    of_output, of_cells, of_gates = (None if g is None else g[:rows] for g in grads)
-    saved = (input[:rows], h0, c0, w_ih, w_hh, output[:rows], cells[:rows], gates[:rows])
+    """Call `lstm_backward` on what its tuples hold; rows that no step has have no gradient."""
+    reach, kept = LSTMGrads(*grads), LSTMSaved(*saved)
+    sizes, rows, fill = drop_padding_rows(kept.batch_sizes, kept.input.shape[0])
+    packed = (kept.input, kept.output, kept.cells, kept.gates)
+    x, output, cells, gates = (tensor[:rows] for tensor in packed)
+    kept = LSTMSaved(x, *kept[1:5], output, cells, gates, sizes)
+    of_output, of_cells, of_gates = (
+        None if grad is None else grad[:rows] for grad in (reach.output, *reach[3:])
+    )
+    reach = LSTMGrads(of_output, reach.h_n, reach.c_n, of_cells, of_gates)
     if of_gates is None:
-        done = lstm_backward(
-            of_output, grad_h_n, grad_c_n, of_cells, *saved, sizes, needs_input, fused
-        )
+        done = lstm_backward(reach, kept, needs_input, fused=fused)
     else:
-        done = lstm_backward_by_steps(
-            of_output, grad_h_n, grad_c_n, of_cells, of_gates, *saved, sizes
-        )
-    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
+        done = lstm_backward_by_steps(reach, kept)
+    return fill(done[0]) if needs_input else x.new_empty(0, x.shape[1]), *done[1:]
 
 
 @lstm_op.register_fake
@@ -111,26 +94,10 @@ def _(
 
 @lstm_backward_op.register_fake
 def _(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    grad_c_n: Tensor | None,
-    grad_cells: Tensor | None,
-    grad_gates: Tensor | None,
-    input: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    cells: Tensor,
-    gates: Tensor,
-    batch_sizes: Tensor,
-    needs_input: bool,
-    fused: bool,
+    grads: Sequence[Tensor | None], saved: Sequence[Tensor], needs_input: bool, fused: bool
 ) -> Six:
-    like = torch.empty_like
-    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
-    return x, like(h0), like(c0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
+    x, h0, c0, w_ih, w_hh = (torch.empty_like(tensor) for tensor in saved[:5])
+    return x if needs_input else x[:0].clone(), h0, c0, w_ih, w_hh, w_ih.new_empty(w_ih.shape[0])
 
 
 class _LSTM(torch.autograd.Function):
@@ -153,27 +120,30 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        saved, needs = LSTMSaved(*ctx.saved_tensors), ctx.needs_input_grad
         if torch.is_grad_enabled():  # there may be a second derivative
             return _by_operator(ctx, *grads)
-        saved, needs_input = ctx.saved_tensors, bool(ctx.needs_input_grad[0])
         if grads[4] is not None or not plain(*grads, *saved):
-            return _handed(ctx, lstm_backward_op(*grads, *saved, needs_input, ctx.fused))
-        call: Callable[..., Six] = lstm_backward
-        return _handed(ctx, call(*grads[:4], *saved, needs_input, ctx.fused))
+            return _handed(ctx, lstm_backward_op(grads, saved, needs[0], ctx.fused))
+        needs_state = needs[1] or needs[2]
+        return _handed(
+            ctx, lstm_backward(LSTMGrads(*grads), saved, needs[0], needs_state, ctx.fused)
+        )
 
 
 def _by_operator(ctx: Any, *grads: Tensor | None) -> Any:
     """Do the same where the rows may end in some that no step has, as a compiler packs them."""
-    call = lstm_backward_op if torch.compiler.is_compiling() else _LSTMBackward.apply
-    needs_input = bool(ctx.needs_input_grad[0])
-    return _handed(ctx, call(*grads, *ctx.saved_tensors, needs_input, ctx.fused))
+    options = ctx.needs_input_grad[0], ctx.fused
+    if torch.compiler.is_compiling():
+        return _handed(ctx, lstm_backward_op(grads, ctx.saved_tensors, *options))
+    return _handed(ctx, _LSTMBackward.apply(*grads, *ctx.saved_tensors, *options))
 
 
 def _handed(ctx: Any, found: Six) -> Any:
     """Return one gradient, or none, for each argument of the forward pass."""
-    x, *others, bias = found
-    of_input = x if ctx.needs_input_grad[0] else None
-    return of_input, *others, bias if ctx.has_bias else None, None, None, None
+    pairs = zip(found[:3], ctx.needs_input_grad, strict=False)
+    needed = (grad if needs else None for grad, needs in pairs)
+    return *needed, *found[3:5], found[5] if ctx.has_bias else None, None, None, None
 
 
 class _LSTMBackward(torch.autograd.Function):
@@ -183,7 +153,7 @@ class _LSTMBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> Six:
-        found: Six = lstm_backward_op(*args)
+        found: Six = lstm_backward_op(args[:5], args[5:-2], *args[-2:])
         return found
 
     @staticmethod
@@ -193,7 +163,10 @@ class _LSTMBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        return *grad_through(lstm_backward_by_steps, ctx.saved_tensors, grads), None, None
+        def formula(*given: Any) -> Six:
+            return lstm_backward_by_steps(LSTMGrads(*given[:5]), LSTMSaved(*given[5:]))
+
+        return *grad_through(formula, ctx.saved_tensors, grads), None, None
 
 
 lstm_op.register_autograd(_by_operator, setup_context=_LSTM.setup_context)
@@ -201,7 +174,7 @@ lstm_op.register_vmap(vmap_by_batching(lstm_op, states=2, sizes=6))
 lstm_backward_op.register_vmap(vmap_by_loop(lstm_backward_op))
 _LSTMDirect = direct(_LSTM)
 ops = torch.ops.lit_tasks
-count_flops(ops.lstm, ops.lstm_backward, input=2, grads=5, needs_input=14)
+count_flops(ops.lstm, ops.lstm_backward, states=2)
 
 
 def lstm(

@@ -8,7 +8,7 @@ from the first rows of the step before. No mathematics of torch's autograd is us
 it is `rnn_autograd`.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from lit_tasks.functional.recurrent import loops
 from lit_tasks.functional.recurrent.fused import loop_usable
-from lit_tasks.functional.recurrent.loops import GRAD_ROWS, transposed, writable
+from lit_tasks.functional.recurrent.loops import GRAD_ROWS, carried, transposed
 from lit_tasks.functional.recurrent.packing import blocks, last_rows, previous_rows
+from lit_tasks.functional.recurrent.sequences import Five, RNNGrads, RNNSaved, RNNSequence
 
 Nonlinearity = Literal["tanh", "relu"]
 
@@ -41,18 +42,6 @@ def rnn_cell_backward(
     return grad_h * (h > 0).to(h.dtype)
 
 
-class RNNSequence(NamedTuple):
-    """What `rnn_forward` computes.
-
-    Attributes:
-        output: All hidden states, packed, ``(N, H)``.
-        h_n: The last hidden state of each sequence, ``(B, H)``.
-    """
-
-    output: Tensor
-    h_n: Tensor
-
-
 @torch.no_grad()
 def rnn_forward(
     input: Float[Tensor, "N I"],
@@ -67,7 +56,7 @@ def rnn_forward(
     """Run over packed sequences from their initial states, in the compiled loop if ``fused``."""
     if fused and loop_usable(input, h0, w_ih, w_hh, bias):
         relu = nonlinearity == "relu"
-        return RNNSequence(*loops.rnn_forward(input, h0, w_ih, w_hh, bias, batch_sizes, relu))
+        return loops.rnn_forward(input, h0, w_ih, w_hh, bias, batch_sizes, relu)
     output = torch.mm(input, w_ih.t()) if bias is None else torch.addmm(bias, input, w_ih.t())
     activate_ = torch.tanh_ if nonlinearity == "tanh" else torch.relu_
     w_h = transposed(w_hh)
@@ -98,30 +87,26 @@ def rnn_forward_by_steps(
 
 @torch.no_grad()
 def rnn_backward(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Float[Tensor, "N I"],
-    h0: Float[Tensor, "B H"],
-    w_ih: Float[Tensor, "H I"],
-    w_hh: Float[Tensor, "H H"],
-    output: Float[Tensor, "N H"],
-    batch_sizes: Int[Tensor, " T"],
+    grads: RNNGrads,
+    saved: RNNSaved,
     nonlinearity: Nonlinearity = "tanh",
     needs_input: bool = True,
+    needs_state: bool = True,
     fused: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> Five:
     """Return the gradients of ``input, h0, w_ih, w_hh, bias``.
 
     The recursion is left with a product of matrices and one multiplication. The derivative of the
     activation, the gradient of the input and the sums over time are computed for a block of many
-    steps at once. That of the input is left empty unless ``needs_input``.
+    steps at once. That of the input is left empty unless ``needs_input``, and that of ``h0`` means
+    nothing unless ``needs_state``.
     """
-    grad_h = h0.new_zeros(h0.shape) if grad_h_n is None else writable(grad_h_n)
-    if fused and loop_usable(input, h0, w_ih, w_hh, output, grad_output, grad_h):
-        saved = (input, h0, w_ih, w_hh, output, batch_sizes)
+    if fused and loop_usable(*saved[:-1], *grads):
         relu = nonlinearity == "relu"
-        return loops.rnn_backward(grad_output, grad_h, *saved, relu, needs_input)
-    grad_input = torch.empty_like(input) if needs_input else input.new_empty(0, input.shape[1])
+        return loops.rnn_backward(grads, saved, relu, needs_input, needs_state)
+    x, h0, w_ih, w_hh, output, batch_sizes = saved
+    grad_h = carried(grads.h_n, h0)
+    grad_input = torch.empty_like(x) if needs_input else x.new_empty(0, x.shape[1])
     grad_bias = w_ih.new_zeros(w_ih.shape[0])
     grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
     for block in reversed(blocks(batch_sizes.tolist(), GRAD_ROWS)):
@@ -133,36 +118,30 @@ def rnn_backward(
             rows = slice(block.start + stop - size, block.start + stop)
             stop -= size
             dh, dz = grad_h[:size], grad_z[own]
-            if grad_output is not None:
-                dh += grad_output[rows]
+            if grads.output is not None:
+                dh += grads.output[rows]
             dz.mul_(dh)
             torch.mm(dz, w_hh, out=dh)
         if needs_input:
             torch.mm(grad_z, w_ih, out=grad_input[block.rows])
-        grad_w_ih.addmm_(grad_z.t(), input[block.rows])
+        grad_w_ih.addmm_(grad_z.t(), x[block.rows])
         grad_w_hh.addmm_(grad_z.t(), block.before(output, h0))
         grad_bias += grad_z.sum(0)
     return grad_input, grad_h, grad_w_ih, grad_w_hh, grad_bias
 
 
 def rnn_backward_by_steps(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Float[Tensor, "N I"],
-    h0: Float[Tensor, "B H"],
-    w_ih: Float[Tensor, "H I"],
-    w_hh: Float[Tensor, "H H"],
-    output: Float[Tensor, "N H"],
-    batch_sizes: Int[Tensor, " T"],
-    nonlinearity: Nonlinearity = "tanh",
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    grads: RNNGrads, saved: RNNSaved, nonlinearity: Nonlinearity = "tanh"
+) -> Five:
     """Return the gradients of ``input, h0, w_ih, w_hh, bias``.
 
     Written with `rnn_cell_backward` and without changing a tensor, so it can be derived again.
     """
+    grad_output, grad_h_n = grads
+    x, h0, w_ih, w_hh, output, batch_sizes = saved
     carry = torch.zeros_like(h0) if grad_h_n is None else grad_h_n  # eq. (7)
     grads_z = []
-    stop = len(input)
+    stop = len(x)
     for size in reversed(batch_sizes.tolist()):
         rows = slice(stop - size, stop)
         stop -= size
@@ -177,7 +156,7 @@ def rnn_backward_by_steps(
     return (
         grad_z @ w_ih,  # eq. (11)
         carry,  # eq. (12)
-        grad_z.t() @ input,  # eq. (8)
+        grad_z.t() @ x,  # eq. (8)
         grad_z.t() @ h_before,  # eq. (9)
         grad_z.sum(0),  # eq. (10)
     )

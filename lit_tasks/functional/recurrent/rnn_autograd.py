@@ -3,8 +3,7 @@
 It is built like `lstm_autograd`.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,15 +21,13 @@ from lit_tasks.functional.recurrent.autograd import (
 )
 from lit_tasks.functional.recurrent.rnn import (
     Nonlinearity,
-    RNNSequence,
     rnn_backward,
     rnn_backward_by_steps,
     rnn_forward,
     rnn_forward_by_steps,
 )
+from lit_tasks.functional.recurrent.sequences import Five, RNNGrads, RNNSaved, RNNSequence
 from lit_tasks.torch_internals import forward_mode
-
-Five = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @torch.library.custom_op("lit_tasks::rnn", mutates_args=())
@@ -53,24 +50,19 @@ def rnn_op(
 
 @torch.library.custom_op("lit_tasks::rnn_backward", mutates_args=())
 def rnn_backward_op(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Tensor,
-    h0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    batch_sizes: Tensor,
-    nonlinearity: str,
+    grads: Sequence[Tensor | None],
+    saved: Sequence[Tensor],
     needs_input: bool,
     fused: bool,
+    nonlinearity: str,
 ) -> Five:
-    """Call `rnn_backward`; rows that no step has have no gradient."""
-    sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
-    of_output = None if grad_output is None else grad_output[:rows]
-    saved = (input[:rows], h0, w_ih, w_hh, output[:rows], sizes)
-    done = rnn_backward(of_output, grad_h_n, *saved, _checked(nonlinearity), needs_input, fused)
-    return fill(done[0]) if needs_input else input.new_empty(0, input.shape[1]), *done[1:]
+    """Call `rnn_backward` on what its tuples hold; rows that no step has have no gradient."""
+    reach, kept = RNNGrads(*grads), RNNSaved(*saved)
+    sizes, rows, fill = drop_padding_rows(kept.batch_sizes, kept.input.shape[0])
+    kept = RNNSaved(kept.input[:rows], *kept[1:4], kept.output[:rows], sizes)
+    reach = RNNGrads(None if reach.output is None else reach.output[:rows], reach.h_n)
+    done = rnn_backward(reach, kept, _checked(nonlinearity), needs_input, fused=fused)
+    return fill(done[0]) if needs_input else kept.input[:0].clone(), *done[1:]
 
 
 def _checked(nonlinearity: str) -> Nonlinearity:
@@ -95,21 +87,14 @@ def _(
 
 @rnn_backward_op.register_fake
 def _(
-    grad_output: Tensor | None,
-    grad_h_n: Tensor | None,
-    input: Tensor,
-    h0: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    output: Tensor,
-    batch_sizes: Tensor,
-    nonlinearity: str,
+    grads: Sequence[Tensor | None],
+    saved: Sequence[Tensor],
     needs_input: bool,
     fused: bool,
+    nonlinearity: str,
 ) -> Five:
-    like = torch.empty_like
-    x = like(input) if needs_input else input.new_empty(0, input.shape[1])
-    return x, like(h0), like(w_ih), like(w_hh), w_ih.new_empty(w_ih.shape[0])
+    x, h0, w_ih, w_hh = (torch.empty_like(tensor) for tensor in saved[:4])
+    return x if needs_input else x[:0].clone(), h0, w_ih, w_hh, w_ih.new_empty(w_ih.shape[0])
 
 
 class _RNN(torch.autograd.Function):
@@ -133,24 +118,27 @@ class _RNN(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         if torch.is_grad_enabled():  # there may be a second derivative
             return _by_operator(ctx, *grads)
-        saved, needs_input = ctx.saved_tensors, bool(ctx.needs_input_grad[0])
-        call: Callable[..., Five] = rnn_backward if plain(*grads, *saved) else rnn_backward_op
-        return _handed(ctx, call(*grads, *saved, ctx.nonlinearity, needs_input, ctx.fused))
+        saved, needs = RNNSaved(*ctx.saved_tensors), ctx.needs_input_grad
+        if not plain(*grads, *saved):
+            found = rnn_backward_op(grads, saved, needs[0], ctx.fused, ctx.nonlinearity)
+            return _handed(ctx, found)
+        options = ctx.nonlinearity, *needs[:2], ctx.fused
+        return _handed(ctx, rnn_backward(RNNGrads(*grads), saved, *options))
 
 
 def _by_operator(ctx: Any, *grads: Tensor | None) -> Any:
     """Do the same where the rows may end in some that no step has, as a compiler packs them."""
-    call = rnn_backward_op if torch.compiler.is_compiling() else _RNNBackward.apply
-    needs_input = bool(ctx.needs_input_grad[0])
-    given = (*grads, *ctx.saved_tensors, ctx.nonlinearity, needs_input, ctx.fused)
-    return _handed(ctx, call(*given))
+    options = ctx.needs_input_grad[0], ctx.fused, ctx.nonlinearity
+    if torch.compiler.is_compiling():
+        return _handed(ctx, rnn_backward_op(grads, ctx.saved_tensors, *options))
+    return _handed(ctx, _RNNBackward.apply(*grads, *ctx.saved_tensors, *options))
 
 
 def _handed(ctx: Any, found: Five) -> Any:
     """Return one gradient, or none, for each argument of the forward pass."""
-    x, *others, bias = found
-    of_input = x if ctx.needs_input_grad[0] else None
-    return of_input, *others, bias if ctx.has_bias else None, None, None, None
+    pairs = zip(found[:2], ctx.needs_input_grad, strict=False)
+    needed = (grad if needs else None for grad, needs in pairs)
+    return *needed, *found[2:4], found[4] if ctx.has_bias else None, None, None, None
 
 
 class _RNNBackward(torch.autograd.Function):
@@ -160,18 +148,21 @@ class _RNNBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> Five:
-        found: Five = rnn_backward_op(*args)
+        found: Five = rnn_backward_op(args[:2], args[2:-3], *args[-3:])
         return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        *tensors, ctx.nonlinearity, _, _ = inputs
+        *tensors, _, _, ctx.nonlinearity = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        formula = partial(rnn_backward_by_steps, nonlinearity=ctx.nonlinearity)
+        def formula(*given: Any) -> Five:
+            reach, saved = RNNGrads(*given[:2]), RNNSaved(*given[2:])
+            return rnn_backward_by_steps(reach, saved, ctx.nonlinearity)
+
         return *grad_through(formula, ctx.saved_tensors, grads), None, None, None
 
 
@@ -180,7 +171,7 @@ rnn_op.register_vmap(vmap_by_batching(rnn_op, states=1, sizes=5))
 rnn_backward_op.register_vmap(vmap_by_loop(rnn_backward_op))
 _RNNDirect = direct(_RNN)
 ops = torch.ops.lit_tasks
-count_flops(ops.rnn, ops.rnn_backward, input=1, grads=2, needs_input=9)
+count_flops(ops.rnn, ops.rnn_backward, states=1)
 
 
 def rnn(

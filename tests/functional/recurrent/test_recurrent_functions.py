@@ -13,6 +13,13 @@ from lit_tasks.functional.recurrent.gru_autograd import gru as gru_sequence
 from lit_tasks.functional.recurrent.lstm_autograd import lstm as lstm_sequence
 from lit_tasks.functional.recurrent.packing import blocks, pack_ragged
 from lit_tasks.functional.recurrent.rnn_autograd import rnn as rnn_sequence
+from lit_tasks.functional.recurrent.sequences import (
+    GRUSaved,
+    LSTMGrads,
+    LSTMSaved,
+    RNNGrads,
+    RNNSaved,
+)
 
 SIZES = torch.tensor([3, 2, 2])
 
@@ -103,17 +110,17 @@ def test_both_backward_passes_of_the_lstm_agree(rows: int, monkeypatch: pytest.M
     monkeypatch.setattr(lstm, "KEPT_ROWS", rows)
     x, h0, c0, w_ih, w_hh, bias = (tensor.detach() for tensor in lstm_inputs())
     done = lstm.lstm_forward(x, h0, c0, w_ih, w_hh, bias, SIZES)
-    grads = [
+    grads = LSTMGrads(
         torch.randn_like(done.output),
         torch.randn_like(h0),
         torch.randn_like(c0),
         torch.randn_like(done.cells),
-    ]
-    saved = (x, h0, c0, w_ih, w_hh, done.output, done.cells, done.gates, SIZES)
-    fast = lstm.lstm_backward(*grads, *saved)
-    torch.testing.assert_close(fast, lstm.lstm_backward_by_steps(*grads, None, *saved))
-    fast = lstm.lstm_backward(None, grads[1], None, None, *saved)
-    plain = lstm.lstm_backward_by_steps(None, grads[1], None, None, None, *saved)
+    )
+    saved = LSTMSaved(x, h0, c0, w_ih, w_hh, done.output, done.cells, done.gates, SIZES)
+    fast = lstm.lstm_backward(grads, saved)
+    torch.testing.assert_close(fast, lstm.lstm_backward_by_steps(grads, saved))
+    fast = lstm.lstm_backward(LSTMGrads(h_n=grads.h_n), saved)
+    plain = lstm.lstm_backward_by_steps(LSTMGrads(h_n=grads.h_n), saved)
     torch.testing.assert_close(fast, plain)
 
 
@@ -121,16 +128,8 @@ def test_both_backward_passes_of_the_lstm_agree(rows: int, monkeypatch: pytest.M
 def test_both_backward_passes_of_the_rnn_agree(nonlinearity: Any) -> None:
     x, h0, w_ih, w_hh, bias = (tensor.detach() for tensor in rnn_inputs())
     done = rnn.rnn_forward(x, h0, w_ih, w_hh, bias, SIZES, nonlinearity)
-    given = (
-        torch.randn_like(done.output),
-        torch.randn_like(h0),
-        x,
-        h0,
-        w_ih,
-        w_hh,
-        done.output,
-        SIZES,
-    )
+    grads = RNNGrads(torch.randn_like(done.output), torch.randn_like(h0))
+    given = grads, RNNSaved(x, h0, w_ih, w_hh, done.output, SIZES)
     fast = rnn.rnn_backward(*given, nonlinearity)
     torch.testing.assert_close(fast, rnn.rnn_backward_by_steps(*given, nonlinearity))
 
@@ -149,14 +148,14 @@ def test_the_compiled_step_equals_the_plain_one(hidden: int) -> None:
     inputs = [tensor.detach() for tensor in lstm_inputs(hidden, torch.float32)]
     plain, quick = (lstm.lstm_forward(*inputs, SIZES, fused=use) for use in (False, True))
     torch.testing.assert_close(quick, plain, rtol=1e-6, atol=1e-6)
-    grads = [
+    grads = LSTMGrads(
         torch.randn_like(plain.output),
         None,
         torch.randn_like(inputs[2]),
         torch.randn_like(plain.cells),
-    ]
-    saved = (*inputs[:5], plain.output, plain.cells, plain.gates, SIZES)
-    expected, found = (lstm.lstm_backward(*grads, *saved, fused=use) for use in (False, True))
+    )
+    saved = LSTMSaved(*inputs[:5], plain.output, plain.cells, plain.gates, SIZES)
+    expected, found = (lstm.lstm_backward(grads, saved, fused=use) for use in (False, True))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -264,18 +263,19 @@ def test_the_compiled_loop_equals_the_plain_one(
     for use in (False, True):
         if kind == "lstm":
             done = lstm.lstm_forward(x, h0, c0, *weights, steps, fused=use)
-            given = (x, h0, c0, *weights[:2], done.output, done.cells, done.gates, steps)
-            grads = lstm.lstm_backward(of_output, of_h, of_c, of_output, *given, fused=use)
+            saved = LSTMSaved(x, h0, c0, *weights[:2], *done[:1], *done[3:], steps)
+            reach = LSTMGrads(of_output, of_h, of_c, of_output)
+            grads = lstm.lstm_backward(reach, saved, fused=use)
         elif kind == "gru":
             done = gru.gru_forward(x, h0, *weights, 2 * weights[2], steps, fused=use)
-            given = (x, h0, *weights[:2], done.output, done.gates, steps)
-            grads = gru.gru_backward(of_output, of_h, *given, fused=use)
-            by_steps = gru.gru_backward_by_steps(of_output, of_h, *given)
+            given = GRUSaved(x, h0, *weights[:2], done.output, done.gates, steps)
+            grads = gru.gru_backward(RNNGrads(of_output, of_h), given, fused=use)
+            by_steps = gru.gru_backward_by_steps(RNNGrads(of_output, of_h), given)
             torch.testing.assert_close(grads, by_steps, rtol=1e-3, atol=1e-3)
         else:
             done = rnn.rnn_forward(x, h0, *weights, steps, kind, fused=use)
-            given = (x, h0, *weights[:2], done.output, steps)
-            grads = rnn.rnn_backward(of_output, of_h, *given, kind, fused=use)
+            kept = RNNSaved(x, h0, *weights[:2], done.output, steps)
+            grads = rnn.rnn_backward(RNNGrads(of_output, of_h), kept, kind, fused=use)
         found.append([*done, *grads])
     tolerance = 1e-4 if dtype is torch.float32 else 1e-11
     for one, other in zip(*found, strict=True):
