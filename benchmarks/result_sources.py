@@ -63,7 +63,7 @@ SOURCES = (
     ),
     DataSource(
         "coco_captions",
-        "380 images of COCO 2017, listed in `benchmarks/caption_parts.json`",
+        "380 images of COCO 2017, named in `caption_parts.json`",
         (
             f"curl -LO {_COCO}",
             "unzip -q annotations_trainval2017.zip -d coco",
@@ -74,7 +74,7 @@ SOURCES = (
     ),
     DataSource(
         "flickr8k_captions",
-        "900 images of Flickr8k, listed in `benchmarks/caption_parts.json`",
+        "900 images of Flickr8k, named in `caption_parts.json`",
         (
             f"curl -LO {_FLICKR}/Flickr8k_Dataset.zip",
             f"curl -LO {_FLICKR}/Flickr8k_text.zip",
