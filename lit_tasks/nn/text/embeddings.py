@@ -26,8 +26,6 @@ class WordVectors(nn.Module):
         out_features: Numbers of the whole vector of a word.
     """
 
-    pretrained: Tensor | None
-
     def __init__(
         self,
         num_embeddings: int,
@@ -44,11 +42,10 @@ class WordVectors(nn.Module):
         if trained_dim:
             self.trained = nn.Parameter(torch.empty(num_embeddings, trained_dim))
             nn.init.normal_(self.trained, std=init_std)
-        pretrained = torch.zeros(num_embeddings, embedding_dim) if vectors else None
-        if pretrained is not None and tune:
-            self.pretrained = nn.Parameter(pretrained)
-        else:
-            self.register_buffer("pretrained", pretrained)
+        self.pretrained = None
+        if vectors:  # not a buffer where it is frozen: DDP sends buffers in every step
+            table = torch.zeros(num_embeddings, embedding_dim)
+            self.pretrained = nn.Parameter(table, requires_grad=tune)
         self.out_features = trained_dim + (embedding_dim if vectors else 0)
 
     def initialize(self, words: Sequence[str]) -> str:

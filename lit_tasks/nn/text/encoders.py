@@ -108,8 +108,6 @@ class SparseLinear(nn.Module):
         normalize: Whether a row is divided by the square root of its number of ones.
     """
 
-    scale: Tensor | None
-
     def __init__(
         self,
         in_features: int,
@@ -122,8 +120,10 @@ class SparseLinear(nn.Module):
         # A linear model has no symmetry to break, and features never seen in training stay silent.
         self.weight = nn.Parameter(torch.zeros(in_features, out_features))
         self.bias = nn.Parameter(torch.zeros(out_features))
-        scale = torch.ones(in_features, out_features) if naive_bayes else None
-        self.register_buffer("scale", scale)
+        self.scale = None
+        if naive_bayes:  # not a buffer: DDP sends buffers in every step
+            ones = torch.ones(in_features, out_features)
+            self.scale = nn.Parameter(ones, requires_grad=False)
 
     @torch.no_grad()
     def observe(self, bags: Iterable[tuple[Bag, Int[Tensor, " B"]]], num_classes: int) -> None:
