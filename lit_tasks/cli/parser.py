@@ -111,6 +111,8 @@ class ReadableParser(CheckedParser):
         known = _with_prefixes(option_names(self))
         if "." not in key or key.split(".")[0] in known:
             known |= _options_of_classes(self.words)
+        if key in known:  # of the class, and filled in by who builds it
+            return f"{key!r} is no option here: what builds the class sets it"
         return f"there is no option {key!r}{_did_you_mean(key, known)}"
 
     def _whole_name(self, key: str) -> str:

@@ -43,6 +43,13 @@ def test_a_wrong_word_is_named_with_its_remedy(
     assert sentence in refusal("fit", "--config", "toy.yaml", *words)
 
 
+def test_an_option_that_another_class_fills_in_is_not_suggested_for_itself(
+    refusal: Refusal,
+) -> None:
+    config = ["--config", "image_hymenoptera_frozen", "--model.backbone.pretrained=false"]
+    assert "'pretrained' is no option here: what builds the class sets" in refusal("fit", *config)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
