@@ -85,7 +85,8 @@ def _leaders(comparison: Comparison, metric: str) -> Cells:
         row = [str(n + 1), comparison.names[n], _number(entry.get("value")), _interval(entry)]
         if curves:
             best = entry.get("best", {})
-            row += [_number(best.get("value")), str(best.get("epoch", ""))]
+            epoch = str(best["epoch"] + 1) if "epoch" in best else ""  # as the progress counts
+            row += [_number(best.get("value")), epoch]
             row.append(_number(entry.get("last", {}).get("value")))
         else:
             row.append(str(entry.get("samples", "")))

@@ -296,7 +296,7 @@ def test_markdown_and_csv_hold_the_numbers(
     write_run(tmp_path / "a", lr=0.1, accuracy=0.9)
     write_run(tmp_path / "b", lr=0.2, accuracy=0.8)
     assert main(["compare", str(tmp_path), "--format", "markdown"]) == 0
-    assert "| 1 | a | 0.9000 | 0.8500-0.9500 | 0.9000 | 1 | 0.8900 |" in capsys.readouterr().out
+    assert "| 1 | a | 0.9000 | 0.8500-0.9500 | 0.9000 | 2 | 0.8900 |" in capsys.readouterr().out
     assert main(["compare", str(tmp_path), "--format", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [(row["run"], row["lr"], row["val/accuracy"]) for row in rows] == [
