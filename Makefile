@@ -10,8 +10,8 @@ TEST_ENV := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
-fit: $(VENV)/quickstart  ## train the quickstart's sentiment classifier on real reviews
-	$(BIN)/python -m lit_tasks fit --config configs/quickstart.yaml
+fit: $(VENV)/quickstart  ## train our LSTM on real reviews
+	$(BIN)/python -m lit_tasks fit --config configs/quickstart_lstm.yaml
 
 test: $(VENV)/dev  ## run the tests but for those marked slow
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(PYTEST_OPTIONS)

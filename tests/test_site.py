@@ -1,16 +1,15 @@
 """The site is built without a warning, and a browser that has it needs nothing else."""
 
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import browser
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.slow  # the whole site is built, from every docstring: 10 s
 
 
@@ -72,12 +71,9 @@ def test_notebooks_are_pages(site: Path) -> None:
         assert "<h1" in page.read_text()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 def test_a_browser_shows_the_formulas_without_an_error(site: Path) -> None:
-    words = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    words = [browser(), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     page = (site / "derivations" / "index.html").as_uri()
-    done = subprocess.run(
-        [*map(str, words), "--dump-dom", page], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([*words, "--dump-dom", page], capture_output=True, text=True, timeout=120)
     assert done.stdout.count("<math") > 90
     assert "Uncaught" not in done.stderr

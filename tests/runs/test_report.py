@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import browser
 from PIL import Image
 from test_compare import write_run
 
@@ -244,14 +244,6 @@ def test_a_long_curve_is_thinned_to_its_last_point() -> None:
     [(_, _, [piece])] = chart.lines
     assert len(piece.split()) <= 402
     assert piece.split()[-1].startswith(f"{chart.right:.1f},")
-
-
-def browser() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("there is no Chromium here")
-    return found
 
 
 def look(page: Path, width: int, *options: str) -> subprocess.CompletedProcess[str]:
