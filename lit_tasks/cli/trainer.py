@@ -1,8 +1,10 @@
 """Lightning's trainer, whose ``log_dir`` is the run folder; skips no-op hooks and profiling."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
@@ -45,6 +47,7 @@ class RunTrainer(Trainer):
         kwargs["log_every_n_steps"] = log_every_n_steps
         profiler = NoProfiler() if profiler is None and not bare else profiler
         super().__init__(profiler=profiler, **kwargs)
+        _look_for_gpus_quickly()
         _check_strategy(self.strategy, self.world_size)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpoints()
@@ -108,6 +111,17 @@ def _check_strategy(strategy: Strategy, processes: int) -> None:
             f"strategy must not share weights between processes, since each evaluates a number of"
             f" batches of its own and {name} would wait for ever: {remedy}"
         )
+
+
+def _look_for_gpus_quickly() -> None:
+    """Where there is no GPU, let torch ask CUDA for one, as it does without Lightning.
+
+    Adam asks in every step. Lightning sets the variable by which torch then looks for the library
+    of NVIDIA's driver in all folders, a third of a millisecond, so that processes which fork keep
+    their GPU: here is none to keep.
+    """
+    if not torch.cuda.is_available():
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 class NoProfiler(PassThroughProfiler):

@@ -1,6 +1,7 @@
 """Options of Lightning's trainer work, or are refused in one sentence before training."""
 
 import importlib.metadata
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_a_trainer_says_as_lightnings_whether_it_trains() -> None:
     trainer.training = False
     assert trainer.validating
     assert not trainer.training
+
+
+@pytest.mark.parametrize(("gpu", "asks"), [(False, "0"), (True, "1")])
+def test_nvml_is_asked_in_every_step_only_where_there_is_a_gpu(
+    gpu: bool, asks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    monkeypatch.setenv(variable, "1")  # as Lightning's import does
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    RunTrainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    assert os.environ[variable] == asks
 
 
 def test_barebones_trains_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
