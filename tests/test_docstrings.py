@@ -109,6 +109,13 @@ def test_options_that_are_passed_on_are_described_where_they_are_defined(path: P
         assert bases == [name] or re.search(rf"\b{name}\([^()]*\*\*", ast.unparse(node))
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_signature_has_at_most_twelve_arguments_of_its_own(path: Path) -> None:
+    """More than that is a group without a name, or options that belong to what is built of them."""
+    functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
+    assert [(f.name, f.lineno) for f in functions if len(arguments(f)) > 12] == []
+
+
 @pytest.mark.parametrize("name", ["a", "c", "a and b", "b and a", "a and a and b"])
 def test_a_docstring_that_were_wrong_would_be_noticed(name: str) -> None:
     lines = "".join(f"        {n}: What it is.\n" for n in name.split(" and "))
