@@ -145,7 +145,7 @@ class TaskCLI(CommandLine):
         config["experiment"] = config["experiment"] or self.arguments.experiment()
         resumes = self.subcommand == "fit" and config["resume"]
         self.run_dir = run_folder.choose(
-            config["runs"], config["experiment"], config["run_dir"], resumes
+            config["runs"], config["experiment"], config["run_dir"], resume=resumes
         )
         self._filled = fill_folders(config["trainer"]["logger"], self.run_dir)
         if self.checkpoint_path is not None:

@@ -98,7 +98,7 @@ class StreamedTextsDataModule(TextDataModule):
         shards = self._shards()
         read = partial(read_shard, columns=self.columns)
         key = fingerprint("first rows", versions(shards), self.first_rows, vars(self.columns))
-        make = partial(_without_shard, partial(rows_of, shards, read, self.first_rows))
+        make = partial(_without_shard, partial(rows_of, shards, read, limit=self.first_rows))
         return Source(
             cached_rows(make, key, cache_dir=self.cache_dir, name=str(self.shards)),
             str(self.shards),

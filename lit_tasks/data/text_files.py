@@ -140,7 +140,7 @@ def file_source(
     files = sorted(files_of(path)) if path.is_dir() else [path]
     names = [file.relative_to(path).as_posix() for file in files]
     key = fingerprint(digest(files), names, found, asdict(columns))
-    make = partial(read_rows, path, found, columns)
+    make = partial(read_rows, path, found, columns=columns)
     large = sum(file.stat().st_size for file in files) > _LARGE
     rows = cached_rows(make, key, cache_dir=cache_dir, name=str(path), large=large)
     return Source(rows, str(path))

@@ -44,7 +44,7 @@ def with_ngrams(
     if longest == 1:
         return tokens, lengths
     place = positions(lengths)
-    table = torch.stack(hashed_ngrams(tokens, longest, first, buckets), dim=1)
+    table = torch.stack(hashed_ngrams(tokens, longest, first=first, buckets=buckets), dim=1)
     exists = place.unsqueeze(1) >= torch.arange(longest, device=tokens.device)
     counts = lengths.unsqueeze(1) - torch.arange(longest, device=tokens.device)
     return table[exists], counts.clamp(min=0).sum(1)

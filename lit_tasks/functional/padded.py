@@ -28,7 +28,7 @@ def padded_ngrams(
     """
     if longest == 1:
         return tokens, keep
-    grams = hashed_ngrams(tokens, longest, first, buckets)
+    grams = hashed_ngrams(tokens, longest, first=first, buckets=buckets)
     place = torch.arange(tokens.shape[1], device=tokens.device)
     there = [keep & (place >= size) for size in range(longest)]
     return torch.cat(grams, dim=1), torch.cat(there, dim=1)

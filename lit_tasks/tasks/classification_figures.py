@@ -50,7 +50,7 @@ def drawn(
             labels,
             (right / taken.clamp(min=1)).tolist(),
             (right / of_class.clamp(min=1)).tolist(),
-            [int(n) for n in of_class],
+            samples=[int(n) for n in of_class],
         ),
     }
     if show is None:

@@ -250,7 +250,7 @@ class StyleTransferTask(CheckedLoading, LightningModule):
         style_weights = batch.style_weights[row]
         regions = masks(batch.regions[row]) if batch.regions else []
         photograph = normalize(content[None] / 255)
-        targets = self.objective.targets(photograph, styles, style_weights, regions)
+        targets = self.objective.targets(photograph, styles, style_weights, regions=regions)
         return self.objective.losses(normalize(image[None] / 255), targets)
 
     def on_validation_epoch_end(self) -> None:

@@ -63,8 +63,14 @@ class FeatureCache:
         """Return a cache that the processes of a run on this machine share; all must ask."""
         strategy = trainer.strategy
         run = f"{strategy.broadcast(secrets.token_hex(8))}-{trainer.node_rank}"
-        processes = trainer.local_rank, trainer.num_devices
-        return cls(folder, *processes, strategy.reduce_boolean_decision, run, num_workers)
+        return cls(
+            folder,
+            process=trainer.local_rank,
+            processes=trainer.num_devices,
+            agree=strategy.reduce_boolean_decision,
+            run=run,
+            num_workers=num_workers,
+        )
 
     def features(self, network: nn.Module, images: ImageDataset) -> np.ndarray:
         """Return the features of all images, ``(N, F)`` or ``(N, P, F)``; computed if not there.

@@ -83,8 +83,8 @@ def kept_images(
     """
     what = "images", label.__name__, versions(shards), columns, limit, bad_rows, max_pixels
     key = fingerprint(*what)
-    rows = partial(rows_of, shards, read, limit)
-    make = partial(_usable_rows, rows, bad_rows, label, max_pixels)
+    rows = partial(rows_of, shards, read, limit=limit)
+    make = partial(_usable_rows, rows, bad_rows, label=label, max_pixels=max_pixels)
     name = f"{shards[0]}{' and the other shards' if len(shards) > 1 else ''}"
     return ImageRows(
         cached_rows(make, key, cache_dir=cache_dir, name=name, columns=_COLUMNS), max_pixels

@@ -52,14 +52,19 @@ def bleu_counts(prediction: Sequence[str], references: Sequence[Sequence[str]]) 
     length = len(prediction)
     guessed = tuple(max(0, length - size) for size in range(ORDERS))
     closest = min((abs(len(r) - length), len(r)) for r in references)[1]
-    return BleuCounts(tuple(correct), guessed, length, closest)
+    return BleuCounts(tuple(correct), guessed, length, reference_length=closest)
 
 
 def add_counts(several: Iterable[BleuCounts]) -> BleuCounts:
     """Return the sums over sentences."""
     rows = [(*c.correct, *c.guessed, c.length, c.reference_length) for c in several]
     total = [sum(column) for column in zip(*rows, strict=True)] or [0] * (2 * ORDERS + 2)
-    return BleuCounts(tuple(total[:ORDERS]), tuple(total[ORDERS:-2]), total[-2], total[-1])
+    return BleuCounts(
+        correct=tuple(total[:ORDERS]),
+        guessed=tuple(total[ORDERS:-2]),
+        length=total[-2],
+        reference_length=total[-1],
+    )
 
 
 def bleu(counts: BleuCounts) -> list[float]:

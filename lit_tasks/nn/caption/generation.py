@@ -93,8 +93,15 @@ class GenerationConfig:
             numbers = uniforms(
                 self.seed, index.tolist(), each=self.n_best, words=self.max_words
             ).to(features.device)
-            drawing = self.temperature, self.top_k, self.top_p
-            found = sample(captioner, features, numbers, self.constraints, *drawing)
+            found = sample(
+                captioner,
+                features,
+                numbers,
+                constraints=self.constraints,
+                temperature=self.temperature,
+                top_k=self.top_k,
+                top_p=self.top_p,
+            )
         else:
             found = beam_search(
                 captioner,

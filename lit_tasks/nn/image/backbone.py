@@ -193,10 +193,10 @@ def _build(
     pretrained_: bool, name: str, weights: str | Path, library: Library, size: int | None
 ) -> tuple[nn.Module, Preprocessing, dict[str, Tensor]]:
     net = pretrained.network(name, library, size)
-    known = pretrained.preprocessing(net, name, library, weights)
+    known = pretrained.preprocessing(net, name, library=library, weights=weights)
     tensors: dict[str, Tensor] = {}
     if pretrained_ and weights != "random":
-        tensors = pretrained.state(name, library, weights, size)
+        tensors = pretrained.state(name, library, weights, size=size)
         source = weights if isinstance(weights, Path) else f"{library}'s {name} ({weights})"
         pretrained.load(net, tensors, str(source))
     return net.to(memory_format=torch.channels_last), known, tensors

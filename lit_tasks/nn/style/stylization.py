@@ -250,7 +250,7 @@ class Stylization:
             RegionMasks(_scaled(r.content, scale), [_scaled(m, scale) for m in r.styles])
             for r in self.regions
         ]
-        return self.objective.targets(content, styles, self.style_weights, regions)
+        return self.objective.targets(content, styles, self.style_weights, regions=regions)
 
     def _losses(self) -> tuple[Tensor, Tensor]:
         """Return losses and gradient; L-BFGS asks for those of its last point again."""
