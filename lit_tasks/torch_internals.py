@@ -1,7 +1,9 @@
 """Everything of torch that is private, one function for each need, each with a test of its own."""
 
+from functools import cache
 from typing import Any
 
+import torch
 from torch import distributed as dist
 from torch import nn
 from torch._C import (
@@ -16,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 __all__ = [
     "forward_mode",
+    "has_onednn_lstm",
     "keeps_graph",
     "leaves",
     "let_dynamo_trace",
@@ -35,6 +38,19 @@ def leaves(tree: Any) -> list[Any]:
 def forward_mode() -> bool:
     """Tell whether derivatives are being computed forwards (``jvp``, ``jacfwd``, ``hessian``)."""
     return forward_ad._current_level >= 0
+
+
+@cache
+def has_onednn_lstm(dtype: torch.dtype) -> bool:
+    """Tell whether torch would run an LSTM of this type by oneDNN's kernel on this CPU."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    ops = torch.ops.mkldnn
+    if dtype is torch.bfloat16:
+        return bool(ops._is_mkldnn_bf16_supported())
+    if dtype is torch.float16:
+        return bool(ops._is_mkldnn_fp16_supported())
+    return dtype is torch.float32
 
 
 def transformed() -> bool:

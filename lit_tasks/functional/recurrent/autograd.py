@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
+from lit_tasks.functional.recurrent.fused import has_loop
 from lit_tasks.torch_internals import observed
 
 _PLAIN = (Tensor, nn.Parameter)
@@ -30,19 +31,50 @@ def plain(*arguments: Any) -> bool:
     return True
 
 
-def direct(function: type[torch.autograd.Function]) -> type[torch.autograd.Function]:
+def direct(
+    function: type[torch.autograd.Function], compute: Callable[..., Any]
+) -> type[torch.autograd.Function]:
     """Return a function's older form, which no transform knows, for tensors that are `plain`.
 
     Its call takes 40 microseconds less: torch binds the arguments of the newer form to a signature.
+
+    Args:
+        function: The newer form.
+        compute: Does what its forward pass does for such tensors.
     """
 
     def forward(ctx: Any, *args: Any) -> Any:
-        output = function.forward(*args)
+        output = compute(*args)
         function.setup_context(ctx, args, output)
         return output
 
     parts = {"forward": staticmethod(forward), "backward": staticmethod(function.backward)}
     return type(f"{function.__name__}Direct", (torch.autograd.Function,), parts)
+
+
+def widened(tensors: Sequence[Tensor | None]) -> list[Any] | None:
+    """Return 16-bit tensors in float32 where the compiled loop would take those, else ``None``.
+
+    Products of 16-bit numbers are slow on most CPUs, and sums of them are inexact on all.
+    """
+    first = tensors[0]
+    assert first is not None
+    if first.element_size() != 2 or not first.is_cpu or torch.compiler.is_compiling():
+        return None
+    if not has_loop(torch.float32):
+        return None
+    return [None if tensor is None else tensor.float() for tensor in tensors]
+
+
+def added(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return the sum of two biases, either of which may be missing."""
+    return second if first is None else first if second is None else first + second
+
+
+def needed(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """Return a gradient for each argument that needs one; the last is that of all biases."""
+    last, needs = len(found) - 1, ctx.needs_input_grad
+    return tuple([found[min(n, last)] if need else None for n, need in enumerate(needs)])
 
 
 def count_flops(forward: Any, backward: Any, states: int) -> None:

@@ -6,7 +6,6 @@ hold no mathematics of their own but the products with the weights, ``eq. (1)`` 
 are made of plain tensor calls, so torch can derive them again.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_tasks.functional.recurrent import loops
-from lit_tasks.functional.recurrent.autograd import direct, plain
+from lit_tasks.functional.recurrent.autograd import added, direct, needed, plain
 from lit_tasks.functional.recurrent.fused import loop_usable
 from lit_tasks.functional.recurrent.gru import gru_cell_backward, gru_cell_forward
 from lit_tasks.functional.recurrent.lstm import lstm_cell_backward, lstm_cell_forward
@@ -42,10 +41,6 @@ def _sum(
     z = input @ w_ih.t() + h @ w_hh.t()
     z = z if b_ih is None else z + b_ih
     return z if b_hh is None else z + b_hh
-
-
-def _added(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    return second if first is None else first if second is None else first + second
 
 
 def _compiled(*tensors: Tensor | None) -> bool:
@@ -86,12 +81,6 @@ def _needs(ctx: Any, states: int) -> tuple[bool, bool]:
     return ctx.needs_input_grad[0], any(ctx.needs_input_grad[1 : 1 + states])
 
 
-def _needed(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """Return a gradient for each tensor that needs one; that of the sum is every bias's."""
-    last, needs = len(found) - 1, ctx.needs_input_grad
-    return tuple(found[min(n, last)] if need else None for n, need in enumerate(needs))
-
-
 class _LSTMCell(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -107,7 +96,7 @@ class _LSTMCell(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         given = (input, h, c, w_ih, w_hh)
         if _compiled(*given, b_ih, b_hh):
-            bias, sizes = _added(b_ih, b_hh), _one_step(input.shape[0])
+            bias, sizes = added(b_ih, b_hh), _one_step(input.shape[0])
             output, _, _, cells, gates = loops.lstm_forward(*given, bias, sizes, True, ends=False)
             return output, cells, gates
         return lstm_cell_forward(_sum(input, h, w_ih, w_hh, b_ih, b_hh), c)
@@ -124,12 +113,12 @@ class _LSTMCell(torch.autograd.Function):
         if first and _compiled(*ctx.saved_tensors, *grads):
             saved = LSTMSaved(x, h, c, w_ih, w_hh, h_next, c_next, gates, _one_step(x.shape[0]))
             reach = LSTMGrads(None, grads[0], grads[1])
-            return _needed(ctx, loops.lstm_backward(reach, saved, *_needs(ctx, 2)))
+            return needed(ctx, loops.lstm_backward(reach, saved, *_needs(ctx, 2)))
         grad_h = torch.zeros_like(h_next) if grads[0] is None else grads[0]
         grad_c = torch.zeros_like(c_next) if grads[1] is None else grads[1]
         grad_z, of_c = lstm_cell_backward(grad_h, grad_c, c, c_next, gates, grads[2])
         of_x, of_h, of_w_ih, of_w_hh, bias = products_backward(grad_z, x, h, w_ih, w_hh)
-        return _needed(ctx, (of_x, of_h, of_c, of_w_ih, of_w_hh, bias))
+        return needed(ctx, (of_x, of_h, of_c, of_w_ih, of_w_hh, bias))
 
 
 class _RNNCell(torch.autograd.Function):
@@ -147,7 +136,7 @@ class _RNNCell(torch.autograd.Function):
     ) -> Tensor:
         given = (input, h, w_ih, w_hh)
         if _compiled(*given, b_ih, b_hh):
-            bias, sizes = _added(b_ih, b_hh), _one_step(input.shape[0])
+            bias, sizes = added(b_ih, b_hh), _one_step(input.shape[0])
             relu = nonlinearity == "relu"
             return loops.rnn_forward(*given, bias, sizes, relu, ends=False)[0]
         return rnn_cell_forward(_sum(*given, b_ih, b_hh), nonlinearity)
@@ -163,9 +152,9 @@ class _RNNCell(torch.autograd.Function):
         if not torch.is_grad_enabled() and _compiled(*ctx.saved_tensors, grads[0]):
             saved = RNNSaved(x, h, w_ih, w_hh, h_next, _one_step(x.shape[0]))
             reach, relu = RNNGrads(None, grads[0]), ctx.nonlinearity == "relu"
-            return _needed(ctx, loops.rnn_backward(reach, saved, relu, *_needs(ctx, 1)))
+            return needed(ctx, loops.rnn_backward(reach, saved, relu, *_needs(ctx, 1)))
         grad_z = rnn_cell_backward(grads[0], h_next, ctx.nonlinearity)
-        return _needed(ctx, products_backward(grad_z, x, h, w_ih, w_hh))
+        return needed(ctx, products_backward(grad_z, x, h, w_ih, w_hh))
 
 
 class _GRUCell(torch.autograd.Function):
@@ -197,12 +186,12 @@ class _GRUCell(torch.autograd.Function):
         x, h, w_ih, w_hh, b_ih, b_hh, h_next, gates = ctx.saved_tensors
         saved = GRUSaved(x, h, w_ih, w_hh, h_next, gates, _one_step(x.shape[0]))
         if not torch.is_grad_enabled() and _compiled(*saved[:-1], grad):
-            return _needed(ctx, loops.gru_backward(RNNGrads(None, grad), saved, *_needs(ctx, 1)))
+            return needed(ctx, loops.gru_backward(RNNGrads(None, grad), saved, *_needs(ctx, 1)))
         if torch.is_grad_enabled():  # the gates once more, recorded for a second derivative
             _, gates = _gru_step(x, h, w_ih, w_hh, b_ih, b_hh)
         of_sum_x, of_sum_h, direct = gru_cell_backward(grad, h, gates)
         of_weights = of_sum_x.t() @ x, of_sum_h.t() @ h, of_sum_x.sum(0), of_sum_h.sum(0)
-        return _needed(ctx, (of_sum_x @ w_ih, direct + of_sum_h @ w_hh, *of_weights))
+        return needed(ctx, (of_sum_x @ w_ih, direct + of_sum_h @ w_hh, *of_weights))
 
 
 def _gru_step(
@@ -218,7 +207,9 @@ def _gru_step(
     return gru_cell_forward(sum_x, sum_h if b_hh is None else sum_h + b_hh, h)
 
 
-_LSTMCellDirect, _RNNCellDirect, _GRUCellDirect = map(direct, (_LSTMCell, _RNNCell, _GRUCell))
+_LSTMCellDirect, _RNNCellDirect, _GRUCellDirect = (
+    direct(function, function.forward) for function in (_LSTMCell, _RNNCell, _GRUCell)
+)
 
 
 def _call(function: Any, quick: Any, *given: Any) -> Any:

@@ -12,6 +12,7 @@ float64 on the CPU, the plain tensor formulas run. ``LIT_TASKS_FUSED=0`` switche
 import ctypes
 import logging
 import os
+import struct
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -28,16 +29,9 @@ WIDE = ("-mprefer-vector-width=512",)
 _log = logging.getLogger(__name__)
 
 
-class Batch(ctypes.Structure):
-    """``batch`` of ``fused.c``: what of the sequences' shape all functions need."""
-
-    _fields_ = [
-        ("sizes", ctypes.c_void_p),
-        *(
-            (name, ctypes.c_int64)
-            for name in ("steps", "rows", "sequences", "inputs", "hidden", "block", "threads")
-        ),
-    ]
+#: `batch` of ``sequences.h``: where the batch sizes lie, steps, rows, sequences, inputs, hidden,
+#: rows of a block, threads.
+BATCH = struct.Struct("@P7q")
 
 
 @cache
@@ -86,6 +80,11 @@ def _with_product(found: ctypes.CDLL, product: int) -> ctypes.CDLL:
     return found
 
 
+def has_loop(dtype: torch.dtype) -> bool:
+    """Tell whether there is a compiled loop for numbers of this type."""
+    return _loop(dtype) is not None
+
+
 def _loop(dtype: torch.dtype) -> ctypes.CDLL | None:
     if dtype not in (torch.float32, torch.float64) or blas(dtype) is None:
         return None
@@ -100,7 +99,7 @@ def _declare(found: ctypes.CDLL) -> None:
     steps = (found.lstm_forward_step, found.lstm_backward_step, found.set_gemm)
     for function in steps:
         function.restype = None
-    batch, choice = ctypes.POINTER(Batch), ctypes.c_int
+    batch, choice = ctypes.c_char_p, ctypes.c_int
     found.lstm_forward.argtypes = [batch, *[pointer] * 11]
     found.lstm_backward.argtypes = [batch, choice, *[pointer] * 16]
     found.rnn_forward.argtypes = [batch, choice, *[pointer] * 7]
@@ -122,7 +121,7 @@ def usable(*tensors: Tensor | None) -> bool:
 def loop_usable(input: Tensor, *others: Tensor | None) -> bool:
     """Tell whether the compiled loop can run on these tensors, which it reads as plain memory."""
     dtype = input.dtype
-    if not input.is_cpu or _loop(dtype) is None:
+    if not input.is_cpu or not has_loop(dtype):
         return False
     for other in others:
         if other is not None and (other.dtype is not dtype or not other.is_cpu):

@@ -63,7 +63,6 @@ def gru_cell_backward(
     return grad_x, torch.cat((grad_r, grad_z, grad_m), dim=1), grad_h * z
 
 
-@torch.no_grad()
 def gru_forward(
     input: Float[Tensor, "N I"],
     h0: Float[Tensor, "B H"],
@@ -126,7 +125,6 @@ def gru_forward_by_steps(
     return GRUSequence(output, last_rows(output, h0, batch_sizes), gates)
 
 
-@torch.no_grad()
 def gru_backward(
     grads: RNNGrads,
     saved: GRUSaved,

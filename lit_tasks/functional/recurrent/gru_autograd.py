@@ -15,9 +15,11 @@ from lit_tasks.functional.recurrent.autograd import (
     count_flops,
     direct,
     drop_padding_rows,
+    needed,
     plain,
     vmap_by_batching,
     vmap_by_loop,
+    widened,
 )
 from lit_tasks.functional.recurrent.gru import (
     gru_backward,
@@ -97,7 +99,7 @@ class _GRU(torch.autograd.Function):
     @staticmethod
     def forward(*args: Any) -> Three:
         found: Three = gru_forward(*args) if plain(*args) else gru_op(*args)
-        return found[0], found[1], found[2]
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -105,7 +107,6 @@ class _GRU(torch.autograd.Function):
         x, h0, w_ih, w_hh, b_ih, b_hh, batch_sizes, _, ctx.fused = inputs
         states, _, gates = output
         ctx.mark_non_differentiable(gates)
-        ctx.has_bias = b_ih is not None
         ctx.save_for_backward(x, h0, w_ih, w_hh, b_ih, b_hh, states, gates, batch_sizes)
 
     @staticmethod
@@ -115,32 +116,24 @@ class _GRU(torch.autograd.Function):
         if torch.is_grad_enabled():  # there may be a second derivative
             again = gru_forward_by_steps(x, h0, w_ih, w_hh, b_ih, b_hh, sizes)
             saved = GRUSaved(x, h0, w_ih, w_hh, again.output, again.gates, sizes)
-            return _handed(ctx, gru_backward_by_steps(grads, saved))
+            return needed(ctx, gru_backward_by_steps(grads, saved))
         saved, needs = GRUSaved(x, h0, w_ih, w_hh, states, gates, sizes), ctx.needs_input_grad
         if not plain(*saved, *grads):
             return _by_operator(ctx, *grads, None)
-        return _handed(ctx, gru_backward(grads, saved, needs[0], needs[1], ctx.fused))
+        return needed(ctx, gru_backward(grads, saved, needs[0], needs[1], ctx.fused))
 
 
 def _by_operator(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
     """Do the same where the rows may end in some that no step has, as a compiler packs them."""
     x, h0, w_ih, w_hh, _, _, states, gates, sizes = ctx.saved_tensors
     saved, needs_input = (x, h0, w_ih, w_hh, states, gates, sizes), ctx.needs_input_grad[0]
-    return _handed(ctx, gru_backward_op((grad_output, grad_h_n), saved, needs_input, ctx.fused))
-
-
-def _handed(ctx: Any, found: Six) -> Any:
-    """Return one gradient, or none, for each argument of the forward pass."""
-    pairs = zip(found[:2], ctx.needs_input_grad, strict=False)
-    needed = (grad if needs else None for grad, needs in pairs)
-    biases = found[4:] if ctx.has_bias else (None, None)
-    return *needed, *found[2:4], *biases, None, None, None
+    return needed(ctx, gru_backward_op((grad_output, grad_h_n), saved, needs_input, ctx.fused))
 
 
 gru_op.register_autograd(_by_operator, setup_context=_GRU.setup_context)
 gru_op.register_vmap(vmap_by_batching(gru_op, states=1, sizes=6))
 gru_backward_op.register_vmap(vmap_by_loop(gru_backward_op))
-_GRUDirect = direct(_GRU)
+_GRUDirect = direct(_GRU, gru_forward)
 ops = torch.ops.lit_tasks
 count_flops(ops.gru, ops.gru_backward, states=1)
 
@@ -169,6 +162,9 @@ def gru(
         fused: Use the compiled loop where there is one.
     """
     given = (input, h0, w_ih, w_hh, b_ih, b_hh)
+    if fused and (wide := widened(given)) is not None:
+        found = gru(*(*wide, batch_sizes, fused))
+        return GRUSequence(*(tensor.to(input.dtype) for tensor in found))
     learn = torch.is_grad_enabled()
     if torch.compiler.is_compiling():
         return GRUSequence(*gru_op(*given, batch_sizes, learn, fused))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lit_tasks.functional.recurrent.fused import Batch, loop
+from lit_tasks.functional.recurrent.fused import BATCH, loop
 from lit_tasks.functional.recurrent.sequences import (
     Five,
     GRUSaved,
@@ -48,42 +48,50 @@ class Call:
 
     Args:
         batch_sizes: Sequences that have each step, ``(T,)``, on the CPU.
-        input: Rows of all sequences, ``(N, I)``.
-        h0: Initial states of all sequences, those without a step included, ``(B, H)``.
+        rows: Rows of all sequences, ``N``.
+        sequences: Sequences, those without a step included, ``B``.
+        inputs: Features of the input, ``I``.
+        hidden: Features of the state, ``H``.
         block: Rows that are computed together.
 
     Raises:
         ValueError: The batch sizes are of another type or on another device.
     """
 
-    __slots__ = ("batch", "kept")
+    __slots__ = ("batch", "kept", "rows", "sequences")
 
-    def __init__(self, batch_sizes: Tensor, input: Tensor, h0: Tensor, block: int) -> None:
+    def __init__(
+        self, batch_sizes: Tensor, rows: int, sequences: int, inputs: int, hidden: int, block: int
+    ) -> None:
         sizes = batch_sizes.contiguous()
         if sizes.dtype is not torch.int64 or sizes.dim() != 1 or not sizes.is_cpu:
             raise ValueError(
                 "batch_sizes must be one row of int64 on the CPU, got shape "
                 f"{tuple(sizes.shape)} and {sizes.dtype} on {sizes.device}"
             )
-        threads = torch.get_num_threads()
-        shape = (*input.shape[:1], *h0.shape[:1], *input.shape[1:], *h0.shape[1:])
-        self.batch = Batch(sizes.data_ptr(), sizes.shape[0], *shape, block, threads)
+        self.rows, self.sequences = rows, sequences
+        shape = (sizes.shape[0], rows, sequences, inputs, hidden, block, torch.get_num_threads())
+        self.batch = BATCH.pack(sizes.data_ptr(), *shape)
         self.kept = [sizes]  # what was made for the loop has to live as long as it runs
 
-    def read(self, tensor: Tensor | None, *shape: int) -> int | None:
-        """Return where a tensor's numbers lie, row by row.
+    def read(self, *given: tuple[Tensor | None, tuple[int, ...]]) -> list[int | None]:
+        """Return where the numbers of tensors lie, row by row, each given with its shape.
 
         Raises:
-            ValueError: It has another shape than the loop reads.
+            ValueError: One has another shape than the loop reads.
         """
-        if tensor is None:
-            return None
-        if tensor.shape != shape:
-            raise ValueError(f"expected a tensor of shape {shape}, got {tuple(tensor.shape)}")
-        if not tensor.is_contiguous() or tensor.is_neg():
-            tensor = tensor.contiguous().resolve_neg()
-            self.kept.append(tensor)
-        return tensor.data_ptr()
+        found: list[int | None] = []
+        for tensor, shape in given:
+            if tensor is None:
+                found.append(None)
+                continue
+            if tensor.shape != shape:
+                raise ValueError(f"expected a tensor of shape {shape}, got {tuple(tensor.shape)}")
+            if not tensor.is_contiguous() or tensor.is_neg():
+                tensor = tensor.contiguous().resolve_neg()
+                self.kept.append(tensor)
+            found.append(tensor.data_ptr())
+        return found
 
     def run(self, function: Callable[..., int], *arguments: int | None) -> None:
         """Call a function of the library.
@@ -95,11 +103,11 @@ class Call:
         failed = function(self.batch, *arguments)
         if failed == 1:
             raise ValueError(
-                f"batch_sizes must not grow, begin with at most the {self.batch.sequences} "
-                f"sequences and add up to the {self.batch.rows} rows of the input"
+                f"batch_sizes must not grow, begin with at most the {self.sequences} "
+                f"sequences and add up to the {self.rows} rows of the input"
             )
         if failed:
-            raise MemoryError(f"no memory for {self.batch.block} rows of a recurrent layer")
+            raise MemoryError(f"no memory for a block of the {self.rows} rows of the input")
 
 
 def lstm_forward(
@@ -118,18 +126,20 @@ def lstm_forward(
     Without ``ends`` the final states are not filled in: those of a single step are its output.
     """
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    call = Call(batch_sizes, input, h0, KEPT_ROWS if keep else SCRATCH_ROWS)
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
     output, cells = input.new_empty(rows, hidden), input.new_empty(rows, hidden)
     gates = input.new_empty(rows if keep else 0, 4 * hidden)
     h_n, c_n = (input.new_empty(sequences if ends else 0, hidden) for _ in range(2))
     call.run(
         loop(input.dtype).lstm_forward,
-        call.read(input, rows, inputs),
-        call.read(h0, sequences, hidden),
-        call.read(c0, sequences, hidden),
-        call.read(w_ih, 4 * hidden, inputs),
-        call.read(w_hh, 4 * hidden, hidden),
-        call.read(bias, 4 * hidden),
+        *call.read(
+            (input, (rows, inputs)),
+            (h0, (sequences, hidden)),
+            (c0, (sequences, hidden)),
+            (w_ih, (4 * hidden, inputs)),
+            (w_hh, (4 * hidden, hidden)),
+            (bias, (4 * hidden,)),
+        ),
         output.data_ptr(),
         cells.data_ptr(),
         gates.data_ptr() if keep else None,
@@ -145,7 +155,7 @@ def lstm_backward(
     """Do `lstm.lstm_backward`."""
     x, h0, c0, w_ih, w_hh, output, cells, gates, batch_sizes = saved
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
-    call = Call(batch_sizes, x, h0, GRAD_ROWS)
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h, grad_c = carried(grads.h_n, h0), carried(grads.c_n, c0)
     grad_x = x.new_empty(rows if needs_input else 0, inputs)
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
@@ -153,18 +163,20 @@ def lstm_backward(
     call.run(
         loop(x.dtype).lstm_backward,
         needs_state,
-        call.read(x, rows, inputs),
-        call.read(h0, sequences, hidden),
-        call.read(c0, sequences, hidden),
-        call.read(w_ih, 4 * hidden, inputs),
-        call.read(w_hh, 4 * hidden, hidden),
-        call.read(output, rows, hidden),
-        call.read(cells, rows, hidden),
-        call.read(gates, rows, 4 * hidden),
-        call.read(grads.output, rows, hidden),
-        call.read(grads.cells, rows, hidden),
-        call.read(grad_h, sequences, hidden),
-        call.read(grad_c, sequences, hidden),
+        *call.read(
+            (x, (rows, inputs)),
+            (h0, (sequences, hidden)),
+            (c0, (sequences, hidden)),
+            (w_ih, (4 * hidden, inputs)),
+            (w_hh, (4 * hidden, hidden)),
+            (output, (rows, hidden)),
+            (cells, (rows, hidden)),
+            (gates, (rows, 4 * hidden)),
+            (grads.output, (rows, hidden)),
+            (grads.cells, (rows, hidden)),
+            (grad_h, (sequences, hidden)),
+            (grad_c, (sequences, hidden)),
+        ),
         grad_x.data_ptr() if needs_input else None,
         grad_w_ih.data_ptr(),
         grad_w_hh.data_ptr(),
@@ -185,17 +197,19 @@ def rnn_forward(
 ) -> RNNSequence:
     """Do `rnn.rnn_forward`; ``ends`` as for `lstm_forward`."""
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    call = Call(batch_sizes, input, h0, KEPT_ROWS)
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS)
     output = input.new_empty(rows, hidden)
     h_n = input.new_empty(sequences if ends else 0, hidden)
     call.run(
         loop(input.dtype).rnn_forward,
         relu,
-        call.read(input, rows, inputs),
-        call.read(h0, sequences, hidden),
-        call.read(w_ih, hidden, inputs),
-        call.read(w_hh, hidden, hidden),
-        call.read(bias, hidden),
+        *call.read(
+            (input, (rows, inputs)),
+            (h0, (sequences, hidden)),
+            (w_ih, (hidden, inputs)),
+            (w_hh, (hidden, hidden)),
+            (bias, (hidden,)),
+        ),
         output.data_ptr(),
         h_n.data_ptr() if ends else None,
     )
@@ -208,7 +222,7 @@ def rnn_backward(
     """Do `rnn.rnn_backward`."""
     x, h0, w_ih, w_hh, output, batch_sizes = saved
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
-    call = Call(batch_sizes, x, h0, GRAD_ROWS)
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h = carried(grads.h_n, h0)
     grad_x = x.new_empty(rows if needs_input else 0, inputs)
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
@@ -217,13 +231,15 @@ def rnn_backward(
         loop(x.dtype).rnn_backward,
         needs_state,
         relu,
-        call.read(x, rows, inputs),
-        call.read(h0, sequences, hidden),
-        call.read(w_ih, hidden, inputs),
-        call.read(w_hh, hidden, hidden),
-        call.read(output, rows, hidden),
-        call.read(grads.output, rows, hidden),
-        call.read(grad_h, sequences, hidden),
+        *call.read(
+            (x, (rows, inputs)),
+            (h0, (sequences, hidden)),
+            (w_ih, (hidden, inputs)),
+            (w_hh, (hidden, hidden)),
+            (output, (rows, hidden)),
+            (grads.output, (rows, hidden)),
+            (grad_h, (sequences, hidden)),
+        ),
         grad_x.data_ptr() if needs_input else None,
         grad_w_ih.data_ptr(),
         grad_w_hh.data_ptr(),
@@ -245,18 +261,20 @@ def gru_forward(
 ) -> GRUSequence:
     """Do `gru.gru_forward`; ``ends`` as for `lstm_forward`."""
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
-    call = Call(batch_sizes, input, h0, KEPT_ROWS if keep else SCRATCH_ROWS)
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
     output = input.new_empty(rows, hidden)
     gates = input.new_empty(rows if keep else 0, 4 * hidden)
     h_n = input.new_empty(sequences if ends else 0, hidden)
     call.run(
         loop(input.dtype).gru_forward,
-        call.read(input, rows, inputs),
-        call.read(h0, sequences, hidden),
-        call.read(w_ih, 3 * hidden, inputs),
-        call.read(w_hh, 3 * hidden, hidden),
-        call.read(b_ih, 3 * hidden),
-        call.read(b_hh, 3 * hidden),
+        *call.read(
+            (input, (rows, inputs)),
+            (h0, (sequences, hidden)),
+            (w_ih, (3 * hidden, inputs)),
+            (w_hh, (3 * hidden, hidden)),
+            (b_ih, (3 * hidden,)),
+            (b_hh, (3 * hidden,)),
+        ),
         output.data_ptr(),
         gates.data_ptr() if keep else None,
         h_n.data_ptr() if ends else None,
@@ -270,7 +288,7 @@ def gru_backward(
     """Do `gru.gru_backward`."""
     x, h0, w_ih, w_hh, output, gates, batch_sizes = saved
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
-    call = Call(batch_sizes, x, h0, GRAD_ROWS)
+    call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h = carried(grads.h_n, h0)
     grad_x = x.new_empty(rows if needs_input else 0, inputs)
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
@@ -278,14 +296,16 @@ def gru_backward(
     call.run(
         loop(x.dtype).gru_backward,
         needs_state,
-        call.read(x, rows, inputs),
-        call.read(h0, sequences, hidden),
-        call.read(w_ih, 3 * hidden, inputs),
-        call.read(w_hh, 3 * hidden, hidden),
-        call.read(output, rows, hidden),
-        call.read(gates, rows, 4 * hidden),
-        call.read(grads.output, rows, hidden),
-        call.read(grad_h, sequences, hidden),
+        *call.read(
+            (x, (rows, inputs)),
+            (h0, (sequences, hidden)),
+            (w_ih, (3 * hidden, inputs)),
+            (w_hh, (3 * hidden, hidden)),
+            (output, (rows, hidden)),
+            (gates, (rows, 4 * hidden)),
+            (grads.output, (rows, hidden)),
+            (grad_h, (sequences, hidden)),
+        ),
         grad_x.data_ptr() if needs_input else None,
         grad_w_ih.data_ptr(),
         grad_w_hh.data_ptr(),

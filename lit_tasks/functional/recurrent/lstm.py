@@ -70,7 +70,6 @@ def lstm_cell_backward(
     return torch.cat(grad_z, dim=1), delta * f  # eq. (29)
 
 
-@torch.no_grad()
 def lstm_forward(
     input: Float[Tensor, "N I"],
     h0: Float[Tensor, "B H"],
@@ -135,7 +134,6 @@ def _forward_step_(
     torch.tanh(c_next, out=h).mul_(o)
 
 
-@torch.no_grad()
 def lstm_backward(
     grads: LSTMGrads,
     saved: LSTMSaved,

@@ -12,13 +12,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lit_tasks.functional.recurrent.autograd import (
+    added,
     count_flops,
     direct,
     drop_padding_rows,
     grad_through,
+    needed,
     plain,
     vmap_by_batching,
     vmap_by_loop,
+    widened,
 )
 from lit_tasks.functional.recurrent.lstm import (
     lstm_backward,
@@ -37,14 +40,16 @@ def lstm_op(
     c0: Tensor,
     w_ih: Tensor,
     w_hh: Tensor,
-    bias: Tensor | None,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
     batch_sizes: Tensor,
     keep: bool,
     fused: bool,
 ) -> Five:
     """Call `lstm_forward`; rows that no step has are zero."""
     sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
-    done = lstm_forward(input[:rows], h0, c0, w_ih, w_hh, bias, sizes, keep, fused)
+    given = (input[:rows], h0, c0, w_ih, w_hh, added(b_ih, b_hh), sizes)
+    done = lstm_forward(*given, keep, fused)
     return (
         fill(done.output),
         done.h_n,
@@ -82,7 +87,8 @@ def _(
     c0: Tensor,
     w_ih: Tensor,
     w_hh: Tensor,
-    bias: Tensor | None,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
     batch_sizes: Tensor,
     keep: bool,
     fused: bool,
@@ -100,6 +106,12 @@ def _(
     return x if needs_input else x[:0].clone(), h0, c0, w_ih, w_hh, w_ih.new_empty(w_ih.shape[0])
 
 
+def _forward(*args: Any) -> Any:
+    """Do what the operator does with rows that all have a step."""
+    given, (b_ih, b_hh), options = args[:5], args[5:7], args[7:]
+    return lstm_forward(*(*given, added(b_ih, b_hh), *options))
+
+
 class _LSTM(torch.autograd.Function):
     """Saves what the derivative needs and hands it over."""
 
@@ -107,15 +119,14 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> Five:
-        found: Five = lstm_forward(*args) if plain(*args) else lstm_op(*args)
-        return found[0], found[1], found[2], found[3], found[4]
+        found: Five = _forward(*args) if plain(*args) else lstm_op(*args)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        x, h0, c0, w_ih, w_hh, bias, batch_sizes, _, ctx.fused = inputs
+        x, h0, c0, w_ih, w_hh, _, _, batch_sizes, _, ctx.fused = inputs
         states, _, _, cells, gates = output
-        ctx.has_bias = bias is not None
         ctx.save_for_backward(x, h0, c0, w_ih, w_hh, states, cells, gates, batch_sizes)
 
     @staticmethod
@@ -124,9 +135,9 @@ class _LSTM(torch.autograd.Function):
         if torch.is_grad_enabled():  # there may be a second derivative
             return _by_operator(ctx, *grads)
         if grads[4] is not None or not plain(*grads, *saved):
-            return _handed(ctx, lstm_backward_op(grads, saved, needs[0], ctx.fused))
+            return needed(ctx, lstm_backward_op(grads, saved, needs[0], ctx.fused))
         needs_state = needs[1] or needs[2]
-        return _handed(
+        return needed(
             ctx, lstm_backward(LSTMGrads(*grads), saved, needs[0], needs_state, ctx.fused)
         )
 
@@ -135,15 +146,8 @@ def _by_operator(ctx: Any, *grads: Tensor | None) -> Any:
     """Do the same where the rows may end in some that no step has, as a compiler packs them."""
     options = ctx.needs_input_grad[0], ctx.fused
     if torch.compiler.is_compiling():
-        return _handed(ctx, lstm_backward_op(grads, ctx.saved_tensors, *options))
-    return _handed(ctx, _LSTMBackward.apply(*grads, *ctx.saved_tensors, *options))
-
-
-def _handed(ctx: Any, found: Six) -> Any:
-    """Return one gradient, or none, for each argument of the forward pass."""
-    pairs = zip(found[:3], ctx.needs_input_grad, strict=False)
-    needed = (grad if needs else None for grad, needs in pairs)
-    return *needed, *found[3:5], found[5] if ctx.has_bias else None, None, None, None
+        return needed(ctx, lstm_backward_op(grads, ctx.saved_tensors, *options))
+    return needed(ctx, _LSTMBackward.apply(*grads, *ctx.saved_tensors, *options))
 
 
 class _LSTMBackward(torch.autograd.Function):
@@ -170,9 +174,9 @@ class _LSTMBackward(torch.autograd.Function):
 
 
 lstm_op.register_autograd(_by_operator, setup_context=_LSTM.setup_context)
-lstm_op.register_vmap(vmap_by_batching(lstm_op, states=2, sizes=6))
+lstm_op.register_vmap(vmap_by_batching(lstm_op, states=2, sizes=7))
 lstm_backward_op.register_vmap(vmap_by_loop(lstm_backward_op))
-_LSTMDirect = direct(_LSTM)
+_LSTMDirect = direct(_LSTM, _forward)
 ops = torch.ops.lit_tasks
 count_flops(ops.lstm, ops.lstm_backward, states=2)
 
@@ -183,7 +187,8 @@ def lstm(
     c0: Float[Tensor, "B H"],
     w_ih: Float[Tensor, "4*H I"],
     w_hh: Float[Tensor, "4*H H"],
-    bias: Float[Tensor, " 4*H"] | None,
+    b_ih: Float[Tensor, " 4*H"] | None,
+    b_hh: Float[Tensor, " 4*H"] | None,
     batch_sizes: Int[Tensor, " T"],
     fused: bool = False,
 ) -> LSTMSequence:
@@ -196,18 +201,22 @@ def lstm(
         c0: Initial cell states likewise.
         w_ih: Weights of the input, gates in the order input, forget, cell, output.
         w_hh: Weights of the previous hidden state.
-        bias: The sum of torch's two biases.
+        b_ih: The input's biases.
+        b_hh: The state's biases.
         batch_sizes: Sequences that have each step, on the CPU.
         fused: Use the compiled element-wise step where there is one.
     """
-    given = (input, h0, c0, w_ih, w_hh, bias)
+    given = (input, h0, c0, w_ih, w_hh, b_ih, b_hh)
+    if fused and (wide := widened(given)) is not None:
+        found = lstm(*(*wide, batch_sizes, fused))
+        return LSTMSequence(*(tensor.to(input.dtype) for tensor in found))
     learn = torch.is_grad_enabled()
     if torch.compiler.is_compiling():
         return LSTMSequence(*lstm_op(*given, batch_sizes, learn, fused))
     if forward_mode():
-        return lstm_forward_by_steps(*given, batch_sizes)
+        return lstm_forward_by_steps(*given[:5], added(b_ih, b_hh), batch_sizes)
     if learn and any(tensor is not None and tensor.requires_grad for tensor in given):
         function = _LSTMDirect if plain(*given) else _LSTM
         return LSTMSequence(*function.apply(*given, batch_sizes, True, fused))
-    call = lstm_forward if plain(*given) else lstm_op
+    call = _forward if plain(*given) else lstm_op
     return LSTMSequence(*call(*given, batch_sizes, False, fused))

@@ -42,7 +42,6 @@ def rnn_cell_backward(
     return grad_h * (h > 0).to(h.dtype)
 
 
-@torch.no_grad()
 def rnn_forward(
     input: Float[Tensor, "N I"],
     h0: Float[Tensor, "B H"],
@@ -85,7 +84,6 @@ def rnn_forward_by_steps(
     return RNNSequence(output, last_rows(output, h0, batch_sizes))
 
 
-@torch.no_grad()
 def rnn_backward(
     grads: RNNGrads,
     saved: RNNSaved,

@@ -11,13 +11,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lit_tasks.functional.recurrent.autograd import (
+    added,
     count_flops,
     direct,
     drop_padding_rows,
     grad_through,
+    needed,
     plain,
     vmap_by_batching,
     vmap_by_loop,
+    widened,
 )
 from lit_tasks.functional.recurrent.rnn import (
     Nonlinearity,
@@ -36,14 +39,15 @@ def rnn_op(
     h0: Tensor,
     w_ih: Tensor,
     w_hh: Tensor,
-    bias: Tensor | None,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
     batch_sizes: Tensor,
     nonlinearity: str,
     fused: bool,
 ) -> tuple[Tensor, Tensor]:
     """Call `rnn_forward`; rows that no step has are zero."""
     sizes, rows, fill = drop_padding_rows(batch_sizes, input.shape[0])
-    given = (input[:rows], h0, w_ih, w_hh, bias, sizes)
+    given = (input[:rows], h0, w_ih, w_hh, added(b_ih, b_hh), sizes)
     done = rnn_forward(*given, _checked(nonlinearity), fused)
     return fill(done.output), done.h_n
 
@@ -77,7 +81,8 @@ def _(
     h0: Tensor,
     w_ih: Tensor,
     w_hh: Tensor,
-    bias: Tensor | None,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
     batch_sizes: Tensor,
     nonlinearity: str,
     fused: bool,
@@ -97,6 +102,12 @@ def _(
     return x if needs_input else x[:0].clone(), h0, w_ih, w_hh, w_ih.new_empty(w_ih.shape[0])
 
 
+def _forward(*args: Any) -> Any:
+    """Do what the operator does with rows that all have a step."""
+    given, (b_ih, b_hh), options = args[:4], args[4:6], args[6:]
+    return rnn_forward(*(*given, added(b_ih, b_hh), *options))
+
+
 class _RNN(torch.autograd.Function):
     """Saves what the derivative needs and hands it over."""
 
@@ -104,14 +115,13 @@ class _RNN(torch.autograd.Function):
 
     @staticmethod
     def forward(*args: Any) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = rnn_forward(*args) if plain(*args) else rnn_op(*args)
-        return found[0], found[1]
+        found: tuple[Tensor, Tensor] = _forward(*args) if plain(*args) else rnn_op(*args)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        x, h0, w_ih, w_hh, bias, batch_sizes, ctx.nonlinearity, ctx.fused = inputs
-        ctx.has_bias = bias is not None
+        x, h0, w_ih, w_hh, _, _, batch_sizes, ctx.nonlinearity, ctx.fused = inputs
         ctx.save_for_backward(x, h0, w_ih, w_hh, output[0], batch_sizes)
 
     @staticmethod
@@ -121,24 +131,17 @@ class _RNN(torch.autograd.Function):
         saved, needs = RNNSaved(*ctx.saved_tensors), ctx.needs_input_grad
         if not plain(*grads, *saved):
             found = rnn_backward_op(grads, saved, needs[0], ctx.fused, ctx.nonlinearity)
-            return _handed(ctx, found)
+            return needed(ctx, found)
         options = ctx.nonlinearity, *needs[:2], ctx.fused
-        return _handed(ctx, rnn_backward(RNNGrads(*grads), saved, *options))
+        return needed(ctx, rnn_backward(RNNGrads(*grads), saved, *options))
 
 
 def _by_operator(ctx: Any, *grads: Tensor | None) -> Any:
     """Do the same where the rows may end in some that no step has, as a compiler packs them."""
     options = ctx.needs_input_grad[0], ctx.fused, ctx.nonlinearity
     if torch.compiler.is_compiling():
-        return _handed(ctx, rnn_backward_op(grads, ctx.saved_tensors, *options))
-    return _handed(ctx, _RNNBackward.apply(*grads, *ctx.saved_tensors, *options))
-
-
-def _handed(ctx: Any, found: Five) -> Any:
-    """Return one gradient, or none, for each argument of the forward pass."""
-    pairs = zip(found[:2], ctx.needs_input_grad, strict=False)
-    needed = (grad if needs else None for grad, needs in pairs)
-    return *needed, *found[2:4], found[4] if ctx.has_bias else None, None, None, None
+        return needed(ctx, rnn_backward_op(grads, ctx.saved_tensors, *options))
+    return needed(ctx, _RNNBackward.apply(*grads, *ctx.saved_tensors, *options))
 
 
 class _RNNBackward(torch.autograd.Function):
@@ -167,9 +170,9 @@ class _RNNBackward(torch.autograd.Function):
 
 
 rnn_op.register_autograd(_by_operator, setup_context=_RNN.setup_context)
-rnn_op.register_vmap(vmap_by_batching(rnn_op, states=1, sizes=5))
+rnn_op.register_vmap(vmap_by_batching(rnn_op, states=1, sizes=6))
 rnn_backward_op.register_vmap(vmap_by_loop(rnn_backward_op))
-_RNNDirect = direct(_RNN)
+_RNNDirect = direct(_RNN, _forward)
 ops = torch.ops.lit_tasks
 count_flops(ops.rnn, ops.rnn_backward, states=1)
 
@@ -179,7 +182,8 @@ def rnn(
     h0: Float[Tensor, "B H"],
     w_ih: Float[Tensor, "H I"],
     w_hh: Float[Tensor, "H H"],
-    bias: Float[Tensor, " H"] | None,
+    b_ih: Float[Tensor, " H"] | None,
+    b_hh: Float[Tensor, " H"] | None,
     batch_sizes: Int[Tensor, " T"],
     nonlinearity: Nonlinearity = "tanh",
     fused: bool = False,
@@ -192,18 +196,22 @@ def rnn(
             belong to sequences without a step.
         w_ih: Weights of the input.
         w_hh: Weights of the previous hidden state.
-        bias: The sum of torch's two biases.
+        b_ih: The input's biases.
+        b_hh: The state's biases.
         batch_sizes: Sequences that have each step, on the CPU.
         nonlinearity: What is applied to the sum.
         fused: Use the compiled loop where there is one.
     """
-    given = (input, h0, w_ih, w_hh, bias)
+    given = (input, h0, w_ih, w_hh, b_ih, b_hh)
+    if fused and (wide := widened(given)) is not None:
+        found = rnn(*(*wide, batch_sizes, nonlinearity, fused))
+        return RNNSequence(*(tensor.to(input.dtype) for tensor in found))
     if torch.compiler.is_compiling():
         return RNNSequence(*rnn_op(*given, batch_sizes, nonlinearity, fused))
     if forward_mode():
-        return rnn_forward_by_steps(*given, batch_sizes, nonlinearity)
+        return rnn_forward_by_steps(*given[:4], added(b_ih, b_hh), batch_sizes, nonlinearity)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
         function = _RNNDirect if plain(*given) else _RNN
         return RNNSequence(*function.apply(*given, batch_sizes, nonlinearity, fused))
-    call = rnn_forward if plain(*given) else rnn_op
+    call = _forward if plain(*given) else rnn_op
     return RNNSequence(*call(*given, batch_sizes, nonlinearity, fused))

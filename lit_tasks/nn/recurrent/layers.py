@@ -25,6 +25,7 @@ from lit_tasks.nn.recurrent.packed_inputs import (
     final,
     form_of,
     initial,
+    initial_states,
     one_state,
     rows_of,
     to_autocast_dtype,
@@ -62,17 +63,24 @@ class Found(NamedTuple):
 def run_layers(
     module: Layered,
     rows: Rows,
-    starts: Sequence[Tensor],
+    starts: Sequence[Sequence[Tensor]],
     weights: Sequence[Sequence[Tensor]],
     run: Run,
 ) -> tuple[Tensor, list[tuple[Tensor, ...]], Tensor | None]:
     """Run all layers and directions over packed rows.
 
+    Args:
+        module: What describes the layers.
+        rows: A batch in packed order.
+        starts: For each kind of state, the initial one of each layer and direction, ``(B, H)``.
+        weights: Those of each layer and direction, in torch's order.
+        run: Runs one direction.
+
     Returns:
         The last layer's rows, the final states of each layer and direction, and the last layer's
         cell states.
     """
-    data, ends, cells = to_autocast_dtype(rows.data), [], None
+    data, ends, cells = rows.data, [], None
     ways = 1 + module.bidirectional
     for layer in range(module.num_layers):
         outputs, all_cells = [], []
@@ -101,38 +109,35 @@ def run_module(
     kernel: bool,
 ) -> Found:
     """Return what a layer computes, by torch's kernel over packed rows if ``kernel``."""
-    weights: list[list[Tensor]] = [list(group) for group in module.all_weights]
+    weights: Sequence[Sequence[Tensor]] = module.all_weights
     rows = rows_of(module, input, lengths)
     single = isinstance(input, Tensor) and input.dim() == 2
-    starts = [initial(module, rows, state, single) for state in states.values()]
 
     def ours(data: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        flat = iter(rest[len(starts) :])
+        flat = iter(rest[len(states) :])
         own = [[next(flat) for _ in group] for group in weights]
-        output, ends, _ = run_layers(
-            module, rows._replace(data=data), rest[: len(starts)], own, run
-        )
+        starts = [state.unbind(0) for state in rest[: len(states)]]
+        rows_now = rows._replace(data=to_autocast_dtype(data))
+        output, ends, _ = run_layers(module, rows_now, starts, own, run)
         return output, *(torch.stack(column) for column in zip(*ends, strict=True))
 
     if kernel and rows.batch_sizes.shape[0]:
         flat = [weight for group in weights for weight in group]
+        starts = [initial(module, rows, state, single) for state in states.values()]
         data, last = through_torch(module, rows, starts, flat, ours)
         ends, cells = [final(rows, list(end), single) for end in last], None
     else:
         if autocast_enabled(rows.data):
             weights = [[to_autocast_dtype(weight) for weight in group] for group in weights]
-        data, columns, cells = run_layers(module, rows, starts, weights, run)
+            rows = rows._replace(data=to_autocast_dtype(rows.data))
+        own = [initial_states(module, rows, state, single) for state in states.values()]
+        data, columns, cells = run_layers(module, rows, own, weights, run)
         ends = [final(rows, list(end), single) for end in zip(*columns, strict=True)]
     rectangle = isinstance(input, Tensor)
     if data.requires_grad and rows.positions is None and not (rectangle and len(ends) > 1):
         data = data.clone()  # a caller may change it in place, as it may torch's; ours is saved
     form = form_of(module, input, rows, data)
     return Found(form, tuple(ends), None if cells is None else form_of(module, input, rows, cells))
-
-
-def summed(biases: Sequence[Tensor]) -> Tensor | None:
-    """Return the sum of torch's two biases, if there are any."""
-    return biases[0] + biases[1] if biases else None
 
 
 class RNN(DropIn, nn.RNN):
@@ -179,8 +184,9 @@ class RNN(DropIn, nn.RNN):
     ) -> Direction:
         """Run one layer in one direction."""
         w_ih, w_hh, *biases = weights
-        bias, fused = summed(biases), self.implementation == "auto"
-        done = rnn(x, states[0], w_ih, w_hh, bias, sizes, self.nonlinearity, fused)
+        b_ih, b_hh = biases or (None, None)
+        given = (x, states[0], w_ih, w_hh, b_ih, b_hh, sizes, self.nonlinearity)
+        done = rnn(*given, self.implementation == "auto")
         return done.output, (done.h_n,), None
 
 
@@ -295,7 +301,8 @@ class LSTM(DropIn, nn.LSTM):
         """Run one layer in one direction."""
         h0, c0 = states
         w_ih, w_hh, *biases = weights
-        done = lstm(x, h0, c0, w_ih, w_hh, summed(biases), sizes, self.implementation == "auto")
+        b_ih, b_hh = biases or (None, None)
+        done = lstm(x, h0, c0, w_ih, w_hh, b_ih, b_hh, sizes, self.implementation == "auto")
         return done.output, (done.h_n, done.c_n), done.cells
 
 

@@ -28,7 +28,7 @@ from lit_tasks.nn.recurrent.packed_inputs import (
     check,
     final,
     form_of,
-    initial,
+    initial_states,
     rows_of,
     to_autocast_dtype,
 )
@@ -132,9 +132,10 @@ class OwnCell(nn.Module, ABC):
         check(self, input, states, lengths, next(iter(weights[0].values())).dtype)
         rows = rows_of(self, input, lengths)
         single = isinstance(input, Tensor) and input.dim() == 2
-        starts = [initial(self, rows, state, single) for state in states.values()]
+        starts = [initial_states(self, rows, state, single) for state in states.values()]
         if autocast_enabled(rows.data):
             weights = [{n: to_autocast_dtype(w) for n, w in own.items()} for own in weights]
+            rows = rows._replace(data=to_autocast_dtype(rows.data))
         names = tuple(weights[0])
         by_hand = type(self).step_backward is not OwnCell.step_backward
         backward: StepBackward | None = self.step_backward if by_hand else None

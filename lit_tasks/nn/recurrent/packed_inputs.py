@@ -173,6 +173,8 @@ def check(
 
 def autocast_enabled(tensor: Tensor) -> bool:
     """Tell whether autocast is on for the tensor's kind of device."""
+    if tensor.is_cpu:
+        return torch.is_autocast_enabled("cpu")
     kind = tensor.device.type
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
@@ -191,6 +193,16 @@ def initial(module: Layered, rows: Rows, hx: Tensor | None, single: bool) -> Ten
         return to_autocast_dtype(rows.data.new_zeros(shape))
     hx = to_autocast_dtype(hx.unsqueeze(1) if single else hx)
     return hx if rows.order is None else hx.index_select(1, rows.order)
+
+
+def initial_states(
+    module: Layered, rows: Rows, hx: Tensor | None, single: bool
+) -> Sequence[Tensor]:
+    """Return the initial state of each layer and direction, ``(B, H)``, in packed order."""
+    if hx is not None:
+        return initial(module, rows, hx, single).unbind(0)
+    zeros = rows.data.new_zeros(rows.batch, module.hidden_size)
+    return [to_autocast_dtype(zeros)] * (module.num_layers * (1 + module.bidirectional))
 
 
 def form_of(

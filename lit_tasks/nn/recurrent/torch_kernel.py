@@ -9,13 +9,17 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from lit_tasks.nn.recurrent.packed_inputs import Rows, autocast_enabled
-from lit_tasks.torch_internals import forward_mode, keeps_graph, traced, transformed
+from lit_tasks.torch_internals import (
+    forward_mode,
+    has_onednn_lstm,
+    keeps_graph,
+    traced,
+    transformed,
+)
 
 Implementation = Literal["auto", "analytic", "torch"]
 Run = Callable[..., tuple[Tensor, ...]]
 
-#: Types for which oneDNN may have a kernel of an LSTM; torch itself asks whether it has.
-ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
 REASON = "implementation='analytic' compiles without a break on a GPU too"
 _log = logging.getLogger(__name__)
 
@@ -80,8 +84,8 @@ def uses_torch_kernel(
 ) -> bool:
     """Tell whether torch's own kernel is to run: when asked, or by itself where it is faster.
 
-    That is on a GPU, and for an LSTM on a rectangle from which no gradient is wanted: oneDNN's
-    kernel for the CPU is ahead of ours there, and nothing of ours is missed. A transform of
+    That is on a GPU, and for an LSTM on a rectangle of which no gradient is wanted, or whose numbers
+    have 16 bits: oneDNN's kernel for the CPU is ahead of ours there. A transform of
     `torch.func` goes through ours, since torch's has no rule for it. ``torch.jit.trace`` gets
     torch's, which reads the number of steps from the input.
     """
@@ -94,21 +98,24 @@ def uses_torch_kernel(
         return not torch.compiler.is_exporting()
     if torch.compiler.is_compiling() or isinstance(input, PackedSequence) or lengths is not None:
         return False
-    plain = data.dtype in ONEDNN and data.device.type == "cpu" and not autocast_enabled(data)
-    return isinstance(module, nn.LSTM) and plain and not torch.is_grad_enabled()
+    if not isinstance(module, nn.LSTM) or not data.is_cpu or autocast_enabled(data):
+        return False
+    wanted = data.element_size() == 2 or not torch.is_grad_enabled()
+    return wanted and has_onednn_lstm(data.dtype)
 
 
 def calls_module(module: DropIn, input: Tensor | PackedSequence, lengths: Tensor | None) -> bool:
     """Tell whether torch's kernel is to run as torch's own module calls it.
 
-    On a GPU that is not so where our formulas have to stand by for a second derivative, or where a
-    compiler would take the kernel apart.
+    That is not so where our formulas have to stand by for a second derivative, or where a compiler
+    would take a GPU's kernel apart.
     """
     if lengths is not None:
         return False
+    if module.implementation == "auto" and torch.is_grad_enabled() and not traced():
+        return False
     data = input.data if isinstance(input, PackedSequence) else input
-    derived = module.implementation == "auto" and torch.is_grad_enabled()
-    return not on_gpu(data) or not (derived or torch.compiler.is_compiling())
+    return not on_gpu(data) or not torch.compiler.is_compiling()
 
 
 def on_gpu(tensor: Tensor) -> bool:

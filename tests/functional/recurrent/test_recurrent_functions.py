@@ -49,7 +49,7 @@ def rnn_inputs() -> list[Tensor]:
 
 def test_lstm_sequence_has_first_and_second_derivatives() -> None:
     def function(*given: Tensor) -> tuple[Tensor, ...]:
-        return tuple(lstm_sequence(*given, SIZES))
+        return tuple(lstm_sequence(*given, None, SIZES))
 
     assert torch.autograd.gradcheck(function, lstm_inputs())
     assert torch.autograd.gradgradcheck(lambda *given: function(*given)[:4], lstm_inputs())
@@ -58,7 +58,7 @@ def test_lstm_sequence_has_first_and_second_derivatives() -> None:
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_rnn_sequence_has_first_and_second_derivatives(nonlinearity: Any) -> None:
     def function(*given: Tensor) -> tuple[Tensor, ...]:
-        return tuple(rnn_sequence(*given, SIZES, nonlinearity))
+        return tuple(rnn_sequence(*given, None, SIZES, nonlinearity))
 
     assert torch.autograd.gradcheck(function, rnn_inputs())
     assert torch.autograd.gradgradcheck(function, rnn_inputs())
@@ -200,14 +200,14 @@ def test_a_ragged_batch_can_be_embedded_packed_and_run() -> None:
     packed = pack_ragged(words, lengths)
     table = torch.randn(5, 2).double()
     _, h0, c0, *weights = lstm_inputs()
-    done = lstm_sequence(table[packed.data], h0[:3], c0[:3], *weights, packed.batch_sizes)
+    done = lstm_sequence(table[packed.data], h0[:3], c0[:3], *weights, None, packed.batch_sizes)
     order = packed.sorted_indices
     assert order is not None
     for place, text in enumerate(order.tolist()):
         own = words.split(lengths.tolist())[text]
         ones = torch.ones(len(own), dtype=torch.int64)
         state = h0[place : place + 1], c0[place : place + 1]
-        alone = lstm_sequence(table[own], *state, *weights, ones)
+        alone = lstm_sequence(table[own], *state, *weights, None, ones)
         torch.testing.assert_close(done.h_n[place], alone.h_n[0])
 
 
@@ -231,11 +231,11 @@ def test_where_something_is_missing_the_present_loop_stays(
     found = []
     for use in (True, False):
         if kind == "lstm":
-            done = lstm_sequence(x, h0, c0, *weights, SIZES, use)
+            done = lstm_sequence(x, h0, c0, *weights, None, SIZES, use)
         elif kind == "gru":
             done = gru_sequence(x, h0, *weights, weights[2], SIZES, use)
         else:
-            done = rnn_sequence(x, h0, *weights, SIZES, "tanh", use)
+            done = rnn_sequence(x, h0, *weights, None, SIZES, "tanh", use)
         used = [tensor for tensor in inputs if kind == "lstm" or tensor is not c0]
         found.append([*done[:2], *torch.autograd.grad(done[0].square().sum(), used)])
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
