@@ -84,8 +84,8 @@ def uses_torch_kernel(
 ) -> bool:
     """Tell whether torch's own kernel is to run: when asked, or by itself where it is faster.
 
-    That is on a GPU, and for an LSTM on a rectangle of which no gradient is wanted, or whose numbers
-    have 16 bits: oneDNN's kernel for the CPU is ahead of ours there. A transform of
+    That is on a GPU, and for an LSTM on a rectangle of which no gradient is wanted, or whose
+    numbers have 16 bits: oneDNN's kernel for the CPU is ahead of ours there. A transform of
     `torch.func` goes through ours, since torch's has no rule for it. ``torch.jit.trace`` gets
     torch's, which reads the number of steps from the input.
     """
