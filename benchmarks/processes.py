@@ -102,7 +102,7 @@ def measured(case: Case, data: Path, processes: int) -> tuple[float, float]:
     words += ["--trainer.accelerator=cpu", f"--trainer.devices={processes}"]
     words += ["--trainer.limit_val_batches=0", "--checkpoint=null", "--figures=null"]
     words += ["--trainer.callbacks+=processes.Clock", "--trainer.num_sanity_val_steps=0"]
-    words += ["--last_checkpoint=null", "--report=null", "--curves=null"]
+    words += ["--report=null", "--curves=null"]
     if not case.config.startswith("style"):
         words += ["--trainer.max_epochs=-1", f"--trainer.max_steps={case.steps}"]
     with tempfile.TemporaryDirectory() as folder:

@@ -44,10 +44,15 @@ def mean_by_rows(
     then summed as one tensor.
     """
     buffer, processes = bucket.buffer(), dist.get_world_size()
-    tables = [] if buffer.is_sparse else [g for g in bucket.gradients() if is_table(g)]
-    if not tables:
+    if buffer.is_sparse:
         dist.all_reduce(buffer.div_(processes))
         return _known(buffer)
+    tables = [g for g in bucket.gradients() if is_table(g)]
+    if not tables:
+        summing = dist.all_reduce(buffer.div_(processes), async_op=True)
+        assert summing is not None
+        mean: Future[Tensor] = summing.get_future().then(lambda done: done.value()[0])
+        return mean
     touched = torch.cat([_touched(table) for table in tables])
     dist.all_reduce(touched, dist.ReduceOp.MAX)
     rows = [part.nonzero()[:, 0] for part in touched.split([len(table) for table in tables])]
@@ -56,10 +61,10 @@ def mean_by_rows(
     total = torch.cat([*rest, *chosen])
     dist.all_reduce(total.div_(processes))
     parts = total.split([len(part) for part in (*rest, *chosen)])
-    for part, mean in zip(rest, parts, strict=False):
-        part.copy_(mean)
-    for table, index, mean in zip(tables, rows, parts[len(rest) :], strict=True):
-        table[index] = mean.view(-1, table.shape[1])
+    for part, numbers in zip(rest, parts, strict=False):
+        part.copy_(numbers)
+    for table, index, numbers in zip(tables, rows, parts[len(rest) :], strict=True):
+        table[index] = numbers.view(-1, table.shape[1])
     return _known(buffer)
 
 

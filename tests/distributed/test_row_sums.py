@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from processes import run
@@ -36,11 +37,12 @@ def batch(rank: int) -> Tensor:
     return torch.tensor([1, 5, 5, ROWS - 1 - rank, 7 + rank])
 
 
-def gradients(model: nn.Module) -> list[Tensor]:
-    return [p.grad.to_dense() for p in model.parameters() if p.grad is not None]
+def gradients(model: nn.Module) -> list[np.ndarray]:
+    """Return arrays, which need no memory of a process that has ended, as tensors would."""
+    return [p.grad.to_dense().numpy() for p in model.parameters() if p.grad is not None]
 
 
-def trained(sparse: bool, bucket_cap_mb: float) -> tuple[list[Tensor], int]:
+def trained(sparse: bool, bucket_cap_mb: float) -> tuple[list[np.ndarray], int]:
     """Return the gradients of two backward passes added up, and how many numbers were sent."""
     dist.init_process_group("gloo")
     sent, all_reduce = [], dist.all_reduce
@@ -65,7 +67,8 @@ def test_means_are_those_of_all_samples(sparse: bool, bucket_cap_mb: float) -> N
         for step in range(2):
             (alone(batch(rank + step)) / 2).backward()
     for found, sent in run(2, trained, sparse, bucket_cap_mb):
-        torch.testing.assert_close(found, gradients(alone), rtol=1e-12, atol=1e-14)
+        for one, other in zip(found, gradients(alone), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
         if not sparse:
             assert sent <= 3 * ROWS  # the marks of the rows, and never the tables
 
@@ -77,7 +80,7 @@ def test_what_has_no_table_is_left_as_it_is() -> None:
     assert is_table(nn.Linear(4, ROWS).weight)
 
 
-def rows(value: float) -> list[Tensor]:
+def rows(value: float) -> np.ndarray:
     """Return what two buckets of one process come to where a gradient is not a number."""
     dist.init_process_group("gloo")
 
@@ -92,13 +95,12 @@ def rows(value: float) -> list[Tensor]:
 
     bucket = Bucket()
     bucket.table[3, dist.get_rank()] = value
-    return [mean_by_rows(None, bucket).value().clone()]
+    return mean_by_rows(None, bucket).value().numpy().copy()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_number_is_not_lost(value: float) -> None:
-    for (found,) in run(2, rows, value):
-        table = found.view(-1, 2)
-        assert not table[3].isfinite().any()
-        assert table[:3].eq(0).all()
-        assert table[4:].eq(0).all()
+    for found in run(2, rows, value):
+        table = found.reshape(-1, 2)
+        assert not np.isfinite(table[3]).any()
+        assert not np.delete(table, 3, axis=0).any()

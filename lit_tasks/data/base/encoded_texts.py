@@ -10,12 +10,16 @@ from torch.utils.data import Dataset
 
 from lit_tasks.batch import TextBatch
 
+_COPIED = 2**24
+"""Tokens up to which a set is copied into memory: 64 MB."""
+
 
 class EncodedTexts(Dataset[TextBatch]):
     """Texts as token ids.
 
-    The loader asks for all samples of a batch at once (``__getitems__``) and gets the batch: no
-    Python object is made per sample or per word, and nothing is copied before it is used.
+    The loader asks for all samples of a batch at once (``__getitems__``) and gets the batch. A set
+    of some million tokens lies in memory as one row, where a batch is one lookup; of a larger one
+    nothing is copied before it is used.
 
     Args:
         token_ids: A list of token ids (int32) for every text of a file.
@@ -33,6 +37,12 @@ class EncodedTexts(Dataset[TextBatch]):
         self._chunk = np.repeat(np.arange(len(sizes)), sizes)[rows]
         self._starts = starts[rows].astype(np.int64)
         self._ends = ends[rows].astype(np.int64)
+        tokens = [len(values) for values in self._chunks]
+        self._row: np.ndarray | None = None
+        if sum(tokens) <= _COPIED:
+            self._row = np.concatenate(self._chunks or [np.zeros(0, np.int32)])
+            before = np.cumsum([0, *tokens[:-1]])[self._chunk]
+            self._starts, self._ends = self._starts + before, self._ends + before
         self.label = label
 
     def __len__(self) -> int:
@@ -50,14 +60,26 @@ class EncodedTexts(Dataset[TextBatch]):
         """Return the batch of these samples."""
         index = np.asarray(indices, dtype=np.int64)
         starts, ends = self._starts[index], self._ends[index]
-        spans = zip(self._chunk[index].tolist(), starts.tolist(), ends.tolist(), strict=True)
-        pieces = [self._chunks[chunk][start:end] for chunk, start, end in spans]
-        tokens = np.concatenate(pieces, dtype=np.int64) if pieces else np.zeros(0, np.int64)
+        if self._row is None:
+            spans = zip(self._chunk[index].tolist(), starts.tolist(), ends.tolist(), strict=True)
+            pieces = [self._chunks[chunk][start:end] for chunk, start, end in spans]
+            tokens = np.concatenate(pieces, dtype=np.int64) if pieces else np.zeros(0, np.int64)
+        else:
+            tokens = self._at(starts, ends)
         where = torch.from_numpy(index)
         label = None if self.label is None else self.label[where]
         return TextBatch(
             torch.from_numpy(tokens), torch.from_numpy(ends - starts), label=label, index=where
         )
+
+    def _at(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Return tokens from the row in memory: no Python object is made for a text."""
+        assert self._row is not None
+        lengths = ends - starts
+        shifts = starts - (lengths.cumsum() - lengths)
+        places = np.arange(lengths.sum()) + np.repeat(shifts, lengths)
+        found: np.ndarray = self._row[places].astype(np.int64)
+        return found
 
 
 def collate(samples: TextBatch | Sequence[TextBatch]) -> TextBatch:
