@@ -8,7 +8,7 @@ Sources: Papineni et al. (2002); ``bleu_scorer.py`` of coco-caption.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from math import exp
 from typing import NamedTuple
 
@@ -78,7 +78,7 @@ def bleu(counts: BleuCounts) -> list[float]:
     return scores
 
 
-def unigram_bleu(prediction: Sequence[str], reference: Sequence[str]) -> float:
+def unigram_bleu(prediction: Sequence[Hashable], reference: Sequence[Hashable]) -> float:
     """Return the precision of single words against one reference, times the brevity penalty.
 
     The assignment's measure of one sentence (nltk's ``sentence_bleu`` with ``weights=[1]``).

@@ -1,4 +1,4 @@
-"""How a captioner's sentence is chosen: greedily, by beam search, or at random."""
+"""How a captioner's sentence is chosen: greedily, by beam search, by consensus, or at random."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,13 @@ from torch import Tensor
 
 from lit_tasks.nn.caption.beam_search import beam_search
 from lit_tasks.nn.caption.captioner import Captioner
+from lit_tasks.nn.caption.consensus import by_agreement
 from lit_tasks.nn.caption.decoding import DecodingConstraints, check_sampling, sample
 
-Method = Literal["beam", "sample"]
+Method = Literal["beam", "consensus", "sample"]
+
+CONSENSUS = 50
+"""Sentences about an image that are drawn to compare those of a beam with."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,9 @@ class GenerationConfig:
     """How one sentence about each image is written.
 
     Args:
-        method: ``beam`` search, or a ``sample`` drawn at random.
-        num_beams: Beginnings that a beam search continues; 1 is greedy.
+        method: ``beam`` search; ``consensus``, which takes of a beam's sentences the one that has
+            most words in common with 50 that are drawn at random; or a ``sample``, one drawn.
+        num_beams: Beginnings that a beam search continues; 1 is greedy. Consensus wants more: 20.
         length_penalty: Sentences of a beam are ranked by score over this power of their length.
         max_words: Longest sentence.
         min_words: Shortest sentence.
@@ -31,8 +36,8 @@ class GenerationConfig:
         top_k: Draw among so many of the best words; 0 is all.
         top_p: Draw among the best words that together have this probability.
         seed: Decides what is drawn, for every image by its place in the data set.
-        n_best: Sentences about each image that ``predict`` writes, the best first: of a beam at
-            most ``num_beams``, or so many samples.
+        n_best: Sentences about each image that ``predict`` writes, the best first: of a beam or
+            by consensus at most ``num_beams``, or so many samples.
     """
 
     method: Method = "beam"
@@ -51,7 +56,12 @@ class GenerationConfig:
     def __post_init__(self) -> None:
         if self.num_beams < 1:
             raise ValueError(f"num_beams must be at least 1, got {self.num_beams}")
-        if self.n_best < 1 or (self.method == "beam" and self.n_best > self.num_beams):
+        if self.method == "consensus" and self.num_beams == 1:
+            raise ValueError(
+                "num_beams must be at least 2 with method consensus, which chooses among so many"
+                " sentences, got 1: set it to 20"
+            )
+        if self.n_best < 1 or (self.method != "sample" and self.n_best > self.num_beams):
             raise ValueError(
                 "n_best must be at least 1 and, of a beam, at most num_beams, got "
                 f"{self.n_best} and num_beams {self.num_beams}"
@@ -90,27 +100,34 @@ class GenerationConfig:
     ) -> list[list[list[int]]]:
         """Return the words of ``n_best`` sentences about each image, fewer where there are none."""
         if self.method == "sample":
-            numbers = uniforms(
-                self.seed, index.tolist(), each=self.n_best, words=self.max_words
-            ).to(features.device)
-            found = sample(
-                captioner,
-                features,
-                numbers,
-                constraints=self.constraints,
-                temperature=self.temperature,
-                top_k=self.top_k,
-                top_p=self.top_p,
-            )
-        else:
-            found = beam_search(
-                captioner,
-                features,
-                num_beams=self.num_beams,
-                constraints=self.constraints,
-                length_penalty=self.length_penalty,
-            )
-        return [rows[: self.n_best] for rows in found.listed()]
+            drawn = self._drawn(captioner, features, index, each=self.n_best)
+            return [rows[: self.n_best] for rows in drawn]
+        found = beam_search(
+            captioner,
+            features,
+            num_beams=self.num_beams,
+            constraints=self.constraints,
+            length_penalty=self.length_penalty,
+        ).listed()
+        if self.method == "consensus":
+            drawn = self._drawn(captioner, features, index, each=CONSENSUS)
+            found = [by_agreement(*pair) for pair in zip(found, drawn, strict=True)]
+        return [rows[: self.n_best] for rows in found]
+
+    def _drawn(
+        self, captioner: Captioner, features: Tensor, index: Int[Tensor, " B"], each: int
+    ) -> list[list[list[int]]]:
+        """Return the words of sentences drawn about each image."""
+        numbers = uniforms(self.seed, index.tolist(), each=each, words=self.max_words)
+        return sample(
+            captioner,
+            features,
+            numbers.to(features.device),
+            constraints=self.constraints,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+        ).listed()
 
 
 def uniforms(seed: int, index: Sequence[int], each: int, words: int) -> Float[Tensor, "B K T"]:
