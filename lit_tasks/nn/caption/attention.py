@@ -1,6 +1,7 @@
 """Soft-attention captioner over a feature map."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,25 +15,27 @@ from lit_tasks.nn.caption.captioner import (
     position_waves,
     teacher_forcing_inputs,
 )
-from lit_tasks.nn.recurrent.cells import LSTMCell, init_forget_bias
+from lit_tasks.nn.recurrent.cells import GRUCell, LSTMCell, RNNCell, init_forget_bias
+from lit_tasks.nn.recurrent.choice import CellName
+
+_CELLS = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}
 
 
 class AttentionCaptioner(nn.Module):
-    """Soft attention of Xu et al. (2015, *Show, Attend and Tell*) around our LSTM cell.
+    """Soft attention of Xu et al. (2015, *Show, Attend and Tell*) around a cell of our own.
 
     At every step the state gives each of ``P`` positions a weight; the weighted mean of their
-    features, through a gate, goes into the cell beside the word. First state and cell come from
-    the mean of the map.
+    features, through a gate, goes into the cell beside the word. The first state, and an LSTM's
+    first cell state, come from the mean of the map.
 
     Args:
         num_words: Words in the vocabulary.
         in_features: Features at each position.
+        cell: The recurrent cell: ``lstm``, which the paper has, ``gru`` or ``rnn``.
         normalize: Whether each position's features get mean 0 and variance 1 first.
         positions: Sine waves of row and of column that stand beside each position's features, of 1,
             2, 4, ... half turns over a square map, so that above and below are told apart; none
             when 0. After Vaswani et al. (2017), in two dimensions.
-        embedding_dim: Numbers of each word's vector.
-        vectors: Pretrained word vectors to begin with (``glove-6b-50d``, a GloVe file).
         hidden_size: Features of the state.
         attention_size: Features in which state and positions are compared.
         context_size: Features of each position that the decoder reads, by a linear layer that
@@ -41,38 +44,41 @@ class AttentionCaptioner(nn.Module):
             training.
         word_dropout: Fraction of the numbers of word vectors set to zero while training.
         dropout: Fraction of the state's features left out in front of the scores while training.
+        kwargs: Options of :class:`~lit_tasks.nn.caption.captioner.WordEmbedding`.
     """
 
     def __init__(
         self,
         num_words: int,
         in_features: int,
+        cell: CellName = "lstm",
         normalize: bool = False,
         positions: int = 0,
-        embedding_dim: int = 256,
-        vectors: str | None = None,
         hidden_size: int = 512,
         attention_size: int = 256,
         context_size: int | None = None,
         image_dropout: float = 0.0,
         word_dropout: float = 0.0,
         dropout: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
-        self.words = WordEmbedding(num_words, embedding_dim, vectors, dropout=word_dropout)
+        self.words = WordEmbedding(num_words, dropout=word_dropout, **kwargs)
+        embedding_dim = self.words.out_features
         self.norm = norm(in_features, normalize)
         self.positions = positions
         in_features += 4 * positions
         self.image_dropout = nn.Dropout1d(image_dropout)
-        self.to_state = nn.Linear(in_features, 2 * hidden_size)
+        self.to_state = nn.Linear(in_features, hidden_size * (2 if cell == "lstm" else 1))
         width = context_size or in_features
         self.context = nn.Linear(in_features, width) if context_size else nn.Identity()
         self.of_position = nn.Linear(width, attention_size)
         self.of_state = nn.Linear(hidden_size, attention_size, bias=False)
         self.weight = nn.Linear(attention_size, 1, bias=False)
         self.gate = nn.Linear(hidden_size, width)
-        self.cell = LSTMCell(embedding_dim + width, hidden_size)
-        init_forget_bias(self.cell)
+        self.cell = _CELLS[cell](embedding_dim + width, hidden_size)
+        if cell == "lstm":
+            init_forget_bias(self.cell)
         self.drop = nn.Dropout(dropout)
         self.of_hidden = nn.Linear(hidden_size, embedding_dim)
         self.of_context = nn.Linear(width, embedding_dim, bias=False)
@@ -94,14 +100,15 @@ class AttentionCaptioner(nn.Module):
         order = words.sorted_indices
         assert order is not None
         fixed = tuple(tensor[order] for tensor in state.fixed)
-        h, c = (tensor[order] for tensor in state.moving)
+        moving = tuple(tensor[order] for tensor in state.moving)
         vectors, seen = self.words(words.data), []
         for rows in vectors.split(words.batch_sizes.tolist()):
             n = len(rows)
             # A sentence that has ended takes no part: those that go on stand in front.
-            context, weights = self._look(h[:n], fixed[0][:n], fixed[1][:n])
-            h, c = self.cell(torch.cat((rows, context), dim=1), (h[:n], c[:n]))
-            seen.append((h, context, weights))
+            moving = tuple(tensor[:n] for tensor in moving)
+            context, weights = self._look(moving[0], fixed[0][:n], fixed[1][:n])
+            moving = self._next(torch.cat((rows, context), dim=1), moving)
+            seen.append((moving[0], context, weights))
         hidden, contexts, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
         return DecoderOutput(
             self._logits(vectors, hidden, contexts),
@@ -122,18 +129,24 @@ class AttentionCaptioner(nn.Module):
         features = self.image_dropout(self.norm(features).mT).mT
         if self.positions:
             features = torch.cat((features, position_waves(features, self.positions)), dim=2)
-        h, c = self.to_state(features.mean(dim=1)).tanh().chunk(2, dim=1)
+        moving = self.to_state(features.mean(dim=1)).tanh().split(self.cell.hidden_size, dim=1)
         context = self.context(features)
-        return State((context, self.of_position(context)), (h, c))
+        return State((context, self.of_position(context)), moving)
 
     def step(self, words: Int[Tensor, " R"], state: State) -> tuple[Float[Tensor, "R V"], State]:
         """Return the logarithm of the probability of each word after ``words``, and the state."""
-        h, c = state.moving
         vectors = self.words(words)
-        context, _ = self._look(h, *state.fixed)
-        h, c = self.cell(torch.cat((vectors, context), dim=1), (h, c))
-        logits = self._logits(vectors, h, context)
-        return logits.log_softmax(dim=1), state._replace(moving=(h, c))
+        context, _ = self._look(state.moving[0], *state.fixed)
+        moving = self._next(torch.cat((vectors, context), dim=1), state.moving)
+        logits = self._logits(vectors, moving[0], context)
+        return logits.log_softmax(dim=1), state._replace(moving=moving)
+
+    def _next(self, input: Tensor, moving: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the states after one step of the cell."""
+        if isinstance(self.cell, LSTMCell):
+            h, c = self.cell(input, moving)
+            return h, c
+        return (self.cell(input, *moving),)
 
     def _look(self, h: Tensor, context: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is seen from each state, ``(R, C)``, and the weights, ``(R, P)``.

@@ -31,6 +31,8 @@ for cell in (MinGRU, PeepholeLSTM):
             RecurrentCaptioner, cell=cell, image=image, num_layers=2, **SMALL
         )
 MAKE["attention"] = partial(AttentionCaptioner, attention_size=4, **SMALL)
+for cell in ("rnn", "gru"):
+    MAKE[f"attention-{cell}"] = partial(MAKE["attention"], cell=cell)
 MAKE["attention-context"] = partial(AttentionCaptioner, attention_size=4, context_size=3, **SMALL)
 MAKE["attention-positions"] = partial(AttentionCaptioner, attention_size=4, positions=2, **SMALL)
 SMALL_TRANSFORMER = {"hidden_size": 8, "num_heads": 2, "feedforward_size": 12}
