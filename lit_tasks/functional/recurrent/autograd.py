@@ -1,7 +1,7 @@
 """What the seams to torch's autograd share: surplus rows, second derivatives, ``vmap``."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Int
@@ -9,8 +9,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
 from lit_tasks.functional.recurrent.fused import has_loop
+from lit_tasks.functional.recurrent.sequences import (
+    GRUSaved,
+    LSTMGrads,
+    LSTMSaved,
+    RNNGrads,
+    RNNSaved,
+)
 from lit_tasks.torch_internals import observed
 
+Grads = TypeVar("Grads", RNNGrads, LSTMGrads)
+Saved = TypeVar("Saved", RNNSaved, LSTMSaved, GRUSaved)
 _PLAIN = (Tensor, nn.Parameter)
 
 
@@ -117,6 +126,18 @@ def drop_padding_rows(
         return torch.cat((tensor, tensor.new_zeros(rows - used, tensor.shape[1])))
 
     return batch_sizes[batch_sizes > 0], used, fill
+
+
+def used_rows(grads: Grads, saved: Saved) -> tuple[Grads, Saved, Callable[..., Tensor]]:
+    """Return both without the rows that no step has, and what adds those; see above."""
+    sizes, rows, fill = drop_padding_rows(saved.batch_sizes, saved.input.shape[0])
+
+    def cut(found: Any) -> Any:
+        names = {"input", "output", "cells", "gates"} & set(found._fields)
+        parts = {name: getattr(found, name) for name in names}
+        return found._replace(**{n: t if t is None else t[:rows] for n, t in parts.items()})
+
+    return cut(grads), cut(saved)._replace(batch_sizes=sizes), fill
 
 
 def grad_through(

@@ -17,6 +17,7 @@ from lit_tasks.functional.recurrent.autograd import (
     drop_padding_rows,
     needed,
     plain,
+    used_rows,
     vmap_by_batching,
     vmap_by_loop,
     widened,
@@ -56,13 +57,9 @@ def gru_backward_op(
     grads: Sequence[Tensor | None], saved: Sequence[Tensor], needs_input: bool, fused: bool
 ) -> Six:
     """Call `gru_backward` on what its tuples hold; rows that no step has have no gradient."""
-    reach, kept = RNNGrads(*grads), GRUSaved(*saved)
-    sizes, rows, fill = drop_padding_rows(kept.batch_sizes, kept.input.shape[0])
-    x, output, gates = (t[:rows] for t in (kept.input, kept.output, kept.gates))
-    kept = GRUSaved(x, *kept[1:4], output, gates, sizes)
-    reach = RNNGrads(None if reach.output is None else reach.output[:rows], reach.h_n)
+    reach, kept, fill = used_rows(RNNGrads(*grads), GRUSaved(*saved))
     done = gru_backward(reach, kept, needs_input, fused=fused)
-    return fill(done[0]) if needs_input else x.new_empty(0, x.shape[1]), *done[1:]
+    return fill(done[0]) if needs_input else kept.input[:0].clone(), *done[1:]
 
 
 @gru_op.register_fake
@@ -110,24 +107,29 @@ class _GRU(torch.autograd.Function):
         ctx.save_for_backward(x, h0, w_ih, w_hh, b_ih, b_hh, states, gates, batch_sizes)
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
-        x, h0, w_ih, w_hh, b_ih, b_hh, states, gates, sizes = ctx.saved_tensors
-        grads = RNNGrads(grad_output, grad_h_n)
-        if torch.is_grad_enabled():  # there may be a second derivative
-            again = gru_forward_by_steps(x, h0, w_ih, w_hh, b_ih, b_hh, sizes)
-            saved = GRUSaved(x, h0, w_ih, w_hh, again.output, again.gates, sizes)
-            return needed(ctx, gru_backward_by_steps(grads, saved))
-        saved, needs = GRUSaved(x, h0, w_ih, w_hh, states, gates, sizes), ctx.needs_input_grad
-        if not plain(*saved, *grads):
-            return _by_operator(ctx, *grads, None)
+    def backward(ctx: Any, *given: Tensor | None) -> Any:
+        grads, saved, needs = RNNGrads(*given[:2]), _saved(ctx), ctx.needs_input_grad
+        if torch.is_grad_enabled() or not plain(*saved, *grads):
+            return _by_operator(ctx, *given)
         return needed(ctx, gru_backward(grads, saved, needs[0], needs[1], ctx.fused))
 
 
-def _by_operator(ctx: Any, grad_output: Tensor | None, grad_h_n: Tensor | None, _: Any) -> Any:
-    """Do the same where the rows may end in some that no step has, as a compiler packs them."""
+def _saved(ctx: Any) -> GRUSaved:
     x, h0, w_ih, w_hh, _, _, states, gates, sizes = ctx.saved_tensors
-    saved, needs_input = (x, h0, w_ih, w_hh, states, gates, sizes), ctx.needs_input_grad[0]
-    return needed(ctx, gru_backward_op((grad_output, grad_h_n), saved, needs_input, ctx.fused))
+    return GRUSaved(x, h0, w_ih, w_hh, states, gates, sizes)
+
+
+def _by_operator(ctx: Any, *given: Tensor | None) -> Any:
+    """Do the same where the rows may end in some that no step has, as a compiler packs them."""
+    grads, saved = RNNGrads(*given[:2]), _saved(ctx)
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # a second derivative
+        reach, kept, fill = used_rows(grads, saved)
+        inputs = (kept.input, *ctx.saved_tensors[1:6], kept.batch_sizes)
+        again = gru_forward_by_steps(*inputs)
+        kept = kept._replace(output=again.output, gates=again.gates)
+        x, *others = gru_backward_by_steps(reach, kept)
+        return needed(ctx, (fill(x), *others))
+    return needed(ctx, gru_backward_op(grads, saved, ctx.needs_input_grad[0], ctx.fused))
 
 
 gru_op.register_autograd(_by_operator, setup_context=_GRU.setup_context)

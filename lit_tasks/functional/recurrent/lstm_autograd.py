@@ -19,6 +19,7 @@ from lit_tasks.functional.recurrent.autograd import (
     grad_through,
     needed,
     plain,
+    used_rows,
     vmap_by_batching,
     vmap_by_loop,
     widened,
@@ -64,20 +65,12 @@ def lstm_backward_op(
     grads: Sequence[Tensor | None], saved: Sequence[Tensor], needs_input: bool, fused: bool
 ) -> Six:
     """Call `lstm_backward` on what its tuples hold; rows that no step has have no gradient."""
-    reach, kept = LSTMGrads(*grads), LSTMSaved(*saved)
-    sizes, rows, fill = drop_padding_rows(kept.batch_sizes, kept.input.shape[0])
-    packed = (kept.input, kept.output, kept.cells, kept.gates)
-    x, output, cells, gates = (tensor[:rows] for tensor in packed)
-    kept = LSTMSaved(x, *kept[1:5], output, cells, gates, sizes)
-    of_output, of_cells, of_gates = (
-        None if grad is None else grad[:rows] for grad in (reach.output, *reach[3:])
-    )
-    reach = LSTMGrads(of_output, reach.h_n, reach.c_n, of_cells, of_gates)
-    if of_gates is None:
+    reach, kept, fill = used_rows(LSTMGrads(*grads), LSTMSaved(*saved))
+    if reach.gates is None:
         done = lstm_backward(reach, kept, needs_input, fused=fused)
     else:
         done = lstm_backward_by_steps(reach, kept)
-    return fill(done[0]) if needs_input else x.new_empty(0, x.shape[1]), *done[1:]
+    return fill(done[0]) if needs_input else kept.input[:0].clone(), *done[1:]
 
 
 @lstm_op.register_fake
@@ -167,8 +160,10 @@ class _LSTMBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        def formula(*given: Any) -> Six:
-            return lstm_backward_by_steps(LSTMGrads(*given[:5]), LSTMSaved(*given[5:]))
+        def formula(*given: Any) -> tuple[Tensor, ...]:
+            reach, kept, fill = used_rows(LSTMGrads(*given[:5]), LSTMSaved(*given[5:]))
+            x, *others = lstm_backward_by_steps(reach, kept)
+            return fill(x), *others
 
         return *grad_through(formula, ctx.saved_tensors, grads), None, None
 

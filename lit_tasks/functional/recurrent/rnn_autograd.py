@@ -18,6 +18,7 @@ from lit_tasks.functional.recurrent.autograd import (
     grad_through,
     needed,
     plain,
+    used_rows,
     vmap_by_batching,
     vmap_by_loop,
     widened,
@@ -61,10 +62,7 @@ def rnn_backward_op(
     nonlinearity: str,
 ) -> Five:
     """Call `rnn_backward` on what its tuples hold; rows that no step has have no gradient."""
-    reach, kept = RNNGrads(*grads), RNNSaved(*saved)
-    sizes, rows, fill = drop_padding_rows(kept.batch_sizes, kept.input.shape[0])
-    kept = RNNSaved(kept.input[:rows], *kept[1:4], kept.output[:rows], sizes)
-    reach = RNNGrads(None if reach.output is None else reach.output[:rows], reach.h_n)
+    reach, kept, fill = used_rows(RNNGrads(*grads), RNNSaved(*saved))
     done = rnn_backward(reach, kept, _checked(nonlinearity), needs_input, fused=fused)
     return fill(done[0]) if needs_input else kept.input[:0].clone(), *done[1:]
 
@@ -162,9 +160,10 @@ class _RNNBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        def formula(*given: Any) -> Five:
-            reach, saved = RNNGrads(*given[:2]), RNNSaved(*given[2:])
-            return rnn_backward_by_steps(reach, saved, ctx.nonlinearity)
+        def formula(*given: Any) -> tuple[Tensor, ...]:
+            reach, kept, fill = used_rows(RNNGrads(*given[:2]), RNNSaved(*given[2:]))
+            x, *others = rnn_backward_by_steps(reach, kept, ctx.nonlinearity)
+            return fill(x), *others
 
         return *grad_through(formula, ctx.saved_tensors, grads), None, None, None
 

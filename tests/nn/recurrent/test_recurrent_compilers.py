@@ -105,6 +105,27 @@ def test_an_onnx_model_agrees_in_onnxruntime(kind: Any, options: dict[str, Any])
         torch.testing.assert_close(torch.from_numpy(logits), model(*given), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("lengths", [None, [2, 5, 0]])
+@pytest.mark.parametrize("kind", [LSTM, RNN, GRU])
+def test_a_compiled_layer_has_the_second_derivatives_of_the_layer(
+    kind: Any, lengths: list[int] | None
+) -> None:
+    """A compiler packs lengths with rows that no step has; these have to be left out here too."""
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    layer = kind(3, 4, dtype=torch.float64)
+    x = torch.randn(5, 3, 3, dtype=torch.float64, requires_grad=True)
+    steps = None if lengths is None else torch.tensor(lengths)
+    inputs = [x, *layer.parameters()]
+    found = []
+    for module in (layer, torch.compile(layer, backend="eager", fullgraph=True)):
+        loss = module(x, lengths=steps)[0].square().sum()
+        grads = torch.autograd.grad(loss, inputs, create_graph=True)
+        penalty = torch.stack([grad.square().sum() for grad in grads]).sum()
+        found.append(torch.autograd.grad(penalty, inputs))
+    torch.testing.assert_close(found[1], found[0])
+
+
 def test_vmap_over_batches_and_models_equals_a_loop() -> None:
     layer = LSTM(3, 5).double()
     inputs = torch.randn(4, 6, 2, 3).double()
