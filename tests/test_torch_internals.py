@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.autograd import forward_ad
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from lit_tasks import torch_internals
@@ -120,6 +122,27 @@ def test_transforms_modes_and_traces_are_noticed_while_they_last() -> None:
     assert seen[3] == [False, True, False, False]
     assert seen[4] == [False, False, True, False]
     assert seen[5][3]
+
+
+class _Seen(TorchDispatchMode):
+    """Notes the names of all operators that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_onednns_kernel_is_known_to_run_where_torch_runs_it(dtype: torch.dtype) -> None:
+    lstm = nn.LSTM(2, 3, dtype=dtype)
+    with torch.no_grad(), _Seen() as seen:
+        lstm(torch.randn(4, 1, 2, dtype=dtype))
+    runs = any("mkldnn_rnn_layer" in name for name in seen.names)
+    assert torch_internals.has_onednn_lstm(dtype) == runs
 
 
 def test_a_backward_pass_knows_whether_its_graph_is_kept() -> None:

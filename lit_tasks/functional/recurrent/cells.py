@@ -6,6 +6,7 @@ hold no mathematics of their own but the products with the weights, ``eq. (1)`` 
 are made of plain tensor calls, so torch can derive them again.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -43,13 +44,11 @@ def _sum(
     return z if b_hh is None else z + b_hh
 
 
-def _compiled(*tensors: Tensor | None) -> bool:
-    """Tell whether the compiled loop can do the step."""
-    if torch.compiler.is_compiling():
+def _compiled(saved: RNNSaved | GRUSaved | LSTMSaved, grads: Sequence[Tensor | None]) -> bool:
+    """Tell whether the compiled loop can go back: there may not be a second derivative."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
-    first, *others = tensors
-    assert first is not None
-    return plain(*tensors) and loop_usable(first, *others)
+    return plain(*saved, *grads) and loop_usable(*saved[:-1], *grads)
 
 
 @lru_cache(maxsize=64)
@@ -94,11 +93,6 @@ class _LSTMCell(torch.autograd.Function):
         b_ih: Tensor | None,
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        given = (input, h, c, w_ih, w_hh)
-        if _compiled(*given, b_ih, b_hh):
-            bias, sizes = added(b_ih, b_hh), _one_step(input.shape[0])
-            output, _, _, cells, gates = loops.lstm_forward(*given, bias, sizes, True, ends=False)
-            return output, cells, gates
         return lstm_cell_forward(_sum(input, h, w_ih, w_hh, b_ih, b_hh), c)
 
     @staticmethod
@@ -109,9 +103,8 @@ class _LSTMCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         x, h, c, w_ih, w_hh, h_next, c_next, gates = ctx.saved_tensors
-        first = not torch.is_grad_enabled() and grads[2] is None
-        if first and _compiled(*ctx.saved_tensors, *grads):
-            saved = LSTMSaved(x, h, c, w_ih, w_hh, h_next, c_next, gates, _one_step(x.shape[0]))
+        saved = LSTMSaved(x, h, c, w_ih, w_hh, h_next, c_next, gates, _one_step(x.shape[0]))
+        if grads[2] is None and _compiled(saved, grads):
             reach = LSTMGrads(None, grads[0], grads[1])
             return needed(ctx, loops.lstm_backward(reach, saved, *_needs(ctx, 2)))
         grad_h = torch.zeros_like(h_next) if grads[0] is None else grads[0]
@@ -134,12 +127,7 @@ class _RNNCell(torch.autograd.Function):
         b_hh: Tensor | None,
         nonlinearity: Nonlinearity,
     ) -> Tensor:
-        given = (input, h, w_ih, w_hh)
-        if _compiled(*given, b_ih, b_hh):
-            bias, sizes = added(b_ih, b_hh), _one_step(input.shape[0])
-            relu = nonlinearity == "relu"
-            return loops.rnn_forward(*given, bias, sizes, relu, ends=False)[0]
-        return rnn_cell_forward(_sum(*given, b_ih, b_hh), nonlinearity)
+        return rnn_cell_forward(_sum(input, h, w_ih, w_hh, b_ih, b_hh), nonlinearity)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -149,8 +137,8 @@ class _RNNCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         x, h, w_ih, w_hh, h_next = ctx.saved_tensors
-        if not torch.is_grad_enabled() and _compiled(*ctx.saved_tensors, grads[0]):
-            saved = RNNSaved(x, h, w_ih, w_hh, h_next, _one_step(x.shape[0]))
+        saved = RNNSaved(x, h, w_ih, w_hh, h_next, _one_step(x.shape[0]))
+        if _compiled(saved, grads):
             reach, relu = RNNGrads(None, grads[0]), ctx.nonlinearity == "relu"
             return needed(ctx, loops.rnn_backward(reach, saved, relu, *_needs(ctx, 1)))
         grad_z = rnn_cell_backward(grads[0], h_next, ctx.nonlinearity)
@@ -169,12 +157,7 @@ class _GRUCell(torch.autograd.Function):
         b_ih: Tensor | None,
         b_hh: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        given = (input, h, w_ih, w_hh, b_ih, b_hh)
-        if _compiled(*given):
-            sizes = _one_step(input.shape[0])
-            output, _, gates = loops.gru_forward(*given, sizes, True, ends=False)
-            return output, gates
-        return _gru_step(*given)
+        return _gru_step(input, h, w_ih, w_hh, b_ih, b_hh)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -185,7 +168,7 @@ class _GRUCell(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Any) -> Any:
         x, h, w_ih, w_hh, b_ih, b_hh, h_next, gates = ctx.saved_tensors
         saved = GRUSaved(x, h, w_ih, w_hh, h_next, gates, _one_step(x.shape[0]))
-        if not torch.is_grad_enabled() and _compiled(*saved[:-1], grad):
+        if _compiled(saved, (grad,)):
             return needed(ctx, loops.gru_backward(RNNGrads(None, grad), saved, *_needs(ctx, 1)))
         if torch.is_grad_enabled():  # the gates once more, recorded for a second derivative
             _, gates = _gru_step(x, h, w_ih, w_hh, b_ih, b_hh)
@@ -207,18 +190,41 @@ def _gru_step(
     return gru_cell_forward(sum_x, sum_h if b_hh is None else sum_h + b_hh, h)
 
 
-_LSTMCellDirect, _RNNCellDirect, _GRUCellDirect = (
-    direct(function, function.forward) for function in (_LSTMCell, _RNNCell, _GRUCell)
-)
+def _lstm_loop(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Do what `_LSTMCell` does, in the compiled loop where it can."""
+    if not loop_usable(*given):
+        return _LSTMCell.forward(*given)
+    bias, sizes = added(*given[5:]), _one_step(given[0].shape[0])
+    done = loops.lstm_forward(*(*given[:5], bias, sizes, True, False))
+    return done.output, done.cells, done.gates
 
 
-def _call(function: Any, quick: Any, *given: Any) -> Any:
+def _rnn_loop(*given: Any) -> Tensor:
+    """Do what `_RNNCell` does, in the compiled loop where it can."""
+    if not loop_usable(*given[:6]):
+        return _RNNCell.forward(*given)
+    bias, sizes, relu = added(*given[4:6]), _one_step(given[0].shape[0]), given[6] == "relu"
+    return loops.rnn_forward(*(*given[:4], bias, sizes, relu, False)).output
+
+
+def _gru_loop(*given: Any) -> tuple[Tensor, Tensor]:
+    """Do what `_GRUCell` does, in the compiled loop where it can."""
+    if not loop_usable(*given):
+        return _GRUCell.forward(*given)
+    done = loops.gru_forward(*(*given, _one_step(given[0].shape[0]), True, False))
+    return done.output, done.gates
+
+
+_LSTMCellDirect = direct(_LSTMCell, _lstm_loop)
+_RNNCellDirect = direct(_RNNCell, _rnn_loop)
+_GRUCellDirect = direct(_GRUCell, _gru_loop)
+
+
+def _call(function: Any, quick: Any, loop: Any, *given: Any) -> Any:
     """Call the quickest form of a function that may be called here."""
     if torch.compiler.is_compiling() or not plain(*given):
         return function.apply(*given)
-    if torch.is_grad_enabled():
-        return quick.apply(*given)
-    return function.forward(*given)
+    return quick.apply(*given) if torch.is_grad_enabled() else loop(*given)
 
 
 def lstm_cell(
@@ -232,7 +238,7 @@ def lstm_cell(
     """Return the next ``(h, c)``, like ``torch.lstm_cell``."""
     if forward_mode():
         return lstm_cell_forward(_sum(input, hx[0], w_ih, w_hh, b_ih, b_hh), hx[1])[:2]
-    h, c, _ = _call(_LSTMCell, _LSTMCellDirect, input, *hx, w_ih, w_hh, b_ih, b_hh)
+    h, c, _ = _call(_LSTMCell, _LSTMCellDirect, _lstm_loop, input, *hx, w_ih, w_hh, b_ih, b_hh)
     return h, c
 
 
@@ -246,10 +252,10 @@ def gru_cell(
 ) -> Float[Tensor, "B H"]:
     """Return the next ``h``, like ``torch.gru_cell``."""
     given = (input, hx, w_ih, w_hh, b_ih, b_hh)
-    h: Tensor = (
-        _gru_step(*given)[0] if forward_mode() else _call(_GRUCell, _GRUCellDirect, *given)[0]
-    )
-    return h
+    if forward_mode():
+        return _gru_step(*given)[0]
+    found: tuple[Tensor, Tensor] = _call(_GRUCell, _GRUCellDirect, _gru_loop, *given)
+    return found[0]
 
 
 def rnn_tanh_cell(
@@ -288,5 +294,5 @@ def _rnn_cell(
     given = (input, h, w_ih, w_hh, b_ih, b_hh)
     if forward_mode():
         return rnn_cell_forward(_sum(*given), nonlinearity)
-    found: Tensor = _call(_RNNCell, _RNNCellDirect, *given, nonlinearity)
+    found: Tensor = _call(_RNNCell, _RNNCellDirect, _rnn_loop, *given, nonlinearity)
     return found

@@ -1,15 +1,13 @@
 """Calls of the compiled time loop: allocate what it writes, and hand over where all numbers lie.
 
-The loop reads plain memory, so every shape is checked here. What it computes, and by which
-formulas, is said in `rnn`, `lstm` and `gru`.
+What it computes, and by which formulas, is said in `rnn`, `lstm` and `gru`.
 """
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from lit_tasks.functional.recurrent.fused import BATCH, loop
+from lit_tasks.functional.recurrent.fused import loop
+from lit_tasks.functional.recurrent.loop_call import Call
 from lit_tasks.functional.recurrent.sequences import (
     Five,
     GRUSaved,
@@ -43,73 +41,6 @@ def carried(grad: Tensor | None, state: Tensor) -> Tensor:
     return grad.clone(memory_format=torch.contiguous_format)
 
 
-class Call:
-    """One call of the loop over packed sequences.
-
-    Args:
-        batch_sizes: Sequences that have each step, ``(T,)``, on the CPU.
-        rows: Rows of all sequences, ``N``.
-        sequences: Sequences, those without a step included, ``B``.
-        inputs: Features of the input, ``I``.
-        hidden: Features of the state, ``H``.
-        block: Rows that are computed together.
-
-    Raises:
-        ValueError: The batch sizes are of another type or on another device.
-    """
-
-    __slots__ = ("batch", "kept", "rows", "sequences")
-
-    def __init__(
-        self, batch_sizes: Tensor, rows: int, sequences: int, inputs: int, hidden: int, block: int
-    ) -> None:
-        sizes = batch_sizes.contiguous()
-        if sizes.dtype is not torch.int64 or sizes.dim() != 1 or not sizes.is_cpu:
-            raise ValueError(
-                "batch_sizes must be one row of int64 on the CPU, got shape "
-                f"{tuple(sizes.shape)} and {sizes.dtype} on {sizes.device}"
-            )
-        self.rows, self.sequences = rows, sequences
-        shape = (sizes.shape[0], rows, sequences, inputs, hidden, block, torch.get_num_threads())
-        self.batch = BATCH.pack(sizes.data_ptr(), *shape)
-        self.kept = [sizes]  # what was made for the loop has to live as long as it runs
-
-    def read(self, *given: tuple[Tensor | None, tuple[int, ...]]) -> list[int | None]:
-        """Return where the numbers of tensors lie, row by row, each given with its shape.
-
-        Raises:
-            ValueError: One has another shape than the loop reads.
-        """
-        found: list[int | None] = []
-        for tensor, shape in given:
-            if tensor is None:
-                found.append(None)
-                continue
-            if tensor.shape != shape:
-                raise ValueError(f"expected a tensor of shape {shape}, got {tuple(tensor.shape)}")
-            if not tensor.is_contiguous() or tensor.is_neg():
-                tensor = tensor.contiguous().resolve_neg()
-                self.kept.append(tensor)
-            found.append(tensor.data_ptr())
-        return found
-
-    def run(self, function: Callable[..., int], *arguments: int | None) -> None:
-        """Call a function of the library.
-
-        Raises:
-            ValueError: The batch sizes do not describe the rows.
-            MemoryError: There is no room for a block of rows.
-        """
-        failed = function(self.batch, *arguments)
-        if failed == 1:
-            raise ValueError(
-                f"batch_sizes must not grow, begin with at most the {self.sequences} "
-                f"sequences and add up to the {self.rows} rows of the input"
-            )
-        if failed:
-            raise MemoryError(f"no memory for a block of the {self.rows} rows of the input")
-
-
 def lstm_forward(
     input: Tensor,
     h0: Tensor,
@@ -129,7 +60,9 @@ def lstm_forward(
     call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
     output, cells = input.new_empty(rows, hidden), input.new_empty(rows, hidden)
     gates = input.new_empty(rows if keep else 0, 4 * hidden)
-    h_n, c_n = (input.new_empty(sequences if ends else 0, hidden) for _ in range(2))
+    h_n, c_n = output, cells
+    if ends:
+        h_n, c_n = input.new_empty(sequences, hidden), input.new_empty(sequences, hidden)
     call.run(
         loop(input.dtype).lstm_forward,
         *call.read(
@@ -157,7 +90,7 @@ def lstm_backward(
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h, grad_c = carried(grads.h_n, h0), carried(grads.c_n, c0)
-    grad_x = x.new_empty(rows if needs_input else 0, inputs)
+    grad_x = x.new_empty(rows, inputs) if needs_input else x[:0]
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
     grad_bias = x.new_empty(4 * hidden)
     call.run(
@@ -199,7 +132,7 @@ def rnn_forward(
     (rows, inputs), (sequences, hidden) = input.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS)
     output = input.new_empty(rows, hidden)
-    h_n = input.new_empty(sequences if ends else 0, hidden)
+    h_n = input.new_empty(sequences, hidden) if ends else output
     call.run(
         loop(input.dtype).rnn_forward,
         relu,
@@ -224,7 +157,7 @@ def rnn_backward(
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h = carried(grads.h_n, h0)
-    grad_x = x.new_empty(rows if needs_input else 0, inputs)
+    grad_x = x.new_empty(rows, inputs) if needs_input else x[:0]
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
     grad_bias = x.new_empty(hidden)
     call.run(
@@ -264,7 +197,7 @@ def gru_forward(
     call = Call(batch_sizes, rows, sequences, inputs, hidden, KEPT_ROWS if keep else SCRATCH_ROWS)
     output = input.new_empty(rows, hidden)
     gates = input.new_empty(rows if keep else 0, 4 * hidden)
-    h_n = input.new_empty(sequences if ends else 0, hidden)
+    h_n = input.new_empty(sequences, hidden) if ends else output
     call.run(
         loop(input.dtype).gru_forward,
         *call.read(
@@ -290,7 +223,7 @@ def gru_backward(
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h = carried(grads.h_n, h0)
-    grad_x = x.new_empty(rows if needs_input else 0, inputs)
+    grad_x = x.new_empty(rows, inputs) if needs_input else x[:0]
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
     grad_b_ih, grad_b_hh = x.new_empty(3 * hidden), x.new_empty(3 * hidden)
     call.run(

@@ -24,7 +24,7 @@ def _weights(module: nn.RNNCellBase) -> tuple[Tensor, Tensor, Tensor | None, Ten
     """Return both weights and both biases."""
     weights = (module.weight_ih, module.weight_hh)
     biases = (module.bias_ih, module.bias_hh) if module.bias else (None, None)
-    if not autocast_enabled(module.weight_ih):
+    if not autocast_enabled(weights[0]):
         return *weights, *biases
     w_ih, w_hh = map(to_autocast_dtype, weights)
     b_ih, b_hh = (None if bias is None else to_autocast_dtype(bias) for bias in biases)
@@ -37,26 +37,30 @@ def _checked(module: nn.RNNCellBase, input: Tensor, **states: Tensor | None) -> 
     Raises:
         ValueError: When a shape or a type does not fit the cell.
     """
-    if input.dim() not in (1, 2) or input.shape[-1] != module.input_size:
+    *batch, features = input.shape
+    if len(batch) > 1 or features != module.input_size:
         raise ValueError(
             f"input must have shape (B, {module.input_size}) or ({module.input_size},), "
             f"got {tuple(input.shape)}"
         )
     lowered, kind = autocast_enabled(input), module.weight_ih.dtype
-    shape = (*input.shape[:-1], module.hidden_size)
-    found = []
-    for name, tensor in {"input": input, **states}.items():
+    shape, zeros = (*batch, module.hidden_size), None
+    found, names = [input], ["input", *states]
+    for name, tensor in states.items():
         if tensor is None:
-            tensor = input.new_zeros(shape)
-        elif tensor is not input and tensor.shape != shape:
+            tensor = zeros = input.new_zeros(shape) if zeros is None else zeros
+        elif tensor.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
-        elif tensor.dtype is not kind and not lowered:
+        found.append(tensor)
+    if lowered:
+        found = [to_autocast_dtype(tensor) for tensor in found]
+    for name, tensor in zip(names, found, strict=True):
+        if tensor.dtype is not kind and not lowered:
             raise ValueError(
                 f"{name} dtype ({tensor.dtype}) does not match weight dtype ({kind}). Convert it: "
                 f"{name}.to({kind}), or convert the cell: cell.to({tensor.dtype})"
             )
-        found.append(tensor if input.dim() == 2 else tensor.unsqueeze(0))
-    return [to_autocast_dtype(tensor) for tensor in found] if lowered else found
+    return found if batch else [tensor.unsqueeze(0) for tensor in found]
 
 
 class RNNCell(nn.RNNCell):
