@@ -44,16 +44,16 @@ def _sum(
     return z if b_hh is None else z + b_hh
 
 
-def _compiled(saved: RNNSaved | GRUSaved | LSTMSaved, grads: Sequence[Tensor | None]) -> bool:
+def _compiled(saved: Sequence[Tensor], *grads: Tensor | None) -> bool:
     """Tell whether the compiled loop can go back: there may not be a second derivative."""
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
-    return plain(*saved, *grads) and loop_usable(*saved[:-1], *grads)
+    return plain(*saved, *grads) and loop_usable(*saved, *grads)
 
 
 @lru_cache(maxsize=64)
 def _one_step(rows: int) -> Tensor:
-    """Return the batch sizes of sequences of length 1."""
+    """Return the batch sizes of sequences of length 1; not to be called under a transform."""
     with torch.inference_mode(False):
         return torch.tensor([rows])
 
@@ -102,9 +102,9 @@ class _LSTMCell(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        x, h, c, w_ih, w_hh, h_next, c_next, gates = ctx.saved_tensors
-        saved = LSTMSaved(x, h, c, w_ih, w_hh, h_next, c_next, gates, _one_step(x.shape[0]))
-        if grads[2] is None and _compiled(saved, grads):
+        kept = x, h, c, w_ih, w_hh, h_next, c_next, gates = ctx.saved_tensors
+        if grads[2] is None and _compiled(kept, *grads):
+            saved = LSTMSaved(*(*kept, _one_step(x.shape[0])))
             reach = LSTMGrads(None, grads[0], grads[1])
             return needed(ctx, loops.lstm_backward(reach, saved, *_needs(ctx, 2)))
         grad_h = torch.zeros_like(h_next) if grads[0] is None else grads[0]
@@ -136,9 +136,9 @@ class _RNNCell(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        x, h, w_ih, w_hh, h_next = ctx.saved_tensors
-        saved = RNNSaved(x, h, w_ih, w_hh, h_next, _one_step(x.shape[0]))
-        if _compiled(saved, grads):
+        kept = x, h, w_ih, w_hh, h_next = ctx.saved_tensors
+        if _compiled(kept, *grads):
+            saved = RNNSaved(*(*kept, _one_step(x.shape[0])))
             reach, relu = RNNGrads(None, grads[0]), ctx.nonlinearity == "relu"
             return needed(ctx, loops.rnn_backward(reach, saved, relu, *_needs(ctx, 1)))
         grad_z = rnn_cell_backward(grads[0], h_next, ctx.nonlinearity)
@@ -167,8 +167,9 @@ class _GRUCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> Any:
         x, h, w_ih, w_hh, b_ih, b_hh, h_next, gates = ctx.saved_tensors
-        saved = GRUSaved(x, h, w_ih, w_hh, h_next, gates, _one_step(x.shape[0]))
-        if _compiled(saved, (grad,)):
+        kept = (x, h, w_ih, w_hh, h_next, gates)
+        if _compiled(kept, grad):
+            saved = GRUSaved(*kept, _one_step(x.shape[0]))
             return needed(ctx, loops.gru_backward(RNNGrads(None, grad), saved, *_needs(ctx, 1)))
         if torch.is_grad_enabled():  # the gates once more, recorded for a second derivative
             _, gates = _gru_step(x, h, w_ih, w_hh, b_ih, b_hh)

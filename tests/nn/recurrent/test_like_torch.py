@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
+from lit_tasks.functional.recurrent import cells
 from lit_tasks.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 LAYERS = [(nn.RNN, RNN), (nn.LSTM, LSTM), (nn.GRU, GRU)]
@@ -102,6 +103,20 @@ def test_derivatives_are_computed_forwards_as_well(theirs: Any, ours: Any) -> No
         dual = torch.autograd.forward_ad.make_dual(x, direction)
         found = torch.autograd.forward_ad.unpack_dual(function(dual)).tangent
     torch.testing.assert_close(found, along)
+
+
+@pytest.mark.parametrize("kind", [LSTMCell, RNNCell, GRUCell])
+def test_a_transform_leaves_nothing_behind_for_the_next_call(kind: Any) -> None:
+    """The batch sizes of single steps are kept; made under a transform they would be its own."""
+    cells._one_step.cache_clear()
+    cell, x = kind(3, 4).double(), torch.randn(2, 3).double()
+
+    def function(x: Tensor) -> Tensor:
+        found = cell(x)
+        return (found[0] if kind is LSTMCell else found).square().sum()
+
+    found = torch.func.hessian(function)(x)
+    torch.testing.assert_close(found, torch.autograd.functional.hessian(function, x))
 
 
 @pytest.mark.parametrize(("theirs", "ours"), LAYERS, ids=IDS[:3])
