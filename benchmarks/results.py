@@ -45,6 +45,7 @@ class Experiment:
         words: Further words of the command; ``{data}`` is the folder of the data.
         seeds: How many runs, with seeds from 0.
         cited: What the two write-ups report, see ``../shared/design/assignments.md``.
+        before: Script and its words that make what all seeds read; once, and its time counts.
     """
 
     config: str
@@ -52,6 +53,7 @@ class Experiment:
     words: tuple[str, ...] = ()
     seeds: int = 1
     cited: str = ""
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ STYLE = (
     "--model.weights={data}/weights/squeezenet1_1_calibrated.pth",
 )
 STYLE_METRICS = ("val/loss", "val/content_3", "val/variation")
+VECTORS = "runs/imdb_vectors.bin"
 
 
 def caption_baselines(name: str) -> tuple[tuple[str, ...], ...]:
@@ -141,6 +144,33 @@ def image_folds() -> tuple[tuple[str, ...], ...]:
     return tuple(rows)
 
 
+def minutes(found: dict[str, Any]) -> str:
+    """Return the median over the seeds of what the command took, with what ran before it."""
+    return f"{round(found['seconds']) // 60}:{round(found['seconds']) % 60:02}"
+
+
+def text_peers(name: str, metrics: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return rows of what `benchmarks/peers_text.py` wrote."""
+    path = ROOT / "docs" / "peers_text.json"
+    found = json.loads(path.read_text())[name] if path.is_file() else {}
+    return tuple(
+        (
+            f"{peer} ({values['setting']})",
+            *(f"{values[metric]:.4f}" for metric in metrics),
+            "",
+            minutes(values),
+        )
+        for peer, values in found.items()
+    )
+
+
+def imdb_means() -> tuple[tuple[str, ...], ...]:
+    """Return rows of what `benchmarks/imdb_best.py` wrote."""
+    path = ROOT / "docs" / "imdb_best.json"
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    return tuple((f"mean of {name}", "", f"{accuracy:.4f}") for name, accuracy in found.items())
+
+
 PARTS = (
     Part(
         "Transfer learning: ants and bees",
@@ -174,6 +204,7 @@ PARTS = (
                 ("lstm", 1, "0.937 (test)"),
             )
         ),
+        others=text_peers("sentences", DEV),
         figure=RunFigure(
             "text_sentences_mean",
             "learning_curves.png",
@@ -185,10 +216,25 @@ PARTS = (
         "Validation is a part of the training reviews with films of its own, test the official "
         "25,000. Earlier versions of these configs had been run on the test split too, so these "
         "are not first looks: differences of a few thousandths mean nothing.",
-        tuple(
-            Experiment(f"text_imdb_{name}", TEST, IMDB, 1 if name == "lstm" else 5)
-            for name in ("bow", "bow_ngrams", "mean", "mean_ngrams", "glove", "lstm")
+        (
+            *(
+                Experiment(f"text_imdb_{name}", TEST, IMDB, 5)
+                for name in ("bow", "bow_ngrams", "mean", "mean_ngrams", "glove")
+            ),
+            Experiment(
+                "text_imdb_lstm",
+                TEST,
+                (*IMDB, f"--model.encoder.vectors={VECTORS}"),
+                before=("benchmarks/word_vectors.py", "{data}/imdb", "--out", VECTORS),
+            ),
+            Experiment(
+                "text_imdb_best",
+                TEST,
+                ("--data.test={data}/imdb/test-00000-of-00001.parquet",),
+                before=("benchmarks/imdb_best.py", "label", "--data", "{data}/imdb"),
+            ),
         ),
+        (*imdb_means(), *text_peers("imdb", TEST)),
     ),
     Part(
         "Style transfer",
@@ -258,8 +304,21 @@ PARTS = (
 )
 
 
+def prepare(experiment: Experiment, data: Path) -> None:
+    """Make what all runs of a config read, unless that was done."""
+    timed = RUNS / experiment.config / "before.txt"
+    if timed.is_file() or not experiment.before:
+        return
+    words = [word.format(data=data) for word in experiment.before]
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
+    timed.parent.mkdir(parents=True, exist_ok=True)
+    timed.write_text(f"{time.perf_counter() - start:.1f}\n")
+
+
 def run(experiment: Experiment, seed: int, data: Path, said: Any) -> None:
     """Fit a config unless that was done; what it prints goes to ``output.txt`` in its folder."""
+    prepare(experiment, data)
     folder = RUNS / experiment.config / str(seed)
     if (folder / "results.json").is_file() and not (folder / "running").exists():
         return
@@ -303,7 +362,9 @@ def collected(folders: list[Path], metrics: tuple[str, ...]) -> dict[str, Any]:
         elif values:
             found[metric] = {"value": values[0], "interval": entries[0].get("interval")}
     times = [float((folder / "seconds.txt").read_text()) for folder in folders]
-    return {"seeds": len(folders), "seconds": statistics.median(times), "metrics": found}
+    before = folders[0].parent / "before.txt"
+    seconds = statistics.median(times) + (float(before.read_text()) if before.is_file() else 0)
+    return {"seeds": len(folders), "seconds": seconds, "metrics": found}
 
 
 def keep() -> None:
@@ -332,11 +393,6 @@ def cell(found: dict[str, Any], metric: str) -> str:
     low, high = known["interval"] or (0, 0)
     interval = f" ({low:.4f} - {high:.4f})" if low != high else ""
     return f"{known['value']:.4f}{interval}"
-
-
-def minutes(found: dict[str, Any]) -> str:
-    """Return the median over the seeds of what the command took, from start to end."""
-    return f"{round(found['seconds']) // 60}:{round(found['seconds']) % 60:02}"
 
 
 def missing(experiment: Experiment, data: Path) -> list[Path]:
