@@ -193,7 +193,8 @@ PARTS = (
     Part(
         "Text classification: sentences",
         "Accuracy on the assignment's dev set, best epoch on that set (its test set is not public; "
-        "the write-ups' results are of it, so they are not directly comparable).",
+        "the write-ups' results are of it, so they are not directly comparable). The settings were "
+        "tuned on dev as well. Rows of others: `benchmarks/peers_text.py`.",
         tuple(
             Experiment(f"text_sentences_{name}", DEV, SENTENCES, seeds, cited)
             for name, seeds, cited in (
@@ -215,7 +216,11 @@ PARTS = (
         "Text classification: IMDB",
         "Validation is a part of the training reviews with films of its own, test the official "
         "25,000. Earlier versions of these configs had been run on the test split too, so these "
-        "are not first looks: differences of a few thousandths mean nothing.",
+        "are not first looks: differences of a few thousandths mean nothing. Time of the LSTM counts "
+        "its word vectors (`benchmarks/word_vectors.py`); that of `text_imdb_best.yaml` counts the "
+        "labels that the n-gram bag and the LSTM gave to the 50,000 reviews without one, and these "
+        "two runs (seed 0) come before it (`benchmarks/imdb_best.py`). Rows of others: "
+        "`benchmarks/peers_text.py`.",
         (
             *(
                 Experiment(f"text_imdb_{name}", TEST, IMDB, 5)
