@@ -216,11 +216,11 @@ PARTS = (
         "Text classification: IMDB",
         "Validation is a part of the training reviews with films of its own, test the official "
         "25,000. Earlier versions of these configs had been run on the test split too, so these "
-        "are not first looks: differences of a few thousandths mean nothing. The LSTM's time counts "
-        "its word vectors (`benchmarks/word_vectors.py`); that of `text_imdb_best.yaml` counts the "
-        "labels that the n-gram bag and the LSTM gave to the 50,000 reviews without one, and these "
-        "two runs (seed 0) come before it (`benchmarks/imdb_best.py`). Rows of others: "
-        "`benchmarks/peers_text.py`.",
+        "are not first looks: differences of a few thousandths mean nothing. The time of the LSTM "
+        "counts its word vectors (`benchmarks/word_vectors.py`); that of `text_imdb_best.yaml` "
+        "counts the labels that the n-gram bag and the LSTM gave to the 50,000 reviews without "
+        "one, and these two runs (seed 0) come before it (`benchmarks/imdb_best.py`). Rows of "
+        "others: `benchmarks/peers_text.py`.",
         (
             *(
                 Experiment(f"text_imdb_{name}", TEST, IMDB, 5)
