@@ -39,7 +39,8 @@ class Backbone(nn.Module):
             before they are pooled, row by row.
         level: Where in a network of timm the map is taken, and the rest left out: 0 is the first
             of its levels, each mostly half as fine as the one before (``feature_info`` tells);
-            the end when left out.
+            the end when left out. Of several levels the finer ones are averaged over the positions
+            of the coarsest, and each gets mean 0 and variance 1 at every position.
 
     Attributes:
         out_features: Number of features.
@@ -63,7 +64,7 @@ class Backbone(nn.Module):
         mean: tuple[float, float, float] | None = None,
         std: tuple[float, float, float] | None = None,
         output: Literal["pooled", "map"] = "pooled",
-        level: int | None = None,
+        level: int | list[int] | None = None,
     ) -> None:
         super().__init__()
         if level is not None and output != "map":

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.tensor_files import safe_torch_load
@@ -149,33 +150,44 @@ def last_layer(
     return None
 
 
-def cut(net: nn.Module, name: str, library: Library, level: int) -> None:
-    """Leave out of a network of timm all that comes behind one of its levels.
+def cut(net: nn.Module, name: str, library: Library, level: int | list[int]) -> None:
+    """Leave out of a network of timm all that comes behind one of its levels, or some of them.
 
     Raises:
-        ValueError: The network has no such level.
+        ValueError: The network has no such level, or one is named twice.
     """
+    wanted = [level] if isinstance(level, int) else level
     levels = len(getattr(net, "feature_info", ())) if library == "timm" else 0
     if not hasattr(net, "prune_intermediate_layers") or not levels:
         raise ValueError(f"level needs a network of timm with levels, got {library}'s {name}")
-    if not 0 <= level < levels:
+    if not all(0 <= each < levels for each in wanted):
         raise ValueError(f"level of {name} must be from 0 to {levels - 1}, got {level}")
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ValueError(f"level must be a number or several, each once, got {level}")
     whole: Any = net
-    whole.prune_intermediate_layers([level], prune_norm=True)
+    whole.prune_intermediate_layers(sorted(wanted), prune_norm=True)
 
 
-def feature_map(net: nn.Module, image: Tensor, level: int | None = None) -> Tensor:
+def feature_map(net: nn.Module, image: Tensor, level: int | list[int] | None = None) -> Tensor:
     """Return the features of every position before they are pooled, ``(B, P, F)``, row by row.
+
+    Those of several levels stand side by side, the first level's first; see
+    :class:`~lit_tasks.nn.image.backbone.Backbone`.
 
     Raises:
         ValueError: The network pools in a way that is not known here.
     """
     if level is not None:
         cut_off: Any = net
-        [found] = cut_off.forward_intermediates(
-            image, indices=[level], stop_early=True, output_fmt="NCHW", intermediates_only=True
+        indices = [level] if isinstance(level, int) else sorted(level)
+        found = cut_off.forward_intermediates(
+            image, indices=indices, stop_early=True, output_fmt="NCHW", intermediates_only=True
         )
-        return cast(Tensor, found.flatten(2).mT)
+        if isinstance(level, int):
+            return cast(Tensor, found[0].flatten(2).mT)
+        size = found[-1].shape[2:]
+        coarse = [F.adaptive_avg_pool2d(each, size).flatten(2).mT for each in found]
+        return torch.cat([F.layer_norm(each, each.shape[2:]) for each in coarse], dim=2)
     children, features = dict(net.named_children()), image
     if hasattr(net, "forward_features"):  # timm
         whole: Any = net

@@ -1,6 +1,7 @@
 """Five architectures of two libraries; the package's weights are held to timm's own file."""
 
 import copy
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -196,11 +197,32 @@ def test_a_map_of_an_earlier_level_is_what_the_network_has_there_and_no_more_is_
     assert repr(early) != repr(Backbone(weights="random", size=64, output="map", level=2))
 
 
+def test_several_levels_stand_side_by_side_at_the_positions_of_the_coarsest() -> None:
+    several = Backbone(weights="random", size=64, output="map", level=[3, 1]).eval()
+    image = torch.rand(2, 3, 64, 64)
+    expected = []
+    for level in (1, 3):
+        one = Backbone(weights="random", size=64, output="map", level=level).eval()
+        one.network.load_state_dict(several.network.state_dict(), strict=level == 3)
+        features = one(image)
+        side = isqrt(features.shape[1])
+        cell = side // 4  # positions that one of the coarsest stands for
+        cells = features.unflatten(1, (4, cell, 4, cell)).mean(dim=(2, 4)).flatten(1, 2)
+        deviation = (cells.var(dim=2, correction=0, keepdim=True) + 1e-5).sqrt()
+        expected.append((cells - cells.mean(dim=2, keepdim=True)) / deviation)
+    torch.testing.assert_close(several(image), torch.cat(expected, dim=2))
+    assert several.feature_shape == (16, 24 + 112)
+    assert repr(several) != repr(Backbone(weights="random", size=64, output="map", level=[2, 3]))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"level": 2}, "level 2 needs output map, got pooled"),
         ({"output": "map", "level": 9}, "level of .*lite0 must be from 0 to 4, got 9"),
+        ({"output": "map", "level": [3, 9]}, r"lite0 must be from 0 to 4, got \[3, 9\]"),
+        ({"output": "map", "level": [2, 2]}, r"several, each once, got \[2, 2\]"),
+        ({"output": "map", "level": []}, r"several, each once, got \[\]"),
         (
             {"output": "map", "level": 1, "name": "resnet18", "library": "torchvision"},
             "level needs a network of timm with levels, got torchvision's resnet18",
