@@ -297,7 +297,9 @@ PARTS = (
         "Combinations of shape, color and place that were never in training; for trying out.",
         (
             Experiment(
-                "caption_scenes_lstm", ("val/bleu4", "test/bleu4", "val/cider_d", "val/rouge_l")
+                "caption_scenes_lstm",
+                ("val/bleu4", "test/bleu4", "val/cider_d", "val/rouge_l"),
+                seeds=3,
             ),
         ),
         figure=RunFigure(
