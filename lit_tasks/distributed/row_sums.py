@@ -55,15 +55,18 @@ def mean_by_rows(
         return mean
     touched = torch.cat([_touched(table) for table in tables])
     dist.all_reduce(touched, dist.ReduceOp.MAX)
-    rows = [part.nonzero()[:, 0] for part in touched.split([len(table) for table in tables])]
+    parts = touched.split([len(table) for table in tables])
+    # Of a layer that predicts words all rows are touched: it is sent as it is.
+    few = [(t, part) for t, part in zip(tables, parts, strict=True) if 2 * part.sum() < len(t)]
+    tables, rows = [table for table, _ in few], [part.nonzero()[:, 0] for _, part in few]
     rest = _between(buffer, tables)
     chosen = [table[index].flatten() for table, index in zip(tables, rows, strict=True)]
     total = torch.cat([*rest, *chosen])
     dist.all_reduce(total.div_(processes))
-    parts = total.split([len(part) for part in (*rest, *chosen)])
-    for part, numbers in zip(rest, parts, strict=False):
+    means = total.split([len(part) for part in (*rest, *chosen)])
+    for part, numbers in zip(rest, means, strict=False):
         part.copy_(numbers)
-    for table, index, numbers in zip(tables, rows, parts[len(rest) :], strict=True):
+    for table, index, numbers in zip(tables, rows, means[len(rest) :], strict=True):
         table[index] = numbers.view(-1, table.shape[1])
     return _known(buffer)
 
