@@ -5,8 +5,8 @@
 Both read the same whole batches; a run with one process and a run with two take turns, and the
 ratio is the median of theirs. On a machine that others use, the clock says what two processes got
 of it: the processor's time, one process's a step over the busier one's of two, says what they would
-get alone, but for the time in which they wait for each other. ``--write`` puts the table into
-docs/scaling.md.
+get alone, but for the time in which they wait for each other. ``--write`` puts the rows into
+docs/scaling.md. The load is that of the machine before a row was measured.
 """
 
 import argparse
@@ -124,7 +124,7 @@ def measured(case: Case, data: Path, processes: int) -> tuple[float, float]:
 
 def row(case: Case, data: Path, rounds: int) -> str:
     """Return a case's line of the table."""
-    one, two = [], []
+    one, two, load = [], [], os.getloadavg()[0]
     for _ in range(rounds):
         one.append(measured(case, data, 1))
         two.append(measured(case, data, 2))
@@ -134,7 +134,7 @@ def row(case: Case, data: Path, rounds: int) -> str:
     )
     rates = [case.batch / statistics.median(each[0] for each in kind) for kind in (one, two)]
     cells = [case.name, str(case.batch), *(f"{rate:.4g}" for rate in rates)]
-    cells += [f"{clock:.2f}", f"{processor:.2f}"]
+    cells += [f"{clock:.2f}", f"{processor:.2f}", f"{load:.1f}"]
     line = f"| {' | '.join(cells)} |"
     print(line, flush=True)
     return line
@@ -147,18 +147,26 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name begins so")
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     options = parser.parse_args()
-    heads = ["what", "batch", "samples/s, one process", "two", "two over one, clock", "processor"]
+    heads = [
+        "what",
+        "batch",
+        "samples/s, one process",
+        "two",
+        "two over one, clock",
+        "processor",
+        "load",
+    ]
     lines = [f"| {' | '.join(heads)} |", "| --- " + "| ---: " * (len(heads) - 1) + "|"]
     print(*lines, sep="\n", flush=True)
-    load = os.getloadavg()[0]
     cases = [case for case in CASES if case.name.startswith(options.only)]
-    lines += [row(case, options.data.resolve(), options.rounds) for case in cases]
-    said = f"(Load of the machine before: {load:.1f}; {options.rounds} rounds.)"
-    print(said)
+    found = {case.name: row(case, options.data.resolve(), options.rounds) for case in cases}
     if options.write:
         before, rest = PAGE.read_text().split(_BEGIN)
-        table = "\n".join(["", *lines, "", said, ""])
-        PAGE.write_text(f"{before}{_BEGIN}{table}{_END}{rest.split(_END)[1]}")
+        table, after = rest.split(_END)
+        rows = [line for line in table.splitlines() if line.startswith("| ")]
+        found = {line.split(" | ")[0][2:]: line for line in rows} | found
+        lines += [found[case.name] for case in CASES if case.name in found]
+        PAGE.write_text("\n".join([f"{before}{_BEGIN}", *lines, f"{_END}{after}"]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,12 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import distributed as dist
 
 from lit_tasks.cli.checkpoint_io import WholeCheckpoints
-from lit_tasks.distributed.lightning_internals import copies_this_process, skip_hook, strategy_name
+from lit_tasks.distributed.lightning_internals import (
+    copies_this_process,
+    skip_hook,
+    spare_gradient_copies,
+    strategy_name,
+)
 
 _EVERY_STEP = (
     "on_train_batch_start",
@@ -49,6 +54,7 @@ class RunTrainer(Trainer):
         super().__init__(profiler=profiler, **kwargs)
         _look_for_gpus_quickly()
         _check_strategy(self.strategy, self.world_size)
+        spare_gradient_copies(self.strategy)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpoints()
         for callback in self.callbacks:  # type: ignore[attr-defined]

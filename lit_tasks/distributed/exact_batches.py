@@ -15,7 +15,6 @@ from lit_tasks.distributed import lightning_internals
 from lit_tasks.distributed.gather import allow_empty_processes
 from lit_tasks.distributed.lightning_internals import Prepare
 from lit_tasks.distributed.rank_loader import RankLoader
-from lit_tasks.distributed.row_sums import sum_by_rows
 from lit_tasks.distributed.stream_loader import StreamLoader
 from lit_tasks.protocols import Command
 from lit_tasks.sampling import derived_seed
@@ -102,8 +101,6 @@ class ExactBatches(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look up the loaders (a continued epoch does not start, so not only there)."""
         self._look_up(trainer)
-        if trainer.strategy.model is not None:
-            sum_by_rows(trainer.strategy.model)
         streams = any(isinstance(x, StreamLoader) for x in self._train_loaders)
         if streams and trainer.ckpt_path and trainer.fit_loop.restarting:
             # A first batch was read ahead, perhaps before the position was restored.

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters_context
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
@@ -179,6 +179,12 @@ def restore_sigterm_broadcast(trainer: Trainer) -> None:
 def is_attached(module: LightningModule) -> bool:
     """Return whether the module has a trainer; asking for ``module.trainer`` would raise."""
     return module._trainer is not None
+
+
+def spare_gradient_copies(strategy: Strategy) -> None:
+    """Let DDP sum gradients where they are, and not in a copy, unless it was told otherwise."""
+    if isinstance(strategy, DDPStrategy):
+        strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
 
 
 def rebuild_ddp(task: LightningModule) -> None:

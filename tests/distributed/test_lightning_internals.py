@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,22 @@ def seen(path: Path, hook: str, function: Callable[[Trainer], Any], **options: A
     callback = Calls(hook, function)
     trained(path, callback, **options)
     return callback.found
+
+
+def one_process_of_ddp(**options: Any) -> dict[str, Any]:
+    return {"strategy": DDPStrategy(process_group_backend="gloo", **options), "devices": 1}
+
+
+@contextmanager
+def one_group() -> Iterator[None]:
+    """Leave nothing of a group of processes behind."""
+    try:
+        yield
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
+            os.environ.pop(name, None)
 
 
 # Loaders and loops
@@ -268,14 +285,27 @@ def test_rebuild_ddp_takes_what_needs_gradients_now(tmp_path: Path) -> None:
         return isinstance(after, DistributedDataParallel), after is not before
 
     assert seen(tmp_path, "on_train_start", rebuild) == [(False, False)]
-    options = {"strategy": DDPStrategy(process_group_backend="gloo"), "devices": 1}
-    try:
-        assert seen(tmp_path, "on_train_start", rebuild, **options) == [(True, True)]
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
-            os.environ.pop(name, None)
+    with one_group():
+        found = seen(tmp_path, "on_train_start", rebuild, **one_process_of_ddp())
+        assert found == [(True, True)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("said", [{}, {"gradient_as_bucket_view": False}])
+def test_spare_gradient_copies_unless_they_were_asked_for(
+    tmp_path: Path, said: dict[str, bool]
+) -> None:
+    internals.spare_gradient_copies(SingleDeviceStrategy("cpu"))
+    options = one_process_of_ddp(**said)
+    internals.spare_gradient_copies(options["strategy"])
+    with one_group():
+        [views] = seen(
+            tmp_path,
+            "on_train_start",
+            lambda trainer: trainer.strategy.model.gradient_as_bucket_view,  # type: ignore[union-attr]
+            **options,
+        )
+    assert views is said.get("gradient_as_bucket_view", True)
 
 
 @pytest.mark.parametrize(("strategy", "copies"), [("ddp_spawn", True), ("ddp", False)])
