@@ -78,18 +78,17 @@ def _from_package(words: Sequence[str], embedding_dim: int) -> tuple[np.ndarray,
         raise ValueError(
             f"'{GLOVE_6B_50D}' has 50 numbers in each row, got embedding_dim {embedding_dim}"
         )
-    import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     folder = Path(spec.origin).parent / "data"
-    file = pq.ParquetFile(folder / "glove_6B_index.parquet")  # read_table would import pandas
-    index = file.read(["index"])["index"].combine_chunks()
-    position = pc.index_in(pa.array(list(words), pa.string()), value_set=index.cast(pa.string()))
-    found = position.is_valid().to_numpy(zero_copy_only=False)
+    # read_table and arrays of words would import pandas, which takes as long as all the rest.
+    index = pq.ParquetFile(folder / "glove_6B_index.parquet").read(["index"])["index"]
+    wanted = set(words)
+    position = {word: row for row, word in enumerate(index.to_pylist()) if word in wanted}
+    found = np.array([word in position for word in words], dtype=bool)
     rows = np.zeros((len(words), 50), dtype=np.float32)
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
-    rows[found] = vectors[position.drop_null().to_numpy()]
+    rows[found] = vectors[[position[word] for word in words if word in position]]
     return rows, found
 
 

