@@ -294,7 +294,8 @@ PARTS = (
     ),
     Part(
         "Captioning: synthetic scenes",
-        "Combinations of shape, color and place that were never in training; for trying out.",
+        "Combinations of shape, color and place that were never in training; for trying out. Seeds "
+        "after the first find its features, whose computing is therefore not in the median time.",
         (
             Experiment(
                 "caption_scenes_lstm",
