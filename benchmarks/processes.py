@@ -2,8 +2,8 @@
 
     python benchmarks/processes.py --data ../shared/data [--rounds 3] [--only text] [--write]
 
-Both read the same whole batches; a run with one process and a run with two take turns, and the
-ratio is the median of theirs. On a machine that others use, the clock says what two processes got
+Both read the same whole batches; runs with one process and runs with two take turns, and the
+fastest of each count, since other work on a machine only slows them. On a machine that others use, the clock says what two processes got
 of it: the processor's time, one process's a step over the busier one's of two, says what they would
 get alone, but for the time in which they wait for each other. ``--write`` puts the rows into
 docs/scaling.md. The load is that of the machine before a row was measured.
@@ -12,7 +12,6 @@ docs/scaling.md. The load is that of the machine before a row was measured.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -128,11 +127,9 @@ def row(case: Case, data: Path, rounds: int) -> str:
     for _ in range(rounds):
         one.append(measured(case, data, 1))
         two.append(measured(case, data, 2))
-    clock, processor = (
-        statistics.median(a[kind] / b[kind] for a, b in zip(one, two, strict=True))
-        for kind in (0, 1)
-    )
-    rates = [case.batch / statistics.median(each[0] for each in kind) for kind in (one, two)]
+    seconds = [[min(kind) for kind in zip(*each, strict=True)] for each in (one, two)]
+    clock, processor = (a / b for a, b in zip(*seconds, strict=True))
+    rates = [case.batch / fastest[0] for fastest in seconds]
     cells = [case.name, str(case.batch), *(f"{rate:.4g}" for rate in rates)]
     cells += [f"{clock:.2f}", f"{processor:.2f}", f"{load:.1f}"]
     line = f"| {' | '.join(cells)} |"
