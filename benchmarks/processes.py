@@ -3,10 +3,11 @@
     python benchmarks/processes.py --data ../shared/data [--rounds 3] [--only text] [--write]
 
 Both read the same whole batches; runs with one process and runs with two take turns, and the
-fastest of each count, since other work on a machine only slows them. On a machine that others use, the clock says what two processes got
-of it: the processor's time, one process's a step over the busier one's of two, says what they would
-get alone, but for the time in which they wait for each other. ``--write`` puts the rows into
-docs/scaling.md. The load is that of the machine before a row was measured.
+fastest of each count, since other work on a machine only slows them. On a machine that others use,
+the clock says what two processes got of it: the processor's time, one process's a step over the
+busier one's of two, says what they would get alone, but for the time in which they wait for each
+other. ``--write`` puts the rows into docs/scaling.md. The load is that of the machine before a row
+was measured.
 """
 
 import argparse
