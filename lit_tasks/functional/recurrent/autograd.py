@@ -40,6 +40,21 @@ def plain(*arguments: Any) -> bool:
     return True
 
 
+def loop_ready(*tensors: Tensor | None) -> bool:
+    """Tell, in one go, whether tensors are `plain` and the compiled loop can run on them."""
+    first = tensors[0]
+    assert first is not None
+    dtype = first.dtype
+    if observed() or torch.compiler.is_compiling() or not has_loop(dtype):
+        return False
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if type(tensor) not in _PLAIN or tensor.dtype is not dtype or not tensor.is_cpu:
+            return False
+    return True
+
+
 def direct(
     function: type[torch.autograd.Function], compute: Callable[..., Any]
 ) -> type[torch.autograd.Function]:

@@ -6,7 +6,6 @@ hold no mathematics of their own but the products with the weights, ``eq. (1)`` 
 are made of plain tensor calls, so torch can derive them again.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_tasks.functional.recurrent import loops
-from lit_tasks.functional.recurrent.autograd import added, direct, needed, plain
-from lit_tasks.functional.recurrent.fused import loop_usable
+from lit_tasks.functional.recurrent.autograd import added, direct, loop_ready, needed
 from lit_tasks.functional.recurrent.gru import gru_cell_backward, gru_cell_forward
 from lit_tasks.functional.recurrent.lstm import lstm_cell_backward, lstm_cell_forward
 from lit_tasks.functional.recurrent.rnn import Nonlinearity, rnn_cell_backward, rnn_cell_forward
@@ -44,11 +42,9 @@ def _sum(
     return z if b_hh is None else z + b_hh
 
 
-def _compiled(saved: Sequence[Tensor], *grads: Tensor | None) -> bool:
+def _compiled(*tensors: Tensor | None) -> bool:
     """Tell whether the compiled loop can go back: there may not be a second derivative."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return False
-    return plain(*saved, *grads) and loop_usable(*saved, *grads)
+    return not torch.is_grad_enabled() and loop_ready(*tensors)
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +99,7 @@ class _LSTMCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         kept = x, h, c, w_ih, w_hh, h_next, c_next, gates = ctx.saved_tensors
-        if grads[2] is None and _compiled(kept, *grads):
+        if grads[2] is None and _compiled(*kept, *grads):
             saved = LSTMSaved(*(*kept, _one_step(x.shape[0])))
             reach = LSTMGrads(None, grads[0], grads[1])
             return needed(ctx, loops.lstm_backward(reach, saved, *_needs(ctx, 2)))
@@ -137,7 +133,7 @@ class _RNNCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         kept = x, h, w_ih, w_hh, h_next = ctx.saved_tensors
-        if _compiled(kept, *grads):
+        if _compiled(*kept, *grads):
             saved = RNNSaved(*(*kept, _one_step(x.shape[0])))
             reach, relu = RNNGrads(None, grads[0]), ctx.nonlinearity == "relu"
             return needed(ctx, loops.rnn_backward(reach, saved, relu, *_needs(ctx, 1)))
@@ -168,7 +164,7 @@ class _GRUCell(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Any) -> Any:
         x, h, w_ih, w_hh, b_ih, b_hh, h_next, gates = ctx.saved_tensors
         kept = (x, h, w_ih, w_hh, h_next, gates)
-        if _compiled(kept, grad):
+        if _compiled(*kept, grad):
             saved = GRUSaved(*kept, _one_step(x.shape[0]))
             return needed(ctx, loops.gru_backward(RNNGrads(None, grad), saved, *_needs(ctx, 1)))
         if torch.is_grad_enabled():  # the gates once more, recorded for a second derivative
@@ -192,26 +188,20 @@ def _gru_step(
 
 
 def _lstm_loop(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Do what `_LSTMCell` does, in the compiled loop where it can."""
-    if not loop_usable(*given):
-        return _LSTMCell.forward(*given)
+    """Do what `_LSTMCell` does in the compiled loop."""
     bias, sizes = added(*given[5:]), _one_step(given[0].shape[0])
     done = loops.lstm_forward(*(*given[:5], bias, sizes, True, False))
     return done.output, done.cells, done.gates
 
 
 def _rnn_loop(*given: Any) -> Tensor:
-    """Do what `_RNNCell` does, in the compiled loop where it can."""
-    if not loop_usable(*given[:6]):
-        return _RNNCell.forward(*given)
+    """Do what `_RNNCell` does in the compiled loop."""
     bias, sizes, relu = added(*given[4:6]), _one_step(given[0].shape[0]), given[6] == "relu"
     return loops.rnn_forward(*(*given[:4], bias, sizes, relu, False)).output
 
 
 def _gru_loop(*given: Any) -> tuple[Tensor, Tensor]:
-    """Do what `_GRUCell` does, in the compiled loop where it can."""
-    if not loop_usable(*given):
-        return _GRUCell.forward(*given)
+    """Do what `_GRUCell` does in the compiled loop."""
     done = loops.gru_forward(*(*given, _one_step(given[0].shape[0]), True, False))
     return done.output, done.gates
 
@@ -221,11 +211,13 @@ _RNNCellDirect = direct(_RNNCell, _rnn_loop)
 _GRUCellDirect = direct(_GRUCell, _gru_loop)
 
 
-def _call(function: Any, quick: Any, loop: Any, *given: Any) -> Any:
+def _call(function: Any, quick: Any, loop: Any, tensors: Any, *options: Any) -> Any:
     """Call the quickest form of a function that may be called here."""
-    if torch.compiler.is_compiling() or not plain(*given):
-        return function.apply(*given)
-    return quick.apply(*given) if torch.is_grad_enabled() else loop(*given)
+    if not loop_ready(*tensors):
+        return function.apply(*tensors, *options)
+    if torch.is_grad_enabled():
+        return quick.apply(*tensors, *options)
+    return loop(*tensors, *options)
 
 
 def lstm_cell(
@@ -239,7 +231,8 @@ def lstm_cell(
     """Return the next ``(h, c)``, like ``torch.lstm_cell``."""
     if forward_mode():
         return lstm_cell_forward(_sum(input, hx[0], w_ih, w_hh, b_ih, b_hh), hx[1])[:2]
-    h, c, _ = _call(_LSTMCell, _LSTMCellDirect, _lstm_loop, input, *hx, w_ih, w_hh, b_ih, b_hh)
+    given = (input, *hx, w_ih, w_hh, b_ih, b_hh)
+    h, c, _ = _call(_LSTMCell, _LSTMCellDirect, _lstm_loop, given)
     return h, c
 
 
@@ -255,7 +248,7 @@ def gru_cell(
     given = (input, hx, w_ih, w_hh, b_ih, b_hh)
     if forward_mode():
         return _gru_step(*given)[0]
-    found: tuple[Tensor, Tensor] = _call(_GRUCell, _GRUCellDirect, _gru_loop, *given)
+    found: tuple[Tensor, Tensor] = _call(_GRUCell, _GRUCellDirect, _gru_loop, given)
     return found[0]
 
 
@@ -295,5 +288,5 @@ def _rnn_cell(
     given = (input, h, w_ih, w_hh, b_ih, b_hh)
     if forward_mode():
         return rnn_cell_forward(_sum(*given), nonlinearity)
-    found: Tensor = _call(_RNNCell, _RNNCellDirect, _rnn_loop, *given, nonlinearity)
+    found: Tensor = _call(_RNNCell, _RNNCellDirect, _rnn_loop, given, nonlinearity)
     return found

@@ -24,6 +24,7 @@ from lit_tasks.functional.recurrent.sequences import (
 # Enough rows that a product of matrices runs at full speed; fewer where they are not kept, so that
 # they stay in the cache.
 KEPT_ROWS, SCRATCH_ROWS, GRAD_ROWS = 2048, 512, 512
+NOTHING = torch.empty(0)  # stands where nothing is asked for
 
 
 def transposed(weight: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ def lstm_backward(
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h, grad_c = carried(grads.h_n, h0), carried(grads.c_n, c0)
-    grad_x = x.new_empty(rows, inputs) if needs_input else x[:0]
+    grad_x = x.new_empty(rows, inputs) if needs_input else NOTHING
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
     grad_bias = x.new_empty(4 * hidden)
     call.run(
@@ -157,7 +158,7 @@ def rnn_backward(
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h = carried(grads.h_n, h0)
-    grad_x = x.new_empty(rows, inputs) if needs_input else x[:0]
+    grad_x = x.new_empty(rows, inputs) if needs_input else NOTHING
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
     grad_bias = x.new_empty(hidden)
     call.run(
@@ -223,7 +224,7 @@ def gru_backward(
     (rows, inputs), (sequences, hidden) = x.shape, h0.shape
     call = Call(batch_sizes, rows, sequences, inputs, hidden, GRAD_ROWS)
     grad_h = carried(grads.h_n, h0)
-    grad_x = x.new_empty(rows, inputs) if needs_input else x[:0]
+    grad_x = x.new_empty(rows, inputs) if needs_input else NOTHING
     grad_w_ih, grad_w_hh = x.new_empty(w_ih.shape), x.new_empty(w_hh.shape)
     grad_b_ih, grad_b_hh = x.new_empty(3 * hidden), x.new_empty(3 * hidden)
     call.run(

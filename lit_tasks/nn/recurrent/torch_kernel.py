@@ -157,8 +157,9 @@ def through_torch(
             output = output.flatten(0, 1)
         else:
             output, *ends = call(data, sizes, hx, flat, *options, module.bidirectional)
-        whole = [torch.cat((e, s[:, some:]), 1) for e, s in zip(ends, states, strict=True)]
-        return output, *whole
+        if some < states[0].shape[1]:  # sequences without a step keep their initial states
+            ends = [torch.cat((e, s[:, some:]), 1) for e, s in zip(ends, states, strict=True)]
+        return output, *ends
 
     given = (rows.data, *starts, *weights)
     drawn = module.dropout and module.training and module.num_layers > 1
