@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lit_tasks.functional.recurrent import loops
-from lit_tasks.functional.recurrent.autograd import added, direct, loop_ready, needed
+from lit_tasks.functional.recurrent.autograd import added, direct, loop_ready, needed, widened
 from lit_tasks.functional.recurrent.gru import gru_cell_backward, gru_cell_forward
 from lit_tasks.functional.recurrent.lstm import lstm_cell_backward, lstm_cell_forward
 from lit_tasks.functional.recurrent.rnn import Nonlinearity, rnn_cell_backward, rnn_cell_forward
@@ -122,13 +122,13 @@ class _RNNCell(torch.autograd.Function):
         b_ih: Tensor | None,
         b_hh: Tensor | None,
         nonlinearity: Nonlinearity,
-    ) -> Tensor:
-        return rnn_cell_forward(_sum(input, h, w_ih, w_hh, b_ih, b_hh), nonlinearity)
+    ) -> tuple[Tensor]:
+        return (rnn_cell_forward(_sum(input, h, w_ih, w_hh, b_ih, b_hh), nonlinearity),)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         *tensors, ctx.nonlinearity = inputs
-        ctx.save_for_backward(*tensors[:4], output)
+        ctx.save_for_backward(*tensors[:4], *output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -194,10 +194,10 @@ def _lstm_loop(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
     return done.output, done.cells, done.gates
 
 
-def _rnn_loop(*given: Any) -> Tensor:
+def _rnn_loop(*given: Any) -> tuple[Tensor]:
     """Do what `_RNNCell` does in the compiled loop."""
     bias, sizes, relu = added(*given[4:6]), _one_step(given[0].shape[0]), given[6] == "relu"
-    return loops.rnn_forward(*(*given[:4], bias, sizes, relu, False)).output
+    return (loops.rnn_forward(*(*given[:4], bias, sizes, relu, False)).output,)
 
 
 def _gru_loop(*given: Any) -> tuple[Tensor, Tensor]:
@@ -212,8 +212,11 @@ _GRUCellDirect = direct(_GRUCell, _gru_loop)
 
 
 def _call(function: Any, quick: Any, loop: Any, tensors: Any, *options: Any) -> Any:
-    """Call the quickest form of a function that may be called here."""
+    """Call the quickest form of a function that may be called here; return a tuple."""
     if not loop_ready(*tensors):
+        if (wide := widened(tensors)) is not None:
+            found = _call(function, quick, loop, wide, *options)
+            return tuple(tensor.to(tensors[0].dtype) for tensor in found)
         return function.apply(*tensors, *options)
     if torch.is_grad_enabled():
         return quick.apply(*tensors, *options)
@@ -288,5 +291,5 @@ def _rnn_cell(
     given = (input, h, w_ih, w_hh, b_ih, b_hh)
     if forward_mode():
         return rnn_cell_forward(_sum(*given), nonlinearity)
-    found: Tensor = _call(_RNNCell, _RNNCellDirect, _rnn_loop, given, nonlinearity)
-    return found
+    found: tuple[Tensor] = _call(_RNNCell, _RNNCellDirect, _rnn_loop, given, nonlinearity)
+    return found[0]

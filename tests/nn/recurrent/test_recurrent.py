@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from lit_tasks.functional.recurrent import fused
 from lit_tasks.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 PAIRS = {"lstm": (nn.LSTM, LSTM), "rnn": (nn.RNN, RNN), "gru": (nn.GRU, GRU)}
@@ -288,3 +289,25 @@ def test_no_gradient_changes_no_number(kind: str) -> None:
         with torch.no_grad():
             idle = run(ours, features, None, form, torchs=False)
         torch.testing.assert_close(idle, learned, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(fused.library() is None, reason="no C compiler here")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", [LSTM, GRU, RNN, LSTMCell, GRUCell, RNNCell])
+def test_numbers_of_16_bits_are_computed_in_float32(kind: Any, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    low, high = kind(3, 5, dtype=dtype), kind(3, 5)
+    high.load_state_dict(low.state_dict())
+    features = torch.randn(6, 4, 3).to(dtype)
+    found = []
+    for module, x in ((low, features), (high, features.float())):
+        own = x[0] if "Cell" in kind.__name__ else pack_padded_sequence(x, [6, 4, 4, 1])
+        output = tensors(module(own))
+        torch.stack([part.float().square().sum() for part in output]).sum().backward()
+        found.append((output, [weight.grad for weight in module.parameters()]))
+    assert all(part.dtype is dtype for part in (*found[0][0], *found[0][1]))
+    assert [part.tolist() for part in found[0][0]] == [
+        part.to(dtype).tolist() for part in found[1][0]
+    ]
+    for mine, exact in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(mine.float(), exact, rtol=0.02, atol=0.02)
