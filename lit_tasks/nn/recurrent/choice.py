@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+from torch import nn
+
 from lit_tasks.nn.recurrent.cells import init_forget_bias
 from lit_tasks.nn.recurrent.layers import GRU, LSTM, RNN
 from lit_tasks.nn.recurrent.own_cell import OwnCell
@@ -33,7 +35,7 @@ def recurrent_layers(
 
 
 def num_states(layers: Layers) -> int:
-    """Return how many states the layers hand from step to step."""
+    """Return how many states the layers, or torch's in their place, hand from step to step."""
     if isinstance(layers, OwnCell):
         return layers.num_states
-    return 2 if isinstance(layers, LSTM) else 1
+    return 2 if isinstance(layers, LSTM | nn.LSTM) else 1

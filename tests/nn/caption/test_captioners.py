@@ -102,6 +102,18 @@ def test_the_assignments_model_is_a_linear_layer_to_the_state_and_a_zero_cell() 
     assert not c.any()
 
 
+def test_torchs_lstm_takes_the_place_of_ours_with_its_weights() -> None:
+    """`benchmarks/captioning.py` races the two."""
+    torch.manual_seed(0)
+    ours, theirs = (RecurrentCaptioner(9, 6, embedding_dim=5, hidden_size=7) for _ in range(2))
+    layer: Any = nn.LSTM(5, 7)
+    layer.load_state_dict(ours.recurrent.state_dict())
+    theirs.recurrent = layer
+    theirs.load_state_dict(ours.state_dict())
+    given = torch.randn(2, 6), torch.tensor([0, 4, 3, 1, 0, 5, 1]), torch.tensor([4, 3])
+    torch.testing.assert_close(theirs(*given).logits, ours(*given).logits)
+
+
 def test_show_and_tell_reads_the_image_as_a_word_before_the_first() -> None:
     model, image = captioner("lstm-first-1"), maps(3).mean(1)
     lstm = nn.LSTM(5, 7).double()
