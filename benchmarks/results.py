@@ -238,6 +238,7 @@ PARTS = (
                 "text_imdb_best",
                 TEST,
                 ("--data.test={data}/imdb/test-00000-of-00001.parquet",),
+                3,
                 before=("benchmarks/imdb_best.py", "label", "--data", "{data}/imdb"),
             ),
         ),
