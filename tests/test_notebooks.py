@@ -8,6 +8,7 @@ kernel: that costs a second less each and needs no package.
 import ast
 import io
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -30,7 +31,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path / "notebooks")
     monkeypatch.syspath_prepend(tmp_path / "notebooks")
     precision, modules = torch.get_default_dtype(), set(sys.modules)
+    told = logging.getLogger("lightning.pytorch")  # a notebook asks it to say less
+    level = told.level
     yield
+    told.setLevel(level)
     torch.set_default_dtype(precision)
     for name in set(sys.modules) - modules:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
