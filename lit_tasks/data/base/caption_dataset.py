@@ -168,10 +168,10 @@ class Sentences:
         if vocabulary is None or not captioned.sentences:
             return
         self.image_index = np.repeat(self.image_index, [len(s) for s in chosen])
-        whole = [vocabulary.encode(s) for several in chosen for s in several]
-        most = max(map(len, whole), default=0) if max_tokens is None else max_tokens
-        self.cut = sum(len(row) > most for row in whole)
-        rows = [row if len(row) <= most else [*row[: most - 1], row[-1]] for row in whole]
+        sentences = [sentence for several in chosen for sentence in several]
+        rows = [vocabulary.encode(sentence, max_tokens) for sentence in sentences]
+        full = (s for s, row in zip(sentences, rows, strict=True) if len(row) == max_tokens)
+        self.cut = sum(len(vocabulary.encode(sentence)) != max_tokens for sentence in full)
         self.tokens = torch.tensor([number for row in rows for number in row])
         self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         self.starts = self.lengths.cumsum(0) - self.lengths

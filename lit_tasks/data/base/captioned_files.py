@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_info
-
 from lit_tasks.data.base.caption_dataset import CaptionedImages, chosen, usable
 from lit_tasks.data.base.captions import CaptionDataModule
+from lit_tasks.data.base.image_files import rows_of_images
 from lit_tasks.data.base.splits import LABELED_SPLITS
 from lit_tasks.data.readers.caption_records import CaptionRecord
-from lit_tasks.data.readers.image_folders import path_text
 from lit_tasks.data.readers.images import ImageFiles, reasons
 from lit_tasks.data.readers.tables import BadRows
 
@@ -38,21 +36,14 @@ class CaptionedFilesDataModule(CaptionDataModule):
         if not isinstance(found.images, ImageFiles) or self.predict in LABELED_SPLITS:
             return found
         skip, files = self.bad_images == "skip", found.images.paths
-        why = [""] * len(files)
-        if self.feature_file is None:
-            why = reasons(files, skip, self.max_pixels)
-        bad = [f"{path_text(file)} {text}" for file, text in zip(files, why, strict=True) if text]
-        others = f" (as well as {len(bad) - 1:,} others)" if len(bad) > 1 else ""
-        if bad and not skip:
-            raise ValueError(f"{bad[0]}{others}; remove it, or leave it out with bad_images: skip")
-        if bad and len(bad) == len(files):
-            raise ValueError(f"{bad[0]}{others}, and no image is left: correct data.predict")
-        if bad:
-            rank_zero_info(f"{len(bad):,} of {len(files):,} files left out, first {bad[0]}")
-            rows = [row for row, text in enumerate(why) if not text]
-            ids = [found.ids[row] for row in rows]
-            return replace(found, images=chosen(found.images, rows), ids=ids)
-        return found
+        if self.feature_file is not None:
+            return found
+        why = reasons(files, skip, self.max_pixels)
+        rows = rows_of_images(files, why, skip=skip, source="data.predict")
+        if len(rows) == len(files):
+            return found
+        ids = [found.ids[row] for row in rows]
+        return replace(found, images=chosen(found.images, rows), ids=ids)
 
     def usable(self, images: Sequence[CaptionRecord]) -> CaptionedImages:
         """Return what has an image, where one is needed, and a caption."""

@@ -28,6 +28,37 @@ File = TypeVar("File", bound=ImageFile)
 _LOOKED_AT = 1000  # rows, for a column of splits that was not named
 
 
+def rows_of_images(
+    files: Sequence[ImageFile],
+    why: Sequence[str],
+    skip: bool,
+    source: str,
+    missing: str = "remove it",
+) -> list[int]:
+    """Return the places of the files that are images; the others stop the run or are counted.
+
+    Args:
+        files: What was found.
+        why: What is wrong with each, or nothing.
+        skip: Whether bad files are left out.
+        source: What has to be corrected where no image is left.
+        missing: What can be done about a file that is missing.
+
+    Raises:
+        ValueError: A file is missing or no image, or none is left.
+    """
+    bad = [f"{path_text(file)} {text}" for file, text in zip(files, why, strict=True) if text]
+    others = f" (as well as {len(bad) - 1:,} others)" if len(bad) > 1 else ""
+    if bad and not skip:
+        remedy = missing if " is missing" in bad[0] else "remove it"
+        raise ValueError(f"{bad[0]}{others}; {remedy}, or leave it out with bad_images: skip")
+    if bad and len(bad) == len(files):
+        raise ValueError(f"{bad[0]}{others}, and no image is left: correct {source}")
+    if bad:
+        rank_zero_info(f"{len(bad):,} of {len(files):,} files left out, first {bad[0]}")
+    return [row for row, text in enumerate(why) if not text]
+
+
 class ImageFilesDataModule(ImageDataModule):
     """Labeled image files; a subclass lists them (:meth:`images`).
 
@@ -52,18 +83,15 @@ class ImageFilesDataModule(ImageDataModule):
         Raises:
             ValueError: A file is missing or no image, or none is left.
         """
-        found = reasons(files, self.bad_images == "skip", self.max_pixels)
-        bad = [f"{path_text(file)} {why}" for file, why in zip(files, found, strict=True) if why]
-        others = f" (as well as {len(bad) - 1:,} others)" if len(bad) > 1 else ""
-        if bad and self.bad_images == "stop":
-            missing = " is missing" in bad[0]
-            remedy = "correct its name or data.root" if missing else "remove it"
-            raise ValueError(f"{bad[0]}{others}; {remedy}, or leave it out with bad_images: skip")
-        if bad and len(bad) == len(files):
-            raise ValueError(f"{bad[0]}{others}, and no image is left: correct data.root or names")
-        if bad:
-            rank_zero_info(f"{len(bad):,} of {len(files):,} files left out, first {bad[0]}")
-        rows = [i for i, why in enumerate(found) if not why]
+        skip = self.bad_images == "skip"
+        found = reasons(files, skip, self.max_pixels)
+        rows = rows_of_images(
+            files,
+            found,
+            skip=skip,
+            source="data.root or names",
+            missing="correct its name or data.root",
+        )
         return [files[i] for i in rows], [labels[i] for i in rows] if labels else []
 
     def files(self, files: Sequence[ImageFile], labels: Sequence[str] | None = None) -> ImageFiles:
