@@ -73,7 +73,7 @@ int lstm_forward(const batch *b, const real *x, const real *h0, const real *c0, 
                  real *h_n, real *c_n) {
   if (!fits(b)) return 1;
   const int64_t hidden = b->hidden, wide = 4 * hidden, inputs = b->inputs;
-  real *scratch = gates ? NULL : room(block_rows(b) * wide);
+  real *scratch = gates ? NULL : allocated(block_rows(b) * wide);
   if (!gates && !scratch) return 2;
   factor by_x = prepared(b, 'T', wide, inputs, w_ih), by_h = prepared(b, 'T', wide, hidden, w_hh);
   const real *h = h0, *c = c0;
@@ -284,7 +284,8 @@ int gru_forward(const batch *b, const real *x, const real *h0, const real *w_ih,
                 const real *b_ih, const real *b_hh, real *output, real *gates, real *h_n) {
   if (!fits(b)) return 1;
   const int64_t hidden = b->hidden, three = 3 * hidden, wide = 4 * hidden, inputs = b->inputs;
-  real *scratch = gates ? NULL : room(block_rows(b) * wide), *sums = room(b->sequences * three);
+  real *scratch = gates ? NULL : allocated(block_rows(b) * wide);
+  real *sums = allocated(b->sequences * three);
   if ((!gates && !scratch) || !sums) return free(scratch), free(sums), 2;
   factor by_x = prepared(b, 'T', three, inputs, w_ih), by_h = prepared(b, 'T', three, hidden, w_hh);
   const real *h = h0;

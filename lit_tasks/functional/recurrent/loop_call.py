@@ -63,7 +63,7 @@ class Call:
 
         Raises:
             ValueError: The batch sizes do not describe the rows.
-            MemoryError: There is no room for a block of rows.
+            MemoryError: There is no memory for a block of rows.
         """
         failed = function(self.batch, *arguments)
         if failed == 1:

@@ -30,7 +30,7 @@ enum { VECTOR = 16, ROWS = 4, TILES = 0 }; /* other processors were not measured
 enum { LANES = VECTOR / sizeof(real), PANEL = 2 * LANES };
 typedef real vector __attribute__((vector_size(VECTOR), aligned(sizeof(real)), may_alias));
 
-static real *room(int64_t numbers) {
+static real *allocated(int64_t numbers) {
   const size_t bytes = (size_t)(numbers > 0 ? numbers : 1) * sizeof(real);
   return aligned_alloc(64, (bytes + 63) / 64 * 64);
 }
@@ -116,7 +116,7 @@ static void multiply(int64_t rows, const real *a, int64_t stride_a, const factor
 }
 
 /* c = c * beta + a^T b: the sum over depth rows of outer products, the gradient of a weight.
- * space: room for the panels of b and for ROWS * depth numbers, or NULL, and BLAS does it. */
+ * space: memory for the panels of b and for ROWS * depth numbers, or NULL, and BLAS does it. */
 static void add_outer(int64_t rows, int64_t cols, int64_t depth, const real *a, int64_t stride_a,
                       const real *b, real beta, real *c, real *space) {
   if (!rows || !cols) return;

@@ -68,7 +68,7 @@ static int own_product(const batch *b, int64_t cols, int64_t depth) {
 /* Return a right factor, ready for the products with all rows; to be released. None if NULL. */
 static factor prepared(const batch *b, char is, int64_t cols, int64_t depth, const real *numbers) {
   factor made = {is, cols, depth, is == 'T' ? depth : cols, numbers, NULL};
-  if (numbers && own_product(b, cols, depth) && (made.panels = room(panels_size(cols, depth))))
+  if (numbers && own_product(b, cols, depth) && (made.panels = allocated(panels_size(cols, depth))))
     fill_panels(&made, made.panels);
   return made;
 }
@@ -85,8 +85,8 @@ static void free_workspace(workspace *w) { free(w->grad_z), free(w->states), fre
 
 static workspace workspace_of(const batch *b, int64_t wide) {
   const int64_t rows = block_rows(b), cols = b->inputs > b->hidden ? b->inputs : b->hidden;
-  workspace w = {room(rows * wide), room(rows * b->hidden), NULL};
-  if (own_product(b, cols, wide)) w.outer = room(panels_size(cols, rows) + ROWS * rows);
+  workspace w = {allocated(rows * wide), allocated(rows * b->hidden), NULL};
+  if (own_product(b, cols, wide)) w.outer = allocated(panels_size(cols, rows) + ROWS * rows);
   if (!w.grad_z || !w.states) free_workspace(&w);
   return w;
 }
