@@ -2,11 +2,12 @@
 
     python benchmarks/bag_of_words.py --data ../shared/data/sentiment_sentences [--rounds 3]
 
-Both train on the same encoded sentences with the same model, optimizer and batch size; ours is the
-whole default run (CSV, W&B offline, checkpoints). One thread and its processor time, the fastest of
-some epochs of interleaved runs, since other work on a machine only slows them; reading and encoding
-happen before the watch starts in both. What a step costs beside its computation does not depend on
-the batch, so the ratio grows with it.
+All train on the same encoded sentences with the same model, optimizer and batch size: a plain loop,
+Lightning's trainer with everything off (``barebones``), which says what its loop costs by itself,
+and the whole default run (CSV, W&B offline, checkpoints). One thread and its processor time, the
+fastest of some epochs of interleaved runs, since other work on a machine only slows them; reading
+and encoding happen before the watch starts in all. What a step costs beside its computation does
+not depend on the batch, so the ratios grow with it.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +28,7 @@ from lit_tasks.__main__ import main as lit_tasks
 from lit_tasks.data.base.encoded_texts import collate
 from lit_tasks.data.text_files import TextFilesDataModule
 from lit_tasks.nn.text.encoders import BagOfWords
+from lit_tasks.tasks.text_classification import TextClassificationTask
 from lit_tasks.text.encoding import TextOptions
 
 CONFIG = Path(__file__).parents[1] / "configs" / "text_sentences_bow.yaml"
@@ -70,6 +73,17 @@ def by_hand(data: TextFilesDataModule, batch_size: int) -> float:
     return min(seconds)
 
 
+def barebones(data: TextFilesDataModule, batch_size: int) -> float:
+    """Return the seconds of the fastest epoch of our task in Lightning's barebones trainer."""
+    data.batch_size = batch_size
+    encoder = partial(BagOfWords, normalize=True)
+    task = TextClassificationTask(encoder, partial(torch.optim.Adam, lr=0.03))
+    Watch.seconds.clear()
+    trainer = Trainer(barebones=True, max_epochs=EPOCHS, accelerator="cpu", callbacks=[Watch()])
+    trainer.fit(task, datamodule=data)
+    return min(Watch.seconds)
+
+
 def ours(train: Path, dev: Path, batch_size: int) -> float:
     """Return the seconds of the fastest epoch of the command line's default run."""
     import bag_of_words  # the module that the command line imports by this name
@@ -95,15 +109,19 @@ def main() -> None:
     data = TextFilesDataModule(train, dev, text=TextOptions(split="space"))
     data.setup("fit")
     count = len(data.train_dataloader().dataset)  # type: ignore[arg-type]
-    print("| batch | plain PyTorch loop, sentences per second | lit-tasks fit | ratio |")
-    print("| --- | --- | --- | --- |")
+    heads = ("batch", "plain PyTorch loop, sentences per second", "Trainer(barebones=True)")
+    print(f"| {' | '.join((*heads, 'ratio', 'lit-tasks fit', 'ratio'))} |")
+    print("| --- " * 6 + "|")
     for batch_size in BATCHES:
-        plain, whole = [], []
+        plain, bare, whole = [], [], []
         for _ in range(arguments.rounds):
             plain.append(by_hand(data, batch_size))
+            bare.append(barebones(data, batch_size))
             whole.append(ours(train, dev, batch_size))
-        one, other = min(plain), min(whole)
-        print(f"| {batch_size} | {count / one:.0f} | {count / other:.0f} | {one / other:.2f} |")
+        one, cells = min(plain), [str(batch_size), f"{count / min(plain):.0f}"]
+        for other in (min(bare), min(whole)):
+            cells += [f"{count / other:.0f}", f"{one / other:.2f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,8 @@ CASES = (
     Case("text: LSTM, batch of 256", "text_sentences_lstm", 256, 60, SENTENCES),
     Case("images: fine-tuning of all stages", "image_hymenoptera_finetune", 16, 12,
          (*ANTS, "--model.finetuning.every=0")),
+    Case("images: the same, batch of 32", "image_hymenoptera_finetune", 32, 8,
+         (*ANTS, "--model.finetuning.every=0")),
     Case("captions: ensemble of three LSTMs", "caption_coco_lstm", 32, 40, CAPTIONS),
     Case("captions: Transformer", "caption_coco_transformer", 32, 40, CAPTIONS),
     Case("style transfer: two pairs", "style_quickstart", 2, 40, STYLE),
