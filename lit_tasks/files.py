@@ -1,12 +1,14 @@
-"""JSON and YAML that somebody else may have written, read within limits.
+"""Files that somebody else may have named or written: JSON and YAML are read within limits.
 
 A kilobyte can stand for gigabytes (aliases of YAML) or use up the interpreter's stack (brackets
 within brackets). Both are refused in a sentence instead of being tried.
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,41 @@ MAX_NODES = 100_000
 """Keys, values and lists of a YAML file, an alias counted as all that it stands for: 200 MB."""
 MAX_DEPTH = 100
 """Mappings and lists within one another."""
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_DOWNLOADS = {
+    "http": "curl -LO {}",
+    "https": "curl -LO {}",
+    "s3": "aws s3 cp --recursive {} .",
+    "gs": "gcloud storage cp -r {} .",
+    "hf": "the program hf of huggingface_hub",
+}
 _MAX_PLAIN = 100_000  # characters: to find out whether more are a number takes for ever
+
+
+class RepeatedKeyError(ValueError):
+    """One key stands twice in an object, so that one of its values would be lost."""
+
+
+def unrepeated(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these keys and values.
+
+    Raises:
+        RepeatedKeyError: A key stands twice; names it.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise RepeatedKeyError(repeated(pairs))
+    return found
+
+
+def repeated(pairs: Sequence[tuple[str, Any]]) -> str:
+    """Return a clause about the first key that stands twice among keys and values, or nothing."""
+    seen = set[str]()
+    for key, _ in pairs:
+        if key in seen:
+            return f"the key '{key:.60}' stands twice in one object"
+        seen.add(key)
+    return ""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -28,10 +64,10 @@ def parse_json(text: str | bytes) -> Any:
 
     Raises:
         ValueError: It is not JSON (``json.JSONDecodeError`` and ``UnicodeDecodeError`` say where),
-            or brackets stand within brackets too often.
+            a key stands twice in an object, or brackets stand within brackets too often.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unrepeated)
     except RecursionError:
         raise ValueError("lists or objects are nested too deeply") from None
 
@@ -88,14 +124,14 @@ def parse_yaml(text: str) -> Any:
 
     Raises:
         ValueError: It stands for more than a limit allows.
-        yaml.YAMLError: It is not YAML.
+        yaml.YAMLError: It is not YAML, or a key stands twice in a mapping.
     """
     check_yaml(text)
     return yaml.load(text, _LOADER)
 
 
 def check_yaml(text: str, max_nodes: int = MAX_NODES, aliases_only: bool = False) -> None:
-    """Refuse YAML that stands for more than it should; nothing is built meanwhile.
+    """Refuse YAML that stands for more than it should or loses a value; nothing is built meanwhile.
 
     Args:
         text: The YAML.
@@ -104,7 +140,7 @@ def check_yaml(text: str, max_nodes: int = MAX_NODES, aliases_only: bool = False
 
     Raises:
         ValueError: There are more, they are nested too deeply, or one contains itself.
-        yaml.YAMLError: The text is not YAML.
+        yaml.YAMLError: The text is not YAML, or a key stands twice in a mapping.
     """
     count = _Count()
     for event in yaml.parse(text, _LOADER):
@@ -118,15 +154,28 @@ def check_yaml(text: str, max_nodes: int = MAX_NODES, aliases_only: bool = False
             raise ValueError(f"mappings and lists must be nested at most {MAX_DEPTH} deep")
 
 
+@dataclass
+class _Collection:
+    """A list or mapping whose end has not been seen; ``keys`` is ``None`` for a list."""
+
+    anchor: str | None
+    before: int
+    keys: set[str] | None
+    height: int = 1
+    is_key: bool = False  # whether the last node in it is a key
+
+
 class _Count:
     """Nodes and depth of the YAML seen so far, with every alias as what it stands for."""
 
     def __init__(self) -> None:
         self.nodes = self.aliased = self.depth = 0
         self.known: dict[str, tuple[int, int]] = {}  # nodes and height of what an anchor names
-        self.open: list[tuple[str | None, int, list[int]]] = []
+        self.open: list[_Collection] = []
 
     def add(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.NodeEvent):
+            self._refuse_repeated(event)
         if isinstance(event, yaml.AliasEvent):
             self._alias(event.anchor)
         elif isinstance(event, yaml.ScalarEvent):
@@ -137,16 +186,29 @@ class _Count:
                 self.known[event.anchor] = 1, 1
         elif isinstance(event, yaml.CollectionStartEvent):
             self._reached(1, 1)
-            self.open.append((event.anchor, self.nodes - 1, [1]))
+            keys = set[str]() if isinstance(event, yaml.MappingStartEvent) else None
+            self.open.append(_Collection(event.anchor, self.nodes - 1, keys))
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before, [height] = self.open.pop()
-            if anchor:
-                self.known[anchor] = self.nodes - before, height
+            ended = self.open.pop()
+            if ended.anchor:
+                self.known[ended.anchor] = self.nodes - ended.before, ended.height
             if self.open:
-                self._grow(height)
+                self._grow(ended.height)
+
+    def _refuse_repeated(self, event: yaml.NodeEvent) -> None:
+        """Refuse a key that its mapping has already: YAML would keep the last value alone."""
+        within = self.open[-1] if self.open else None
+        if within is None or within.keys is None:
+            return
+        within.is_key = not within.is_key
+        if within.is_key and isinstance(event, yaml.ScalarEvent):
+            if event.value in within.keys:
+                problem = f"the key '{event.value:.60}' stands twice in one mapping"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            within.keys.add(event.value)
 
     def _alias(self, anchor: str | None) -> None:
-        if any(name == anchor for name, _, _ in self.open):
+        if any(collection.anchor == anchor for collection in self.open):
             raise ValueError(f"the alias *{anchor} stands within what it stands for")
         nodes, height = self.known.get(
             anchor or "", (1, 1)
@@ -161,8 +223,8 @@ class _Count:
             self._grow(height)
 
     def _grow(self, height: int) -> None:
-        highest = self.open[-1][2]
-        highest[0] = max(highest[0], height + 1)
+        highest = self.open[-1]
+        highest.height = max(highest.height, height + 1)
 
 
 class _TooLargeError(ValueError):
@@ -177,6 +239,28 @@ def _small_text(path: Path) -> str:
             f" it has {size >> 20} MiB; give another file, or remove it"
         )
     return path.read_text(encoding="utf-8")
+
+
+def not_there(path: object, sentence: str) -> FileNotFoundError:
+    """Return the error about a path that names nothing, in a sentence.
+
+    Args:
+        path: What was given; of an address it is said that files are read from disk.
+        sentence: What is said of anything else.
+    """
+    found = _ADDRESS.match(str(path))
+    if found is None:
+        return FileNotFoundError(sentence)
+    scheme, rest = found.groups()  # a path has lost a slash
+    address = f"{scheme}://{rest}"
+    if scheme.lower() == "file":
+        return FileNotFoundError(f"{address} is an address: give the path alone, without file://")
+    how = _DOWNLOADS.get(scheme.lower())
+    example = f", for example with {how.format(address)}," if how else ""
+    return FileNotFoundError(
+        f"{address} is an address, and this is read from disk: download it first{example} and give"
+        " the path of what was downloaded"
+    )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from yaml import SafeDumper
 from lit_tasks import bundled_configs
 from lit_tasks.catalog.classes import classes, paths_of
 from lit_tasks.cli.loggers import fill_folders
-from lit_tasks.files import check_yaml, read_yaml
+from lit_tasks.files import check_yaml, not_there, read_yaml
 from lit_tasks.jsonargparse_internals import option_names, replace_yaml_loader, yaml_loader
 from lit_tasks.printable import printable
 from lit_tasks.runs.settings import flat
@@ -37,7 +37,8 @@ class _CheckedLoader(yaml_loader()):  # type: ignore[misc]
     """The loader of jsonargparse, which reads configs, files they name and texts within them."""
 
     def __init__(self, stream: str) -> None:
-        if "&" in stream:  # without an anchor nothing stands for more than is written
+        # Without an anchor nothing stands for more than is written, with one colon no key repeats.
+        if "&" in stream or stream.count(":") > 1:
             try:
                 check_yaml(stream, aliases_only=True)
             except ValueError as error:
@@ -46,6 +47,7 @@ class _CheckedLoader(yaml_loader()):  # type: ignore[misc]
 
 
 replace_yaml_loader(_CheckedLoader)
+_BROKEN_CONFIG = r'Invalid content in sub-config file (.+?): (.+)(?:\n *in "[^"]*", line (\d+))?'
 # The default of Lightning's Timer, which PyYAML would refuse to write into the run's config.
 yaml.add_representer(Interval, lambda dumper, each: dumper.represent_str(each.value), SafeDumper)
 
@@ -90,6 +92,9 @@ class ReadableParser(CheckedParser):
         raise SystemExit(2)
 
     def _sentence(self, message: str) -> str:
+        if broken := re.search(_BROKEN_CONFIG, message):
+            path, problem, line = broken.groups()
+            return f"{path}{f', line {line},' if line else ''} is not YAML: {problem}"
         for pattern, explain in (
             (r"Option '([^']+)' is not accepted", self._unknown_key),
             (r"does not accept option '([^']+)'", self._unknown_key),
@@ -173,7 +178,7 @@ def check_config_files(paths: Iterable[Path]) -> None:
         if not path.is_file():
             beside = [p.name for p in path.parent.glob("*.y*ml")]
             near = _did_you_mean(path.name, [*beside, *bundled_configs.names(path.suffix)])
-            raise ValueError(f"there is no config file {path}{near}")
+            raise ValueError(str(not_there(path, f"there is no config file {path}{near}")))
         read_yaml(path)
 
 

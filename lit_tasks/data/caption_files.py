@@ -10,11 +10,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
 from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
-from lit_tasks.data.readers.caption_records import CaptionRecord
+from lit_tasks.data.readers.caption_records import CaptionRecord, EmptyCaptions
 from lit_tasks.data.readers.caption_tables import CaptionColumns, caption_rows
 from lit_tasks.data.readers.encodings import check_encoding
 from lit_tasks.data.readers.image_folders import located
 from lit_tasks.data.readers.split_names import split_of_row
+from lit_tasks.files import not_there
 from lit_tasks.protocols import LabeledSplit
 
 
@@ -22,8 +23,9 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
     """Images whose captions stand in a file with the names of the images.
 
     That is a table with a header line (comma, tab, semicolon or vertical bar between its columns),
-    JSON Lines, a JSON list, or a file like ``Flickr8k.token.txt``. A row holds one caption, or
-    several in columns such as ``caption_0`` to ``caption_4`` or in a list of JSON.
+    JSON Lines, a JSON list, a JSON object of files and captions (``{"a.jpg": ["one", "two"]}``), or
+    a file like ``Flickr8k.token.txt``. A row holds one caption, or several in columns such as
+    ``caption_0`` to ``caption_4`` or in a list of JSON.
     Rows that name the same file are captions of one image. A column may say what is for training,
     validation and test; otherwise images are held out by seed. Where there is nothing to test on,
     the images for validation are taken, and it is said.
@@ -71,6 +73,10 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
                 "this needs images with captions: set data.table to a CSV file with the columns"
                 " file and caption"
             )
+        if self.root is not None and self.feature_file is None and not self.root.is_dir():
+            raise not_there(
+                self.root, f"there is no folder {self.root}; set data.root to that of the images"
+            )
         if not self._found:
             self._found = self._split(self.table)
         if split == "test" and not self._found[split]:
@@ -89,9 +95,10 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
         return self.usable(self._found[split])
 
     def _split(self, table: Path) -> dict[str, list[CaptionRecord]]:
-        images, splits = read_captions(
-            table, self.root, columns=self.columns, encoding=self.encoding
-        )
+        with self.empty_captions() as left_out:
+            images, splits = read_captions(
+                table, self.root, columns=self.columns, encoding=self.encoding, left_out=left_out
+            )
         if self.columns.split is None:
             fractions = [fraction for fraction in self.fractions if fraction > 0]
             places = np.arange(len(images))
@@ -112,8 +119,16 @@ def read_captions(
     root: Path | None,
     columns: CaptionColumns,
     encoding: str | None = None,
+    left_out: EmptyCaptions | None = None,
 ) -> tuple[list[CaptionRecord], list[str]]:
     """Return images with their sentences, and the split of each, in the order of the file.
+
+    Args:
+        table: The file.
+        root: Folder of the images; that of the table when left out.
+        columns: Their names.
+        encoding: That of the table.
+        left_out: Counts what is empty; it is refused if left out.
 
     Raises:
         FileNotFoundError: There is no such table.
@@ -122,8 +137,8 @@ def read_captions(
     found: dict[str, CaptionRecord] = {}  # by place: ./a.jpg and a.jpg are one image
     splits: dict[str, str] = {}
     places: dict[str, Path] = {}
-    rows = caption_rows(table, columns, encoding, tell=rank_zero_info)
-    for where, name, captions, cell in rows:
+    rows = caption_rows(table, columns, encoding, tell=rank_zero_info, left_out=left_out)
+    for where, name, captions, cell, _ in rows:
         split = split_of_row(cell, columns.split, where) if columns.split else ""
         if name not in places:
             places[name] = located(name, [root or table.parent])

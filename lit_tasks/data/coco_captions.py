@@ -9,6 +9,7 @@ from lit_tasks.data.base.caption_dataset import CaptionedImages
 from lit_tasks.data.base.captioned_files import CaptionedFilesDataModule
 from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.data.readers.coco import read_coco, read_karpathy
+from lit_tasks.files import not_there
 from lit_tasks.protocols import LabeledSplit
 
 
@@ -52,7 +53,7 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
                 " and the folders of the images, for example --data.root=coco"
             )
         if not self.root.is_dir():
-            raise FileNotFoundError(f"there is no folder {self.root}; set data.root to one")
+            raise not_there(self.root, f"there is no folder {self.root}; set data.root to one")
         if self.split is not None:
             return self.usable(self._of_split(self.root, self.split, split))
         path = self._annotations(self.root, split)
@@ -62,13 +63,17 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
             )
             return self.captioned("val")
         folder = self._images(self.root, split) or self.root / path.stem.removeprefix("captions_")
-        return self.usable(read_coco(path, folder))
+        with self.empty_captions() as left_out:
+            images = read_coco(path, folder, left_out)
+        return self.usable(images)
 
     def _of_split(self, root: Path, file: Path, split: LabeledSplit) -> list[CaptionRecord]:
         if not self._karpathy:
             inside = root / file
             folder = self._images(root, split) or root
-            self._karpathy = read_karpathy(inside if inside.is_file() else file, folder)
+            with self.empty_captions() as left_out:
+                path = inside if inside.is_file() else file
+                self._karpathy = read_karpathy(path, folder, left_out)
         if not self._karpathy[split]:
             raise ValueError(f"{file} has no images for {split}; give another split")
         return self._karpathy[split]
@@ -85,7 +90,7 @@ class CocoCaptionsDataModule(CaptionedFilesDataModule):
         named = Path(self.images.replace("{split}", split))
         inside = root / named
         if not inside.is_dir() and not named.is_dir():
-            raise FileNotFoundError(f"there is no folder {inside}; set data.images to one")
+            raise not_there(named, f"there is no folder {inside}; set data.images to one")
         return inside if inside.is_dir() else named
 
     def _annotations(self, root: Path, split: LabeledSplit) -> Path | None:

@@ -9,6 +9,7 @@ from lit_tasks.data.base.image_files import ImageFilesDataModule, read_classes
 from lit_tasks.data.readers.archives import unpack
 from lit_tasks.data.readers.download import check_sha256, download
 from lit_tasks.data.readers.images import ImageFiles
+from lit_tasks.files import not_there
 from lit_tasks.protocols import Split
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
@@ -71,8 +72,8 @@ class HymenopteraDataModule(ImageFilesDataModule):
             split = "val"
         folder = self.root / split
         if not folder.is_dir():
-            raise FileNotFoundError(
-                f"there is no folder {folder}; set data.root to one with train/ and val/"
+            raise not_there(
+                self.root, f"there is no folder {folder}; set data.root to one with train/ and val/"
             )
         found = self.files(*self.usable(*read_classes(folder)))
         number = {"train": 0, "val": 1}.get(split)

@@ -7,13 +7,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.base.text import Source, TextDataModule
+from lit_tasks.data.base.text import TextDataModule
+from lit_tasks.data.base.text_source import Source
 from lit_tasks.data.cache.datasets_internals import content_key
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.text_files import Columns, read_rows
 from lit_tasks.data.readers.text_folders import read_folders
 from lit_tasks.data.readers.text_rows import Row, labeled_row
 from lit_tasks.data.text_files import texts_to_predict
+from lit_tasks.files import not_there
 from lit_tasks.protocols import Split
 from lit_tasks.text.encoding import TextOptions
 
@@ -81,9 +83,10 @@ class ImdbDataModule(TextDataModule):
         if self.path is None:
             return _from_hub(split, self.cache_dir)
         if not self.path.is_dir():
-            raise FileNotFoundError(
+            raise not_there(
+                self.path,
                 f"there is no folder {self.path}; set data.path to a folder with train-*.parquet "
-                f"and test-*.parquet or to aclImdb, or leave it out to load {HUB_ID} from the hub"
+                f"and test-*.parquet or to aclImdb, or leave it out to load {HUB_ID} from the hub",
             )
         files = sorted(self.path.glob(f"{split}-*.parquet"))
         if files:

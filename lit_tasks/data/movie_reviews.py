@@ -10,7 +10,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lit_tasks.data.base.text import Source, TextDataModule
+from lit_tasks.data.base.text import TextDataModule
+from lit_tasks.data.base.text_source import Source
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.lines import MAX_CHARACTERS
 from lit_tasks.data.readers.text_files import Columns

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import CaptionBatch
-from lit_tasks.data.base.caption_dataset import CaptionedImages
+from lit_tasks.data.base.caption_dataset import CaptionedImages, Sentences
 from lit_tasks.data.base.captions import CaptionDataModule
 from lit_tasks.data.readers.arrow_images import image_bytes, kept_images
 from lit_tasks.data.readers.images import read_image
@@ -91,6 +91,9 @@ class StreamedCaptionsDataModule(CaptionDataModule):
         images = self._transformed("train", augmented=True)
         read = partial(read_shard, columns=self.columns)
         vocabulary = CaptionVocabulary(self.vocabulary)
+        known = self.captioned("train")
+        first = Sentences(known, vocabulary, each=True, max_tokens=self.max_tokens)
+        first.tell_cut(self.max_tokens, f"captions of the first {len(known.ids):,} rows")
         sample = _Sample(
             images.transform,
             images.preprocessing.resize,

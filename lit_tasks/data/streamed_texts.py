@@ -11,8 +11,11 @@ from torch.utils.data import DataLoader
 from lit_tasks.batch import TextBatch
 from lit_tasks.data.base.given_texts import encoded_batch
 from lit_tasks.data.base.labels import label_tensor
-from lit_tasks.data.base.text import Source, TextDataModule
+from lit_tasks.data.base.text import TextDataModule
+from lit_tasks.data.base.text_source import Source
+from lit_tasks.data.base.text_vocabulary import tell_truncated
 from lit_tasks.data.cache.rows import cached_rows, fingerprint
+from lit_tasks.data.cache.token_ids import words_of
 from lit_tasks.data.readers.label_lists import check_separator, labels_of
 from lit_tasks.data.readers.streams import Record, StreamedRows, find_shards, rows_of, versions
 from lit_tasks.data.readers.text_files import Columns, Format, read_rows
@@ -115,6 +118,10 @@ class StreamedTextsDataModule(TextDataModule):
     def train_dataloader(self) -> DataLoader[TextBatch]:
         """Return the training texts, in another order each epoch."""
         read = partial(read_shard, columns=self.columns, labels=tuple(self.labels))
+        if self.text.max_length is not None:
+            first = self.source("train")
+            words = words_of(first.data, self.text.tokenizer)
+            tell_truncated(words, first.rows, self.text, what="first rows of train")
         rows = StreamedRows(
             self._shards(), read, buffer=self.buffer, seed=self.seed, bad_rows=self.bad_rows
         )

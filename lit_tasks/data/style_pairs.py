@@ -31,6 +31,7 @@ from lit_tasks.data.readers.image_inputs import images_named
 from lit_tasks.data.readers.images import color_profile, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.tables import BadRows
+from lit_tasks.files import not_there
 from lit_tasks.protocols import HasSteps, InputBatch
 
 
@@ -265,7 +266,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         there = {p.name.lower(): p.name for p in path.parent.glob("*")}
         near = get_close_matches(path.name.lower(), there, n=1)
         hint = f"did you mean {there[near[0]]}?" if near else "give its path, or root"
-        raise FileNotFoundError(f"there is no image {path}; {hint}")
+        raise not_there(name, f"there is no image {path}; {hint}")
 
 
 def _listed(names: list[str] | str | None) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lit_tasks.files import atomic_write
+from lit_tasks.files import atomic_write, not_there
 from lit_tasks.functional.caption.scores import CAPTION_METRICS, corpus_scores, image_scores
 from lit_tasks.printable import printable
 from lit_tasks.runs.command_line import OptionParser, answered
@@ -123,7 +123,7 @@ def _image(folder: Path, name: str) -> Path:
     tried = [folder / f"{stem}{ending}" for stem in (name, number) for ending in endings]
     there = next((path for path in tried if path.is_file()), None)
     if there is None:
-        raise FileNotFoundError(f"there is no image {name} in {folder}; give --images its folder")
+        raise not_there(folder, f"there is no image {name} in {folder}; give --images its folder")
     return there
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from lit_tasks.data.readers.caption_records import CaptionRecord
 from lit_tasks.data.readers.caption_tables import FILES, CaptionColumns, caption_rows, one_line
 from lit_tasks.data.readers.coco import read_coco, read_json, read_karpathy
+from lit_tasks.files import not_there
 
 _COLUMNS = CaptionColumns(usual_files=("image_id", "id", *FILES))
 _OFFICIAL = re.compile(r"(?:COCO_\w+_)?0*(\d+)\.\w+")  # COCO's file names hold its ids
@@ -109,8 +110,8 @@ def _names(name: str) -> list[str]:
 def read_references(path: Path) -> References:
     """Return the references of COCO's JSON, of Karpathy's, or of a table of captions."""
     found = References()
-    if path.suffix.lower() == ".json" and _is_object(path):
-        content = read_json(path)
+    content = read_json(path) if path.suffix.lower() == ".json" and _is_object(path) else {}
+    if {"images", "annotations"} & {*content}:
         records: list[CaptionRecord]
         if "annotations" in content:
             records = read_coco(path, Path())
@@ -129,6 +130,6 @@ def read_references(path: Path) -> References:
 
 def _is_object(path: Path) -> bool:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; give a file of references")
+        raise not_there(path, f"there is no file {path}; give a file of references")
     with path.open("rb") as file:
         return file.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from lit_tasks.files import not_there
 from lit_tasks.zip_files import DAMAGED, check_sizes, unpacked
 
 MAX_LINE = 1 << 20
@@ -99,9 +100,10 @@ def opened_vectors(path: Path, embedding_dim: int) -> Iterator[io.BufferedReader
         ValueError: It is damaged, or has none or several of that width; names the file.
     """
     if not path.is_file():
-        raise FileNotFoundError(
+        raise not_there(
+            path,
             f"no word vectors at {path}; give a GloVe text file, a .vec file, a binary file of "
-            "word2vec, a zip of one, or 'glove-6b-50d'"
+            "word2vec, a zip of one, or 'glove-6b-50d'",
         )
     if path.suffix.lower() != ".zip":
         with unpacked(path) as file:

@@ -49,7 +49,8 @@ def load_vectors(
 
     Raises:
         FileNotFoundError: There is no such file, or the package is not installed.
-        ValueError: The width is another, or a line is not a word and its numbers.
+        ValueError: The width is another, a line is not a word and its numbers, or the words are not
+            in UTF-8.
     """
     file = None if source == GLOVE_6B_50D else Path(source).expanduser()
     content = stamp(file) if file is not None and file.is_file() else ()
@@ -97,10 +98,11 @@ def _from_file(
 ) -> tuple[np.ndarray, np.ndarray]:
     wanted = {word.encode(): index for index, word in enumerate(words)}
     rows = np.zeros((len(words), embedding_dim), dtype=np.float32)
-    found = np.zeros(len(words), dtype=bool)
+    found, letters = np.zeros(len(words), dtype=bool), _Letters()
     try:
         with opened_vectors(path, embedding_dim) as file:
             for place, word, values in _vectors(path, file, embedding_dim):
+                letters.see(place, word)
                 index = wanted.get(word)
                 if index is not None and not found[index]:
                     rows[index], found[index] = _numbers(place, values, embedding_dim), True
@@ -108,7 +110,35 @@ def _from_file(
         raise ValueError(
             f"{path} is not a complete zip file ({error}); download it again"
         ) from error
+    letters.check(path)
     return rows, found
+
+
+class _Letters:
+    """Tells whether words are in UTF-8: of a file in another encoding all with accents are lost."""
+
+    def __init__(self) -> None:
+        self.decoded, self.others, self.first = 0, 0, ""
+
+    def see(self, place: str, word: bytes) -> None:
+        """Look at a word; a few that are damaged stand in every large file."""
+        if word.isascii():
+            return
+        try:
+            word.decode()
+            self.decoded += 1
+        except UnicodeDecodeError as error:
+            self.first = self.first or f"{place}: the word holds the byte 0x{word[error.start]:02x}"
+            self.others += 1
+
+    def check(self, path: Path) -> None:
+        """Refuse a file most of whose words beyond ASCII are not UTF-8."""
+        if self.others > self.decoded:
+            raise ValueError(
+                f"{self.first}, which is not UTF-8, as in {self.others:,} of the"
+                f" {self.others + self.decoded:,} words that are not ASCII; save the file as UTF-8,"
+                f" for example with iconv -f latin1 -t utf-8 {path}"
+            )
 
 
 def _vectors(
@@ -125,6 +155,10 @@ def _vectors(
     if not line:
         raise ValueError(f"{path} has no word vectors, it is empty; download it again")
     line, count = line.removeprefix(codecs.BOM_UTF8), 0
+    if b"\0" in line:
+        raise ValueError(
+            f"{path} has null bytes in its first line, as UTF-16 has; save it as UTF-8"
+        )
     if is_header(line, embedding_dim):
         count, width = map(int, line.split())
         _check_width(path, 1, width=width, embedding_dim=embedding_dim)

@@ -405,3 +405,30 @@ def test_nothing_to_predict_is_told(tmp_path: Path, value: Any) -> None:
     given = str(tmp_path / value) if isinstance(value, str) and value.strip() else value
     with pytest.raises(ValueError, match="give an image, a folder or a CSV file"):
         ImageFolderDataModule(predict=given).images("predict")
+
+
+def test_folders_of_one_name_within_all_classes_are_told(
+    tmp_path: Path, said: pytest.LogCaptureFixture
+) -> None:
+    """``fold1/a`` and ``fold2/a``: the classes may be meant to be ``a`` and ``b``."""
+    for fold in ("a", "b"):
+        names = ("x/1.png", "x/2.png", "deep/er/3.png", f"of {fold}/4.png")
+        draw(tmp_path, *(f"{fold}/{name}" for name in names))
+    assert sizes(tmp_path, val_fraction=0.5) == {"train": 4, "val": 4, "test": 4}
+    assert "The classes are a, b, and each has the folders deep, x: if these are the" in said.text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a/x/1.png", "a/x/2.png", "b/x/1.png", "b/x/2.png"),
+        ("a/x/1.png", "a/y/2.png", "b/z/1.png", "b/w/2.png"),
+        ("a/x/1.png", "a/y/2.png", "b/x/1.png", "b/y/2.png", "b/3.png"),
+        ("a/1.png", "a/2.png", "b/1.png", "b/2.png"),
+    ],
+)
+def test_other_folders_within_classes_are_no_news(
+    tmp_path: Path, said: pytest.LogCaptureFixture, names: tuple[str, ...]
+) -> None:
+    sizes(draw(tmp_path, *names), val_fraction=0.5)
+    assert "The classes are" not in said.text

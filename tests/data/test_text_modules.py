@@ -7,7 +7,8 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.base.text import Source, TextDataModule
+from lit_tasks.data.base.text import TextDataModule
+from lit_tasks.data.base.text_source import Source
 from lit_tasks.data.imdb import ImdbDataModule
 from lit_tasks.data.movie_reviews import MovieReviewsDataModule
 from lit_tasks.data.text_files import TextFilesDataModule

@@ -116,3 +116,30 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "v.txt").write_text(LINES)
     assert load_vectors("~/v.txt", ["a"], 3)[1].all()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman"])
+@pytest.mark.parametrize("header", ["", "3 3\n"])
+@pytest.mark.parametrize("words", [["a"], ["café"]])
+def test_words_that_are_not_utf_8_are_refused(
+    tmp_path: Path, encoding: str, header: str, words: list[str]
+) -> None:
+    (tmp_path / "v.txt").write_bytes((header + LINES).encode(encoding))
+    number = 3 if header else 2
+    sentence = rf"v\.txt, line {number}: the word holds the byte 0x\w\w, which is not UTF-8, as in"
+    with pytest.raises(ValueError, match=sentence) as caught:
+        load_vectors(str(tmp_path / "v.txt"), words, 3)
+    assert "as in 1 of the 1 words that are not ASCII; save the file as UTF-8" in str(caught.value)
+    assert f"iconv -f latin1 -t utf-8 {tmp_path}/v.txt" in str(caught.value)
+
+
+def test_a_damaged_word_among_others_is_none_of_any_text(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_bytes(LINES.encode() + b"caf\xe9 1 2 3\n")
+    assert load_vectors(str(tmp_path / "v.txt"), ["café"], 3)[0].tolist() == [WORDS["café"]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_told(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "v.txt").write_bytes(LINES.encode(encoding))
+    with pytest.raises(ValueError, match=r"v\.txt has null bytes in its first line, as UTF-16"):
+        load_vectors(str(tmp_path / "v.txt"), ["a"], 3)

@@ -179,6 +179,14 @@ class Sentences:
     def __len__(self) -> int:
         return len(self.image_index)
 
+    def tell_cut(self, max_tokens: int | None, what: str = "training captions") -> None:
+        """Say how many captions were longer than that, if any was."""
+        if self.cut:
+            rank_zero_info(
+                f"{self.cut:,} of {len(self):,} {what} have more than {max_tokens} tokens, start"
+                " and end included, and lose their last words; see data.max_tokens"
+            )
+
     def batch(self, image: Tensor, indices: Sequence[int]) -> CaptionBatch:
         """Return a batch of samples with their images."""
         index = torch.tensor(indices)

@@ -231,12 +231,8 @@ class CaptionDataModule(ImageLoadingDataModule):
         sentences = Sentences(
             captioned, vocabulary, each=train, max_tokens=max_tokens, references=references
         )
-        if train and sentences.cut:
-            rank_zero_info(
-                f"{sentences.cut:,} of {len(sentences):,} training captions have more than"
-                f" {max_tokens} tokens, start and end included, and lose their last words; see"
-                " data.max_tokens"
-            )
+        if train:
+            sentences.tell_cut(max_tokens)
         values = self._values(split, train)
         if values is not None:
             return DataLoader(

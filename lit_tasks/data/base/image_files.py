@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from lightning.pytorch.utilities import rank_zero_info
 
+from lit_tasks.data.base.image_splits import tell_inner
 from lit_tasks.data.base.images import ImageDataModule
 from lit_tasks.data.readers.encodings import undecoded
 from lit_tasks.data.readers.image_folders import (
@@ -170,6 +171,7 @@ def read_classes(folder: Path) -> tuple[list[Path], list[str]]:
     if others:
         rank_zero_info(left_out(others))
     tell_loose(folder)
+    tell_inner({path: found[path].images for path in classes if found[path].images})
     pairs = [(file, class_name(path.name)) for path in classes for file in found[path].images]
     return [file for file, _ in pairs], [label for _, label in pairs]
 

@@ -113,6 +113,25 @@ def tell_conflicts(files: Sequence[Path], labels: Sequence[str], numbers: Sequen
         )
 
 
+def tell_inner(classes: Mapping[Path, Sequence[Path]]) -> None:
+    """Say where every class has the same folders of images: those may be meant to be the classes.
+
+    Args:
+        classes: The images below the folder of each class.
+    """
+    inner = [{file.relative_to(path).parts[:-1][:1] for file in classes[path]} for path in classes]
+    if len(inner) < 2 or () in set().union(*inner):
+        return
+    same = sorted(name for (name,) in set.intersection(*inner))
+    if len(same) > 1:
+        names = [path.name for path in classes]
+        rank_zero_info(
+            f"The classes are {listed(names)}, and each has the folders {listed(same)}: if these"
+            " are the classes, put the images of each into one folder, or name labels in a table"
+            " (data.table)"
+        )
+
+
 def tell_similar(labels: Sequence[str]) -> None:
     """Say which labels differ only in capitals: they are classes of their own."""
     same: dict[str, set[str]] = {}

@@ -57,6 +57,28 @@ def are_foreign(labels: np.ndarray, known: Sequence[str], separator: str | None)
     return found
 
 
+def label_problems(
+    labels: np.ndarray, known: Sequence[str] | None, separator: str | None
+) -> np.ndarray:
+    """Return why the label of each text cannot be used, empty where it can.
+
+    Args:
+        labels: The label of each text, or its labels with separators between.
+        known: Those of the training texts; ``None`` for the training texts themselves.
+        separator: Stands between labels where a text may have several.
+    """
+    foreign = np.zeros(len(labels), dtype=bool)
+    if known is not None:
+        foreign = are_foreign(labels, known, separator)
+    elif separator is None:
+        foreign = missing_numbers(labels)
+    quoted = shown([f"'{label}'" for label in known or ()])
+    why = "not a number as the others are" if known is None else f"not one of {quoted}"
+    problems = np.full(len(labels), "", dtype=object)
+    problems[foreign] = [f"the label '{label}' is {why}" for label in labels[foreign]]
+    return problems
+
+
 def strata(labels: Sequence[str], separator: str | None) -> np.ndarray:
     """Return by which class each text is held out: its own, or the rarest of those it has.
 

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,26 +17,18 @@ from lit_tasks.batch import TextBatch, in_batches
 from lit_tasks.checked_loading import CheckedLoading
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
 from lit_tasks.data.base.given_texts import encoded_batch, given_texts, parts_of
-from lit_tasks.data.base.labels import (
-    are_foreign,
-    doubts,
-    label_counts,
-    label_order,
-    label_tensor,
-    missing_numbers,
-    shown,
-    strata,
-)
-from lit_tasks.data.base.splits import SPLITS_OF, stratified_splits
-from lit_tasks.data.cache.token_ids import text_hashes, token_ids_of, word_counts, words_of
-from lit_tasks.data.readers.label_lists import described, label_sets, several_in
+from lit_tasks.data.base.labels import label_problems, label_tensor, shown
+from lit_tasks.data.base.splits import SPLITS_OF
+from lit_tasks.data.base.text_source import Source, held_out
+from lit_tasks.data.base.text_vocabulary import known_labels, known_words, tell_truncated
+from lit_tasks.data.cache.token_ids import token_ids_of, words_of
+from lit_tasks.data.readers.label_lists import described, label_sets
 from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
 from lit_tasks.data.readers.text_files import Columns
 from lit_tasks.files import atomic_write
 from lit_tasks.protocols import InputBatch, Split
 from lit_tasks.sampling import LengthBuckets
 from lit_tasks.text.encoding import TextOptions
-from lit_tasks.text.scripts import needs_characters
 from lit_tasks.text.tokenizer_file import tokenizer_json
 from lit_tasks.text.vocabulary import Vocabulary
 
@@ -48,54 +39,6 @@ _MAX_SHOWN = 300  # characters of a text in a table for people
 
 #: Texts that are tokenized at once: compiling its expressions takes 50 ms, each time.
 _TOKENIZED = 1024
-
-
-@dataclass(frozen=True)
-class Source:
-    """Rows of one split.
-
-    Attributes:
-        data: Columns ``text`` and, unless it is to be predicted, ``label``, both of strings. May
-            have ``id`` (what predictions call a text), ``line`` (where errors find it, by default
-            the row counted from 1), ``problem`` (why a row cannot be used, empty where it can) and
-            ``note`` (what people should know of a row that is used).
-        name: File or folder, as errors name it.
-        select: Which rows belong to the split, or ``None`` for all.
-
-    Raises:
-        ValueError: The column of texts is missing, or a column does not hold strings.
-    """
-
-    data: "Dataset"
-    name: str
-    select: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        data = self.data
-        if "text" not in data.column_names:
-            raise ValueError(
-                f"{self.name} must have a column 'text', it has {', '.join(data.column_names)}:"
-                " name the column of texts so, for example with data.rename_column"
-            )
-        for name in {"text", "label", "id", "problem", "note"} & set(data.column_names):
-            kind = getattr(data.features[name], "dtype", None)
-            if kind != "string":
-                raise ValueError(
-                    f"{self.name}: column {name!r} must hold strings, got {kind}: turn its values"
-                    " into text, for example with data.map"
-                )
-        for name in ("id", "line", "problem", "note"):
-            if name not in data.column_names:
-                lines = range(1, len(data) + 1)
-                data = data.add_column(name, list(lines) if name == "line" else [""] * len(data))
-        object.__setattr__(self, "data", data)
-
-    def place(self, row: int) -> str:
-        """Return where a row stands, as errors name it: its line, or its file in a folder."""
-        line = self.data.data["line"][row].as_py()
-        if line:
-            return f"{self.name}, line {line}"
-        return f"{self.name}/{self.data.data['id'][row].as_py()}"
 
 
 class TextDataModule(CheckedLoading, LightningDataModule):
@@ -316,19 +259,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         Repeats of a text go to one split, and so do ``block`` rows on end, for sets where
         neighbors have more in common than their label.
         """
-        columns = data.data
-        usable = np.flatnonzero(columns["problem"].to_numpy() == "")
-        labels = strata(_strings(data, "label", usable), self._separator)
-        _, first, text = np.unique(
-            text_hashes(data)[usable], return_index=True, return_inverse=True
-        )
-        blocks = usable[first][text] // block  # a repeat belongs where its text first stands
-        splits = [
-            usable[p]
-            for p in stratified_splits(labels, blocks, fractions=fractions, seed=self.seed)
-        ]
-        bad = np.flatnonzero(columns["problem"].to_numpy() != "")
-        return [np.sort(np.concatenate((splits[0], bad))), *splits[1:]]
+        return held_out(data, fractions, block=block, seed=self.seed, separator=self._separator)
 
     # The steps.
 
@@ -347,42 +278,15 @@ class TextDataModule(CheckedLoading, LightningDataModule):
                 f"no text of {source.name} is left to train on; set data.val_fraction to a smaller"
                 " fraction, or give a file with more texts"
             )
-        labels = _strings(source.data, "label", rows)
-        counts = label_counts(labels, self._separator)
-        self._labels = sorted(counts, key=label_order)
-        if len(self._labels) < (1 if self.multi_label else 2):
-            raise ValueError(
-                f"training needs at least two labels, {source.name} has only {self._labels}"
-            )
-        several = several_in(self._labels, self.multi_label)
-        made = [f"{source.name}: {several}"] if several else []
-        for doubt in (*doubts(counts, source.name), *made):
-            rank_zero_info(f"warning: {doubt}")
+        labels = source.strings("label", rows)
+        self._labels = known_labels(labels, self._separator, source.name)
         more = f" ({described(label_sets(labels, self.label_separator))})" * self.multi_label
-        self._vocabulary = self._count_words(source, rows)
+        self._vocabulary, self.text = known_words(source, rows, self.text)
         what = "n-grams of characters" if self.text.split == "characters" else "words"
         rank_zero_info(
             f"{source.name}: {len(rows):,} texts for training{more}, labels {shown(self._labels)}, "
             f"a vocabulary of {len(self._vocabulary):,} {what}"
         )
-
-    def _count_words(self, source: Source, rows: np.ndarray) -> Vocabulary:
-        counts = word_counts(words_of(source.data, self.text.tokenizer), rows)
-        if self.text.split == "auto":
-            _, first = np.unique(text_hashes(source.data)[rows], return_index=True)
-            once = counts  # of texts that stand there twice, nothing tells that words repeat
-            if len(first) < len(rows):
-                once = word_counts(words_of(source.data, self.text.tokenizer), rows[first])
-            characters = needs_characters(once, len(first))
-            self.text = replace(self.text, split="characters" if characters else "words")
-            if characters:
-                rank_zero_info(
-                    f"{source.name}: words hardly repeat in its texts, as in scripts without "
-                    "spaces, so n-grams of characters are counted instead; set data.text.split to "
-                    "words if that is wrong"
-                )
-                counts = word_counts(words_of(source.data, self.text.tokenizer), rows)
-        return Vocabulary.of_counts(counts, self.text.min_count, self.text.max_size)
 
     def _set(self, split: Split) -> EncodedTexts:
         """Return a split as token ids."""
@@ -394,19 +298,18 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         token_ids = token_ids_of(words, vocabulary, self.text).data["token_ids"]
         label = None
         if split == "predict":
-            ids = _strings(source.data, "id", rows)
+            ids = source.strings("id", rows)
             self._ids = list(ids) if any(ids) else rows.tolist()
         else:
             label = self._label_indices(source, rows)
             if split == "val" and len(rows):
                 self._report_unseen(label)
-        self._report_cuts(split, words, rows)
+        tell_truncated(words, rows, self.text, what=split)
         self._sets[split], self._rows[split] = EncodedTexts(token_ids, rows, label), rows
         return self._sets[split]
 
     def _label_indices(self, source: Source, rows: np.ndarray) -> Tensor:
-        labels = _strings(source.data, "label", rows)
-        return label_tensor(labels, self._labels, self._separator)
+        return label_tensor(source.strings("label", rows), self._labels, self._separator)
 
     @property
     def _separator(self) -> str | None:
@@ -420,65 +323,18 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 
     def _usable(self, source: Source, check_labels: bool, train: bool = False) -> np.ndarray:
         """Return the rows of a split that can be used; the others stop the run or are counted."""
-        columns = source.data.data
-        rows = np.arange(len(source.data)) if source.select is None else source.select
-        problems = columns["problem"].to_numpy()[rows]
+        problems = source.column("problem")
         if check_labels or train:
-            labels = columns["label"].to_numpy()[rows]
-            problems = problems.copy()
-            if not train:
-                foreign = are_foreign(labels, self._labels, self._separator)
-            elif self.multi_label:
-                foreign = np.zeros(len(labels), dtype=bool)
-            else:
-                foreign = missing_numbers(labels)
-            foreign &= problems == ""
-            why = "not a number as the others are" if train else f"not one of {self._quoted()}"
-            problems[foreign] = [f"the label '{label}' is {why}" for label in labels[foreign]]
-        bad = np.flatnonzero(problems != "")
-        if len(bad) and (self.bad_rows == "stop" or len(bad) == len(rows)):
-            more = f" ({len(bad):,} such rows in all)" if len(bad) > 1 else ""
-            remedy = "or set bad_rows to skip" if len(bad) < len(rows) else "no row can be used"
-            raise ValueError(
-                f"{source.place(int(rows[bad[0]]))}: {problems[bad[0]]}{more}; correct it, {remedy}"
-            )
-        if len(bad):
-            rank_zero_info(f"{source.name}: {len(bad):,} of {len(rows):,} rows skipped as unusable")
-        usable: np.ndarray = rows[problems == ""]
-        self._report_notes(source, usable)
-        return usable
-
-    def _quoted(self) -> str:
-        return shown([f"'{label}'" for label in self._labels])
-
-    def _report_notes(self, source: Source, rows: np.ndarray) -> None:
-        noted = np.flatnonzero(source.data.data["note"].to_numpy()[rows] != "")
-        if len(noted):
-            first = int(rows[noted[0]])
-            note = source.data.data["note"][first].as_py()
-            more = f" ({len(noted):,} such rows in all)" if len(noted) > 1 else ""
-            rank_zero_info(
-                f"warning: {source.place(first)}: {note}{more}; if quotes are letters there, set "
-                "quoting to none"
-            )
+            known = None if train else self._labels
+            wrong = label_problems(source.column("label"), known, self._separator)
+            problems = np.where(problems == "", wrong, problems)
+        return source.usable(problems, self.bad_rows)
 
     def _report_unseen(self, label: Tensor) -> None:
         counts = zip(self._labels, self._counted(label), strict=True)
         without = [name for name, count in counts if not count]
         if without:
             rank_zero_info(f"warning: validation has no text of the label {shown(without)}")
-
-    def _report_cuts(self, split: Split, words: "Dataset", rows: np.ndarray) -> None:
-        if self.text.max_length is None:
-            return
-        chunks = words.data["words"].chunks
-        lengths = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks])[rows]
-        cut = int((lengths > self.text.max_length).sum())
-        kept = "head and tail" if self.text.truncate == "both" else self.text.truncate or "head"
-        rank_zero_info(
-            f"{split}: {cut:,} of {len(rows):,} texts are longer than max_length "
-            f"{self.text.max_length} and are truncated to their {kept}"
-        )
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[TextBatch]:
         return DataLoader(
@@ -488,8 +344,3 @@ class TextDataModule(CheckedLoading, LightningDataModule):
             collate_fn=collate,
             num_workers=self.num_workers,
         )
-
-
-def _strings(data: "Dataset", column: str, rows: np.ndarray) -> list[str]:
-    values: list[str] = data.data[column].take(rows).to_pylist()
-    return values

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_VERSION = 4
+_VERSION = 5
 """Raised when the same input and settings give other rows than before."""
 _COLUMNS = dict.fromkeys(("text", "label", "id", "problem", "note"), "string") | {"line": "int64"}
 

@@ -1,4 +1,4 @@
-"""Captions in files that name images: CSV, TSV, Flickr's own formats, JSON Lines and JSON lists."""
+"""Captions in files that name images: CSV, TSV, Flickr's own formats, and JSON of three forms."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lit_tasks.data.readers.caption_mappings import caption_mapping, mapped_captions
+from lit_tasks.data.readers.caption_records import EmptyCaptions
 from lit_tasks.data.readers.cells import list_in
 from lit_tasks.data.readers.encodings import encoding_of, open_text, undecoded
 from lit_tasks.data.readers.json_records import json_records
 from lit_tasks.data.readers.lines import lines_of
 from lit_tasks.data.readers.split_names import split_columns
-from lit_tasks.data.readers.tables import TableOptions, format_suffix, layout_of, table_rows
+from lit_tasks.data.readers.tables import (
+    JSON,
+    PARQUET,
+    TableOptions,
+    format_suffix,
+    layout_of,
+    table_rows,
+)
+from lit_tasks.files import not_there
 
-_JSON = (".json", ".jsonl", ".ndjson")
 FILES = ("file", "image", "file_name", "filename", "image_name", "image_path", "path", "img")
 _CAPTIONS = ("caption", "captions", "text", "comment", "sentence", "sentences", "description")
 _LOOKED_AT = 1000  # rows, for a column of splits that was not named
@@ -38,12 +47,14 @@ class CaptionRow(NamedTuple):
         file: Name of the image.
         captions: Sentences about it, each on one line.
         split: The cell of the split column; empty without one.
+        columns: What file and caption are called there.
     """
 
     where: str
     file: str
     captions: list[str]
     split: str
+    columns: tuple[str, str] = ("file", "caption")
 
 
 def caption_rows(
@@ -52,34 +63,45 @@ def caption_rows(
     encoding: str | None = None,
     empty: bool = False,
     tell: Callable[[str], None] | None = None,
+    left_out: EmptyCaptions | None = None,
 ) -> Iterator[CaptionRow]:
     """Yield what the rows of a file say, in its order.
 
     Args:
-        table: ``.json``, ``.jsonl`` or ``.ndjson``; else a table with a header, whose delimiter is
-            found, or lines like those of ``Flickr8k.token.txt``.
+        table: ``.json`` (records, or an object of files and captions), ``.jsonl`` or ``.ndjson``;
+            else a table with a header, whose delimiter is found, or lines like those of
+            ``Flickr8k.token.txt``.
         columns: Their names.
         encoding: Any that Python knows; a file of another than UTF-8 and UTF-16 must give it.
         empty: Whether a caption may be empty, as a model's may.
         tell: Is given a sentence about each thing that had to be guessed.
+        left_out: Counts what is empty; it is refused if left out.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A column is missing, or a row cannot be used; names the line and the remedy.
     """
+    left_out = left_out or EmptyCaptions()
     if not table.is_file():
-        raise FileNotFoundError(
-            f"there is no file {table}; give the path of a CSV, TSV or JSON file"
+        raise not_there(
+            table, f"there is no file {table}; give the path of a CSV, TSV or JSON file"
+        )
+    suffix = format_suffix(table)
+    if suffix in PARQUET:
+        raise ValueError(
+            f"{table} is Parquet, and a file of captions is CSV, TSV, JSON or JSON Lines: export it"
+            " as one of these; shards of Parquet that hold the images as well are read by"
+            " lit_tasks.data.streamed_captions.StreamedCaptionsDataModule"
         )
     found = encoding_of(table, encoding)[0]
     if encoding is None and found == "cp1252":  # a guess: no word is learned from one
         found = "utf-8-sig"
-    if format_suffix(table) in _JSON:
+    if suffix in JSON:
         rows = _json(table, columns, found)
     elif _is_flickr(table, found):
         rows = _flickr(table, columns, found)
     else:
-        rows = _table(table, columns, encoding=found, empty=empty, tell=tell)
+        rows = _table(table, columns, encoding=found, tell=tell)
     for row in rows:
         wrong = undecoded("".join((row.file, row.split, *row.captions)))
         if wrong:
@@ -87,17 +109,18 @@ def caption_rows(
                 f"{row.where}: the bytes are not UTF-8 {wrong}; save the file as UTF-8, or give"
                 " its encoding, for example --data.encoding=cp1252"
             )
-        name = columns.caption or "caption" if row.file else columns.file or "file"
+        name = row.columns[bool(row.file)]
         if not row.file or not row.captions or not (empty or all(row.captions)):
-            raise ValueError(f"{row.where}: column {name} is empty; fill it, or remove the row")
-        yield row
+            left_out.add(f"{row.where}: column {name} is empty", "fill it, or remove the row")
+            row = row._replace(captions=list(filter(None, row.captions)))
+        if row.file:
+            yield row
 
 
 def _table(
     table: Path,
     columns: CaptionColumns,
     encoding: str,
-    empty: bool,
     tell: Callable[[str], None] | None,
 ) -> Iterator[CaptionRow]:
     options = TableOptions(encoding=encoding)
@@ -110,13 +133,15 @@ def _table(
     captions = _caption_names(table, columns, header)
     first: list[dict[str, str]] = []
     # Of several captions of a row some may be missing: images have unlike numbers of them.
-    needed = [file, columns.split, *(captions if len(captions) == 1 and not empty else [])]
-    for where, row in table_rows(table, needed, options, tell=tell):
+    needed = [file, columns.split, *(captions if len(captions) == 1 else [])]
+    optional = (file, *captions)  # they are looked at later
+    for where, row in table_rows(table, needed, options, may_be_empty=optional, tell=tell):
         first += [row] if len(first) < _LOOKED_AT else []
         texts = [one_line(text) for name in captions for text in _in_cell(row[name])]
         said = texts if len(texts) == 1 else list(filter(None, texts))
         split = row[columns.split] if columns.split else ""
-        yield CaptionRow(where, row[file].strip(), captions=said, split=split)
+        called = file, captions[0]
+        yield CaptionRow(where, row[file].strip(), captions=said, split=split, columns=called)
     if columns.split is None and tell is not None:
         for name in split_columns(first, (file, *captions)):
             tell(
@@ -147,11 +172,17 @@ def _caption_names(where: Path | str, columns: CaptionColumns, header: Sequence[
 
 
 def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
+    if format_suffix(table) == ".json" and (columns.file, columns.caption) == (None, None):
+        content = caption_mapping(table, encoding, set(columns.usual_files))
+        if content is not None:
+            yield from _mapped(table, columns, content)
+            return
     for line, record, problem in json_records(table, encoding):
         where = f"{table}, line {line}"
         if problem:
             raise ValueError(
-                f"{where}: {problem}; a file of captions has an object a line, or one list of them"
+                f"{where}: {problem}; correct it: a file of captions has an object a line, or one"
+                " list of them, and a list of the captions of an image"
             )
         header = list(record)
         file = _named(
@@ -173,9 +204,25 @@ def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[Capti
                 f"{where}: {file} should be a text and {names[0]} a text or a list of texts, got"
                 f" {record[file]!r:.60} and {record[names[0]]!r:.60}"
             )
-        yield CaptionRow(
-            where, cells[0].strip(), captions=[one_line(text) for text in texts], split=cells[1]
+        said, called = [one_line(text) for text in texts], (file, names[0])
+        yield CaptionRow(where, cells[0].strip(), captions=said, split=cells[1], columns=called)
+
+
+def _mapped(table: Path, columns: CaptionColumns, content: dict[str, Any]) -> Iterator[CaptionRow]:
+    if columns.split is not None:
+        raise ValueError(
+            f"{table} holds captions by image and no column {columns.split}: leave"
+            " data.split_column out"
         )
+    for where, name, values in mapped_captions(table, content):
+        texts = [_raw(value) for value in values]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(
+                f"{where}: this should be a caption or a list of captions, got"
+                f" {content[name]!r:.60}; records stand in a list, or on lines of their own"
+            )
+        said = [one_line(text) for text in texts]
+        yield CaptionRow(where, name.strip(), captions=said, split="")
 
 
 def _raw(sentence: Any) -> Any:

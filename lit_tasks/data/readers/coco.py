@@ -5,20 +5,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lit_tasks.data.readers.caption_records import CaptionRecord
+from lit_tasks.data.readers.caption_records import CaptionRecord, EmptyCaptions
 from lit_tasks.data.readers.encodings import undecoded
 from lit_tasks.data.readers.split_names import split_named
-from lit_tasks.files import parse_json
+from lit_tasks.files import not_there, parse_json
 
 Kind = type | tuple[type, ...]
 
 
-def read_coco(path: Path, folder: Path) -> list[CaptionRecord]:
+def read_coco(
+    path: Path, folder: Path, left_out: EmptyCaptions | None = None
+) -> list[CaptionRecord]:
     """Return the images of an official ``captions_*.json``, in its order.
 
     Args:
         path: The file.
         folder: Where its images are; one that a file name begins with may be beside it.
+        left_out: Counts empty captions; they are refused if left out.
 
     Raises:
         ValueError: The file is broken, or captions and images do not belong together.
@@ -40,8 +43,8 @@ def read_coco(path: Path, folder: Path) -> list[CaptionRecord]:
                 f"{where} is about image {annotation['image_id']}, which is not in images; remove"
                 " it, or add the image"
             )
-        sentence = _one_line(where, annotation["caption"])
-        found[str(annotation["image_id"])].sentences.append(sentence)
+        sentence = _one_line(where, annotation["caption"], left_out)
+        found[str(annotation["image_id"])].sentences.extend(sentence)
     return list(found.values())
 
 
@@ -51,11 +54,18 @@ def _beside(folder: Path, name: str) -> Path:
     return above if "/" in name and not place.is_file() and above.is_file() else place
 
 
-def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionRecord]]:
+def read_karpathy(
+    path: Path, root: Path, left_out: EmptyCaptions | None = None
+) -> dict[str, list[CaptionRecord]]:
     """Return the images of train, val and test of ``dataset_coco.json`` and its kin.
 
     What Karpathy calls restval is for training, as everybody takes it. Where the folders of 2014
     are not there, images are looked for under their names of 2017.
+
+    Args:
+        path: The file.
+        root: Where the folders of its images are.
+        left_out: Counts empty captions; they are refused if left out.
 
     Raises:
         ValueError: The file is broken.
@@ -78,7 +88,7 @@ def read_karpathy(path: Path, root: Path) -> dict[str, list[CaptionRecord]]:
         for sentence in image["sentences"]:
             if not isinstance(sentence, dict) or not isinstance(sentence.get("raw"), str):
                 raise ValueError(f"{where} has a sentence without 'raw'; download the file again")
-            sentences.append(_one_line(where, sentence["raw"]))
+            sentences.extend(_one_line(where, sentence["raw"], left_out))
         place = _place(root, image, there)
         name = image.get("cocoid", image.get("imgid", image["filename"]))
         splits[split].append(CaptionRecord(name, place, sentences))
@@ -93,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: It is not JSON; the sentence names line and column.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; give the path of a caption file")
+        raise not_there(path, f"there is no file {path}; give the path of a caption file")
     try:
         content = parse_json(path.read_bytes())
     except json.JSONDecodeError as error:
@@ -140,13 +150,15 @@ _KINDS: dict[Kind, str] = {
 }
 
 
-def _one_line(where: str, sentence: str) -> str:
+def _one_line(where: str, sentence: str, left_out: EmptyCaptions | None) -> list[str]:
+    """Return a caption with single blanks between its words, nothing for an empty one."""
     words = " ".join(sentence.split())
     if not words:
-        raise ValueError(f"{where} has an empty caption; remove it")
+        (left_out or EmptyCaptions()).add(f"{where} has an empty caption", "remove it")
+        return []
     if wrong := undecoded(words):
         raise ValueError(f"{where} has a caption that is no text {wrong}; correct or remove it")
-    return words
+    return [words]
 
 
 def _place(root: Path, image: dict[str, Any], there: dict[str, bool]) -> Path:

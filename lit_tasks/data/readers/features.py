@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lit_tasks.data.readers.feature_files import read_feature_files
+from lit_tasks.files import not_there
 
 _H5 = (".h5", ".hdf5")
 _IDS = ("ids", "image_ids")
@@ -31,7 +32,7 @@ def read_features(path: Path, ids: Sequence[int | str]) -> np.ndarray:
     if path.is_dir():
         return read_feature_files(path, ids)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file of features {path}; set data.features to one")
+        raise not_there(path, f"there is no file of features {path}; set data.features to one")
     values, theirs = _read_h5(path) if path.suffix in _H5 else _read_npy(path)
     if values.ndim not in (2, 3) or values.dtype.kind != "f":
         raise ValueError(

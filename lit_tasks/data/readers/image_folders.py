@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from PIL import features
 
+from lit_tasks.files import not_there
 from lit_tasks.printable import printable
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -112,9 +113,10 @@ def files_below(folder: Path) -> Found:
     if not found.images:
         what = "has no images" if folder.is_dir() else "is not there"
         rest = f" ({left_out(found.others)})" if found.others else ""
-        raise FileNotFoundError(
+        raise not_there(
+            folder,
             f"{path_text(folder)} {what}{rest}: give a folder of files that end in"
-            f" {', '.join(endings())}"
+            f" {', '.join(endings())}",
         )
     return found
 

@@ -16,8 +16,9 @@ from lit_tasks.data.readers.image_folders import (
     path_text,
 )
 from lit_tasks.data.readers.lines import lines_of
-from lit_tasks.data.readers.tables import table_rows
+from lit_tasks.data.readers.tables import JSON, PARQUET, format_suffix, table_rows
 from lit_tasks.data.readers.zipped_files import ZippedFile, zipped_images
+from lit_tasks.files import not_there
 
 ImageFile = Path | ZippedFile
 _TABLES = (".csv", ".tsv")
@@ -95,7 +96,7 @@ def _matching(value: str) -> list[Path]:
         return [path]
     matches = sorted(Path(match) for match in glob(str(path), recursive=True))
     if not matches:
-        raise FileNotFoundError(f"no file is named like {path_text(value)}: correct the pattern")
+        raise not_there(value, f"no file is named like {path_text(value)}: correct the pattern")
     return matches
 
 
@@ -111,6 +112,12 @@ def _images(
         return [located(line, folders) for line in _listed(path)], []
     if kind == ".zip":
         return zipped_images(path)
+    if path.is_file() and format_suffix(path) in (*JSON, *PARQUET, *_TABLES):
+        raise ValueError(
+            f"{path_text(path)} is no list of images that is read here: give an image, a folder, a"
+            " pattern, a zip file or a list of paths (.txt); a list may be CSV where images are"
+            " classified"
+        )
     return files_below(path)
 
 

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple, TextIO
 
 from lit_tasks.data.readers import lines
 from lit_tasks.data.readers.encodings import open_text
-from lit_tasks.files import parse_json
+from lit_tasks.files import RepeatedKeyError, parse_json, repeated
 
 _CHUNK = 1 << 16
 _BLANK = " \t\r\n\ufeff"
-_DECODE = json.JSONDecoder().raw_decode
 
 
 class JsonRecord(NamedTuple):
@@ -56,6 +55,8 @@ def _lines(file: TextIO) -> Iterator[JsonRecord]:
 def _record(number: int, line: str) -> JsonRecord:
     try:
         value = parse_json(line)
+    except RepeatedKeyError as error:
+        return JsonRecord(number, {}, str(error))
     except ValueError as error:  # a number of 5,000 digits is one
         more = "; write one object a line, or one array of objects" if line.strip() == "{" else ""
         return JsonRecord(number, {}, f"this is not JSON ({error}){more}")
@@ -71,7 +72,11 @@ def _array(path: Path, file: TextIO) -> Iterator[JsonRecord]:
     reader = _Buffer(path, file)
     reader.take("[")
     while reader.next_letter() != "]":
-        yield _object(reader.line, reader.value(), "this element of the array is no object")
+        line, value = reader.line, reader.value()
+        if reader.repeated:
+            yield JsonRecord(line, {}, reader.repeated)
+        else:
+            yield _object(line, value, "this element of the array is no object")
         if reader.next_letter() != "]":
             reader.take(",")
     reader.take("]")
@@ -80,11 +85,18 @@ def _array(path: Path, file: TextIO) -> Iterator[JsonRecord]:
 
 
 class _Buffer:
-    """The part of a file that is being parsed."""
+    """The part of a file that is being parsed.
+
+    Attributes:
+        line: The line that is reached, counted from 1.
+        repeated: What is said of a key that stands twice within the last value, or nothing.
+    """
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self.path, self.file = path, file
         self.text, self.start, self.line, self.ended = "", 0, 1, False
+        self.repeated = ""
+        self._decode = json.JSONDecoder(object_pairs_hook=self._object).raw_decode
 
     def next_letter(self) -> str:
         """Return the next character that is no white space, or nothing at the end."""
@@ -104,8 +116,9 @@ class _Buffer:
     def value(self) -> Any:
         """Return the next value and go behind it."""
         while True:
+            self.repeated = ""
             try:
-                value, end = _DECODE(self.text, self.start)
+                value, end = self._decode(self.text, self.start)
             except RecursionError:
                 raise self.broken("lists or objects are nested too deeply") from None
             except ValueError as error:
@@ -123,6 +136,12 @@ class _Buffer:
             f"{self.path}, line {self.line}: the JSON array cannot be read from here on ({reason});"
             " correct it, or write one object a line"
         )
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            self.repeated = repeated(pairs)
+        return found
 
     def _advance(self, end: int) -> None:
         self.line += self.text.count("\n", self.start, end)

@@ -5,6 +5,7 @@ line. Such a row is given up, and reading goes on behind the line in which the q
 """
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from lit_tasks.data.readers.encodings import open_text
 MAX_CHARACTERS = 1 << 23
 """Of a row, a line or a text: a million words. Short lines, or lists in JSON, take 30 times it."""
 _TOO_LONG = f"a row must have at most {MAX_CHARACTERS:,} characters"
+_QUOTES = re.compile('"+')
 _BYTE_ORDER_MARK = "\ufeff"
 _END = "the end of the file"  # comes as a line of its own, unless a quote is open there
 
@@ -49,7 +51,11 @@ def lines_of(file: TextIO) -> Iterator[tuple[int, str, str]]:
 
 
 def csv_rows(
-    path: Path, delimiter: str = ",", quoted: bool = True, encoding: str = "utf-8-sig"
+    path: Path,
+    delimiter: str = ",",
+    quoted: bool = True,
+    encoding: str = "utf-8-sig",
+    empty: bool = False,
 ) -> Iterator[ParsedRow]:
     """Yield the rows of a CSV file, that of the header too; lines without anything are not rows.
 
@@ -58,12 +64,15 @@ def csv_rows(
         delimiter: The character between two cells.
         quoted: Whether double quotes around a cell hide delimiters and line breaks.
         encoding: That of the file.
+        empty: Whether lines without anything are rows without cells.
     """
     csv.field_size_limit(MAX_CHARACTERS)
     with open_text(path, encoding, newline="") as file:
         lines = _RowLines(file)
         while not lines.ended:
-            yield from _rows(lines, delimiter, csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+            for row in _rows(lines, delimiter, csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE):
+                if row.fields or row.problem or empty:
+                    yield row
 
 
 def _rows(lines: "_RowLines", delimiter: str, quoting: Literal[0, 3]) -> Iterator[ParsedRow]:
@@ -78,7 +87,7 @@ def _rows(lines: "_RowLines", delimiter: str, quoting: Literal[0, 3]) -> Iterato
                 break
             if fields and quoting == csv.QUOTE_MINIMAL and any('"' in line for line in lines.row):
                 yield _with_quotes(ParsedRow(begins, fields), lines.row, delimiter)
-            elif fields:
+            else:
                 yield ParsedRow(begins, fields)
             begins = lines.begin_row()
     except (csv.Error, _TooLongError) as error:
@@ -96,13 +105,46 @@ def _with_quotes(row: ParsedRow, lines: list[str], delimiter: str) -> ParsedRow:
         next(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
         if len(lines) > 1:  # a quote may stand open, and what it hides is looked at later
-            return row
+            cells = _cells("".join(lines).rstrip("\r\n"), delimiter)
+            return row._replace(fields=cells) if len(cells) == len(row.fields) else row
         as_letters = next(csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
         if len(as_letters) != len(row.fields):
             return ParsedRow(row.line, [], "text stands behind the closing quote of a cell")
         both = zip(row.fields, as_letters, strict=True)
         return row._replace(fields=[a if f'"{_doubled(a)}"' == b else b for a, b in both])
     return row
+
+
+def _cells(row: str, delimiter: str) -> list[str]:
+    """Return the cells of a row, nothing where a quote stays open.
+
+    A quote closes a cell where a delimiter or the end of the row follows; others are letters.
+    """
+    cells, start = [], 0
+    while start <= len(row):
+        if row.startswith('"', start):
+            end = _closing_quote(row, start + 1, delimiter)
+            if end < 0:
+                return []
+            cells.append(row[start + 1 : end].replace('""', '"'))
+            end += 1
+        else:
+            end = row.find(delimiter, start)
+            end = len(row) if end < 0 else end
+            cells.append(row[start:end])
+        start = end + 1
+    return cells
+
+
+def _closing_quote(row: str, start: int, delimiter: str) -> int:
+    """Return where the quote stands that closes a cell, or -1; two together are first a letter."""
+    otherwise = -1
+    for quotes in _QUOTES.finditer(row, start):
+        if row[quotes.end() : quotes.end() + 1] in ("", delimiter):
+            if len(quotes[0]) % 2:
+                return quotes.end() - 1
+            otherwise = quotes.end() - 1 if otherwise < 0 else otherwise
+    return otherwise
 
 
 def _doubled(cell: str) -> str:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from lit_tasks.data.readers.encodings import check_encoding, encoding_of, open_text
 from lit_tasks.data.readers.lines import ParsedRow, csv_rows, lines_of
+from lit_tasks.files import not_there
 from lit_tasks.zip_files import PACKED
 
 BadRows = Literal["stop", "skip"]
@@ -17,6 +18,8 @@ BadRows = Literal["stop", "skip"]
 Quoting = Literal["double", "none"]
 """``double`` quotes around a cell hide delimiters and line breaks; ``none``: quotes are letters."""
 
+JSON = (".json", ".jsonl", ".ndjson")
+PARQUET = (".parquet", ".pq")
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {"\t": "a tab", " ": "a space"}
 
@@ -66,10 +69,26 @@ class Layout(NamedTuple):
     above: int
     notes: tuple[str, ...] = ()
 
-    def rows(self, path: Path) -> Iterator[ParsedRow]:
-        """Yield the rows of data; empty cells behind the last column are none."""
-        rows = csv_rows(path, self.delimiter, quoted=self.quoted, encoding=self.encoding)
-        for row in islice(rows, self.above, None):
+    def rows(self, path: Path, empty: bool = False) -> Iterator[ParsedRow]:
+        """Yield the rows of data; empty cells behind the last column are none.
+
+        Args:
+            path: The file.
+            empty: Whether lines without anything are rows of empty cells where more rows follow.
+        """
+        rows = csv_rows(
+            path, self.delimiter, quoted=self.quoted, encoding=self.encoding, empty=empty
+        )
+        above, blank = self.above, list[ParsedRow]()
+        for row in rows:
+            if not row.fields and not row.problem:
+                blank += [] if above else [row._replace(fields=[""] * len(self.names))]
+                continue
+            if above:
+                above -= 1
+                continue
+            yield from blank
+            blank = []
             while len(row.fields) > len(self.names) and not row.fields[-1].strip():
                 row.fields.pop()
             if row.fields == self.names and self.above and len(self.names) > 1:
@@ -224,7 +243,13 @@ def table_rows(
         ValueError: A column is missing, or empty in a row, or a row cannot be parsed.
     """
     if not table.is_file():
-        raise FileNotFoundError(f"there is no file {table}; give the path of a CSV file")
+        raise not_there(table, f"there is no file {table}; give the path of a CSV file")
+    if format_suffix(table) in (*JSON, *PARQUET):
+        raise ValueError(
+            f"{table} is {'Parquet' if format_suffix(table) in PARQUET else 'JSON'}, and this table"
+            " is read as CSV or TSV with a header line: save it as CSV, for example with"
+            " pandas.DataFrame.to_csv"
+        )
     wanted = [name for name in columns if name is not None]
     usual = "\t" if format_suffix(table) == ".tsv" else ","
     layout = layout_of(table, options or TableOptions(), wanted=wanted, delimiter=usual)
@@ -256,3 +281,14 @@ def text_and_label(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
     columns = list(zip(*rows, strict=True))
     first, second = ((len(set(c)), sum(map(len, c)) / len(c)) for c in columns)
     return (0, 1) if first > second else (1, 0)
+
+
+def text_beside_other(rows: Sequence[Sequence[str]]) -> int:
+    """Return which of two columns holds texts and not ids or labels: the one of more words.
+
+    Args:
+        rows: Rows of two cells each.
+    """
+    columns = [" ".join(column) for column in zip(*rows, strict=True)]
+    sizes = [(len(column.split()), len(column)) for column in columns]
+    return sizes.index(max(sizes))

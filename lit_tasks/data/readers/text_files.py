@@ -6,6 +6,7 @@ the run or skips the row is decided later, so both choices share one cache.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from lit_tasks.data.readers.tables import (
     format_suffix,
     layout_of,
     text_and_label,
+    text_beside_other,
 )
 from lit_tasks.data.readers.text_folders import (
     files_of,
@@ -48,7 +50,7 @@ _SUFFIXES: dict[str, Format] = {
     ".pq": "parquet",
 }
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
-_LOOKED_AT = 1000  # objects that may lack what all others have
+_LOOKED_AT = 1000  # rows that tell columns apart, objects that may lack what all others have
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst")
 
 
@@ -113,7 +115,14 @@ def notes_of(path: Path, format: Format, columns: Columns) -> tuple[str, ...]:
     if format == "jsonl":
         note = encoding_of(path, columns.table.encoding)[1]
         return (note,) if note else ()
-    return _look(path, format, columns).notes
+    layout = _look(path, format, columns)
+    if isinstance(layout, Layout) and (found := _guessed_places(path, columns, layout)):
+        text, label, _ = found
+        what = f"column {text}" if label is None else f"column {text} and labels in {label}"
+        option = "data.text_column" + (" and data.label_column" if label is not None else "")
+        told = f"{path} is read with texts in {what}, counted from 0; set {option} if that is wrong"
+        return (*layout.notes, told)
+    return layout.notes
 
 
 def read_rows(path: Path | str, format: Format, columns: Columns) -> Iterator[Row]:
@@ -171,7 +180,8 @@ def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
         )
     places = _places(path, columns, layout)
     known: set[str] = set()
-    for line, fields, problem in layout.rows(path):
+    alone = len(layout.names) == 1  # as in a file of lines, each is a text
+    for line, fields, problem in layout.rows(path, empty=alone):
         if problem:
             yield text_row("", "", id="", line=line, problem=problem)
             continue
@@ -182,23 +192,39 @@ def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
         row = text_row(text, label, id=name, line=line, problem=problem)
         if label and len(known) < MAX_CHARACTERS:
             known.add(label)
-        if layout.quoted and "\n" in text:
+        if alone and not text:
+            row["note"] = "the row is empty and counts as a text without words"
+        elif layout.quoted and "\n" in text:
             row["note"] = _open_quote(text, layout, label=places[1], known=known)
         yield row
 
 
-def _places(path: Path, columns: Columns, layout: Layout) -> list[int | None]:
-    """Return where text, label and id stand; two columns without names tell by what they hold."""
+def _guessed_places(path: Path, columns: Columns, layout: Layout) -> list[int | None]:
+    """Return where text, label and id stand in two columns without names, by what they hold.
+
+    Nothing where they have names, or the places were given.
+    """
     usual = Columns()
-    if not columns.table.header and (columns.text, columns.id) == (usual.text, None):
-        rows = [row.fields for row, _ in zip(layout.rows(path), range(1000), strict=False)]
-        rows = [fields for fields in rows if len(fields) == len(layout.names)]
-        if len(layout.names) == 1 and columns.label is None:
-            return [0, None, None]
-        if len(layout.names) == 2 and rows and columns.label in (usual.label, None):
-            text, label = text_and_label(rows)
-            return [text, None if columns.label is None else label, None]
+    asked = columns.table.header or (columns.text, columns.id) != (usual.text, None)
+    if asked or len(layout.names) != 2 or columns.label not in (usual.label, None):
+        return []
+    found = (row.fields for row in islice(layout.rows(path), _LOOKED_AT))
+    rows = [fields for fields in found if len(fields) == 2]
+    if not rows:
+        return []
+    if columns.label is None:  # the other column may hold ids, which never repeat
+        return [text_beside_other(rows), None, None]
+    return [*text_and_label(rows), None]
+
+
+def _places(path: Path, columns: Columns, layout: Layout) -> list[int | None]:
+    """Return where text, label and id stand."""
+    if guessed := _guessed_places(path, columns, layout):
+        return guessed
     names = (columns.text, columns.label, columns.id)
+    alone = len(layout.names) == 1 and not columns.table.header
+    if alone and names == (Columns().text, None, None):
+        return [0, None, None]
     try:
         return [None if n is None else column_place(path, n, layout.names) for n in names]
     except ValueError as error:
@@ -215,7 +241,10 @@ def _open_quote(text: str, layout: Layout, label: int | None, known: set[str]) -
     rows = [cells for cells in lines if len(cells) == len(layout.names) > 1]
     if not any(label is None or stripped(cells[label].strip('"')) in known for cells in rows):
         return ""
-    return f"{len(rows):,} lines within its text look like rows, so a quote may stand open there"
+    return (
+        f"{len(rows):,} lines within its text look like rows, so a quote may stand open there; if"
+        " quotes are letters in the file, set quoting to none"
+    )
 
 
 def _json_rows(path: Path, columns: Columns) -> Iterator[Row]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lit_tasks.files import not_there
 from lit_tasks.nn.image.preprocessing import Preprocessing
 from lit_tasks.tensor_files import safe_torch_load
 
@@ -121,8 +122,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         ValueError: It holds something else.
     """
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file of weights {path}; give its path, or hub, package or random"
+        raise not_there(
+            path, f"there is no file of weights {path}; give its path, or hub, package or random"
         )
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
