@@ -204,7 +204,8 @@ class _Count:
         if within.is_key and isinstance(event, yaml.ScalarEvent):
             if event.value in within.keys:
                 problem = f"the key '{event.value:.60}' stands twice in one mapping"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+                mark: Any = event.start_mark  # libyaml has a class of its own
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
             within.keys.add(event.value)
 
     def _alias(self, anchor: str | None) -> None:

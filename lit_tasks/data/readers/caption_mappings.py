@@ -1,6 +1,6 @@
 """A JSON object whose names are those of images and whose values are their captions."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from lit_tasks.data.readers.encodings import open_text
 from lit_tasks.files import RepeatedKeyError, parse_json
 
 
-def caption_mapping(table: Path, encoding: str, columns: Collection[str]) -> dict[str, Any] | None:
+def caption_mapping(table: Path, encoding: str, columns: frozenset[str]) -> dict[str, Any] | None:
     """Return the object in a file, or nothing where the file holds records.
 
     Args:
@@ -24,7 +24,7 @@ def caption_mapping(table: Path, encoding: str, columns: Collection[str]) -> dic
             return None
     with open_text(table, encoding) as file:
         try:
-            content = parse_json(file.read())
+            content: dict[str, Any] = parse_json(file.read())
         except RepeatedKeyError as error:
             raise ValueError(f"{table}: {error}; put its captions into one list") from None
         except ValueError:  # an object a line, of which each is looked at by itself

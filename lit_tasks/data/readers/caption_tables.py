@@ -173,7 +173,7 @@ def _caption_names(where: Path | str, columns: CaptionColumns, header: Sequence[
 
 def _json(table: Path, columns: CaptionColumns, encoding: str) -> Iterator[CaptionRow]:
     if format_suffix(table) == ".json" and (columns.file, columns.caption) == (None, None):
-        content = caption_mapping(table, encoding, set(columns.usual_files))
+        content = caption_mapping(table, encoding, frozenset(columns.usual_files))
         if content is not None:
             yield from _mapped(table, columns, content)
             return
