@@ -6,39 +6,33 @@ or for the path of a file, and follows attributes of modules. So the settings of
 parsed alone at first, with every import denied that is not allowed here.
 """
 
-import collections.abc
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import is_dataclass
-from enum import Enum
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
-from os import PathLike
 from pathlib import Path
 from reprlib import repr as short
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import NoneType
+from typing import Any
 
-import yaml
-from jsonargparse import ArgumentError, Namespace, set_parsing_settings
-from jsonargparse.typing import get_registered_type
+from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lit_tasks.files import parse_yaml
 from lit_tasks.jsonargparse_internals import (
     WatchedParser,
-    accepts_any_value,
     import_path,
     imported,
     restored_settings,
 )
+from lit_tasks.named_classes import flattened, is_name, specs, texts_for_classes, texts_of
 
 #: Packages whose classes a checkpoint may name, beside those of plugins and of the user's choice.
 TRUSTED = (
@@ -55,7 +49,6 @@ TRUSTED = (
 _KINDS = (nn.Module, Optimizer, LRScheduler)
 _LARGEST = 1_000_000  # values; the words of a large vocabulary are a tenth of it
 _DEEPEST = 50
-_PLAIN = (bool, int, float, complex, NoneType, Mapping, list, tuple, set, frozenset)
 
 #: What looks at the values that a parser meets now.
 _look: ContextVar["Callable[[str, Any, Any], None] | None"] = ContextVar("_look", default=None)
@@ -154,12 +147,12 @@ class Trust:
         The user's words are parsed together with the checkpoint's then, and a class of theirs may
         ask for a class where the checkpoint has a text.
         """
-        texts = set(_texts(settings))
-        denied = [text for text in texts if _is_name(text) and not self._allows(text)]
+        texts = set(texts_of(settings))
+        denied = [text for text in texts if is_name(text) and not self._allows(text)]
         set_parsing_settings(import_path_denylist=denied, import_path_allowlist=[*self._classes])
 
         def look(key: str, value: Any, hint: Any) -> None:
-            if hint is not None and texts.intersection(_for_classes(value, hint)):
+            if hint is not None and texts.intersection(texts_for_classes(value, hint)):
                 raise ValueError(f"{self.source} has a string where a class belongs: {key}")
 
         _look.set(look)
@@ -180,13 +173,13 @@ class Trust:
         names = [f"{cls.__module__}.{cls.__qualname__}"]
         with suppress(ImportError, AttributeError, ValueError):  # a class inside of a function
             names.append(import_path(cls))
-        self._classes.update({name: cls for name in names if _is_name(name)})
+        self._classes.update({name: cls for name in names if is_name(name)})
 
     def _allows(self, name: str) -> bool:
         return _is_below(name, (*TRUSTED, *self._chosen)) or name in self._classes
 
     def _check_name(self, name: Any) -> None:
-        if not isinstance(name, str) or not _is_name(name):
+        if not isinstance(name, str) or not is_name(name):
             raise ValueError(
                 f"{self.source} names a class {short(name)}: a name is a full path, such as "
                 "package.module.Class"
@@ -211,7 +204,7 @@ class Trust:
         """Look at a value before it is parsed, and again after, when there is no hint."""
         sentence = None
         if hint is not None:
-            if any(_for_classes(value, hint)):
+            if any(texts_for_classes(value, hint)):
                 sentence = (
                     f"{self.source} has a string where a class belongs: {key} must be a mapping "
                     "with a class_path; replace it by a flag"
@@ -223,7 +216,7 @@ class Trust:
             raise ValueError(sentence)
 
     def _unfit(self, key: str, value: Any) -> str | None:
-        for each in _flat(value):
+        for each in flattened(value):
             if inspect.isroutine(each) or isinstance(each, partial):
                 return f"{self.source} names a function for {key}: it may name classes only"
             if isinstance(each, type) and not self._is_trusted(each):
@@ -319,30 +312,12 @@ def _checked_module(name: str) -> str:
     return name
 
 
-def _is_name(text: str) -> bool:
-    return "." in text and all(part.isidentifier() for part in text.split("."))
-
-
 def _is_below(name: str, packages: Iterable[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 def _keys(value: Any) -> list[str]:
     return [str(key) for key in value] if isinstance(value, Mapping) else []
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, Namespace):
-        value = vars(value)
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list | tuple | set | frozenset) else ()
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    yield value
-    for child in _children(value):
-        yield from _flat(child)
 
 
 def packages_to_trust(settings: Any) -> list[str]:
@@ -354,78 +329,3 @@ def packages_to_trust(settings: Any) -> list[str]:
     names = [str(spec["class_path"]) for spec in specs(settings)]
     known = (*TRUSTED, *plugins())
     return sorted({name.partition(".")[0] for name in names if not _is_below(name, known)})
-
-
-def specs(value: Any) -> Iterator[Any]:
-    """Yield every mapping that names a class, at any depth."""
-    for each in _flat(value):
-        if isinstance(each, Namespace | Mapping) and "class_path" in each:
-            yield each
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every string that is not a name of a class."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping) and "class_path" in value:
-        yield from _texts([child for key, child in value.items() if key != "class_path"])
-    else:
-        for child in _children(value):
-            yield from _texts(child)
-
-
-def _for_classes(value: Any, hint: Any) -> Iterator[str]:
-    """Yield the strings of a setting of which jsonargparse could make a class or a config."""
-    if isinstance(value, str):
-        wanted = _wanted(hint)
-        if "type" in wanted and _is_name(value) and not Path(value).exists():
-            wanted.discard("type")  # it can only be named by a string
-        if wanted & {"class", "type"} and ("text" not in wanted or not _is_mere_text(value)):
-            yield value
-    elif not (isinstance(value, Namespace | Mapping) and "class_path" in value):
-        for inner in _inner(hint, isinstance(value, Namespace | Mapping)):
-            for child in _children(value):
-                yield from _for_classes(child, inner)
-
-
-def _inner(hint: Any, of_mapping: bool) -> Iterator[Any]:
-    """Yield the types that a type has for the values of its mappings, or for its items."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType, Annotated):
-        for each in arguments:
-            yield from _inner(each, of_mapping)
-    elif isinstance(origin, type) and issubclass(origin, Mapping):
-        yield from arguments[1:] if of_mapping else ()
-    elif isinstance(origin, type) and issubclass(origin, collections.abc.Iterable):
-        yield from () if of_mapping else [each for each in arguments if each is not ...]
-
-
-def _is_mere_text(text: str) -> bool:
-    try:
-        is_scalar = not isinstance(parse_yaml(text), dict | list)
-        return is_scalar and not _is_name(text.strip()) and not Path(text).exists()
-    except (yaml.YAMLError, OSError, ValueError):
-        return False
-
-
-def _wanted(hint: Any) -> set[str]:
-    """Return what a setting asks for: ``text``, a ``class``, a ``type``, or something ``plain``."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if accepts_any_value(hint) or hint is None or origin is Literal:
-        return {"text"}
-    if hint is type or origin is type:
-        return {"type"}
-    if collections.abc.Callable in (hint, origin):
-        return {"class"}
-    if origin is Annotated:
-        return _wanted(arguments[0])
-    if origin in (Union, UnionType):
-        return set().union(*map(_wanted, arguments))
-    if isinstance(origin, type) and issubclass(origin, collections.abc.Iterable):
-        inner = arguments[1:] if issubclass(origin, Mapping) else arguments
-        return set().union(*[_wanted(each) for each in inner if each is not ...])
-    if not isinstance(origin or hint, type):
-        return {"text", "class"}
-    if issubclass(origin or hint, str | bytes | PathLike | Enum) or get_registered_type(hint):
-        return {"text"}
-    return {"plain"} if issubclass(origin or hint, _PLAIN) else {"class"}

@@ -11,7 +11,8 @@ import yaml
 from lit_tasks import bundled_configs, checkpoint
 from lit_tasks.cli.agent_words import understood
 from lit_tasks.files import parse_yaml, read_yaml
-from lit_tasks.trust import Trust, specs
+from lit_tasks.named_classes import named_for_short, specs
+from lit_tasks.trust import Trust
 
 
 class Arguments:
@@ -52,8 +53,13 @@ class Arguments:
         """Return the name of the first config, or of the command where there is none."""
         return self.configs[0].stem if self.configs else self.command
 
-    def trusted(self, ckpt_path: Path) -> Trust:
-        """Return what a checkpoint may name: what the user says so of, or names himself."""
+    def trusted(self, ckpt_path: Path, sections: dict[str, Any]) -> Trust:
+        """Return what a checkpoint may name: what the user says so of, or names himself.
+
+        Args:
+            ckpt_path: The checkpoint.
+            sections: Its settings, which tell where in the user's own a bare path names a class.
+        """
         modules = [
             parse_yaml(value) for name, value in self._options() if name == "trusted_modules"
         ]
@@ -65,6 +71,8 @@ class Arguments:
             if name in ("model", "data") or name.endswith(".class_path")
         ]
         classes += [str(spec["class_path"]) for spec in specs([configs, *self._mappings()])]
+        for said in (*configs, *self._nested()):
+            classes += named_for_short(said, sections)
         return Trust(ckpt_path, [str(m) for m in _all(modules)], classes)
 
     def sections(self, content: dict[str, Any], ckpt_path: Path) -> dict[str, Any]:
@@ -112,6 +120,14 @@ class Arguments:
             if value.startswith(("{", "[")):
                 with suppress(yaml.YAMLError, ValueError):  # the parser will say what is wrong
                     yield parse_yaml(value)
+
+    def _nested(self) -> Iterator[Any]:
+        """Yield every flag as the mapping that a config would have in its place."""
+        for name, value in self._options():
+            said: Any = value
+            for key in reversed(name.replace(".init_args.", ".").split(".")):
+                said = {key: said}
+            yield said
 
     def named(self) -> list[str]:
         """Return everything that the user wrote, in flags and in configs."""

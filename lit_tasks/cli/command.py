@@ -112,7 +112,7 @@ class TaskCLI(CommandLine):
             sections = None
             if path and self.content and evaluates:
                 sections = self.arguments.sections(self.content, path)
-                trusted = self.arguments.trusted(path)
+                trusted = self.arguments.trusted(path, sections)
                 command_parser: Any = self.command_parser(self.arguments.command)
                 trusted.check(command_parser, sections)
                 trusted.distrust(sections)  # until the run ends

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger
 
 from lit_tasks.distributed.lightning_internals import renamed_metrics
 from lit_tasks.loggers.csv import RunCSVLogger
-from lit_tasks.trust import specs
+from lit_tasks.named_classes import specs
 
 
 def with_csv(loggers: Logger | Iterable[Logger] | bool | None) -> list[Logger] | Literal[False]:

@@ -284,6 +284,9 @@ def test_settings_that_look_like_names_are_settings(content: dict[str, Any]) -> 
         ["--trusted_modules+=mine"],
         ["--config=vouches.yaml"],
         ["--config=names.yaml"],
+        ["--config=short.yaml"],
+        ["--config=other.yaml"],
+        ["--model.encoder=mine._nets.Enc", "--model.encoder.embedding_dim=3"],
     ],
     ids=" ".join,
 )
@@ -292,9 +295,33 @@ def test_the_user_vouches_for_modules(words: list[str], content: dict[str, Any])
     names = {"model": {"class_path": TASK, "init_args": {"encoder": encoder}}}
     data = {"class_path": DATA, "init_args": {"text_column": "email.body"}}
     Path("names.yaml").write_text(json.dumps({**names, "data": data}))
+    for name, cls in (("short", "Enc"), ("other", "Other")):  # of one module
+        short = {"model": {"class_path": TASK, "init_args": {"encoder": f"mine._nets.{cls}"}}}
+        Path(f"{name}.yaml").write_text(json.dumps({**short, "data": data}))
     Path("vouches.yaml").write_text(json.dumps({"trusted_modules": ["mine"], "data": data}))
     content["hyper_parameters"]["encoder"] = encoder
     assert main(predict(content, *words)) == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"data": {"class_path": DATA, "init_args": {"text_column": "evilmod.Enc"}}},
+        {"model": {"class_path": TASK, "init_args": {"dropout": "evilmod.Enc"}}},
+        {"model": {"class_path": TASK, "init_args": {"labels": ["evilmod.Enc", "b"]}}},
+        {"encoder": "evilmod.Enc", "run_dir": "evilmod.Enc"},
+        {"model": {"class_path": TASK, "init_args": {"encoder": {"sparse": "evilmod.Enc"}}}},
+    ],
+    ids=range(5),
+)
+def test_a_path_vouches_only_where_a_class_belongs(
+    said: dict[str, Any], content: dict[str, Any], refusal: Refusal
+) -> None:
+    Path("said.yaml").write_text(json.dumps(said))
+    content["hyper_parameters"]["encoder"] = EVIL
+    assert "wants to import evilmod.Enc" in refusal(*predict(content, "--config=said.yaml"))
+    words = ["--data.text_column=evilmod.Enc", "--model.dropout=evilmod.Enc"]
+    assert "wants to import evilmod.Enc" in refusal(*predict(content, *words))
 
 
 @pytest.mark.parametrize("name", ["Popen", "make"])
