@@ -4,6 +4,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from glob import has_magic
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from lit_tasks.data.base.style_dataset import (
     collate,
 )
 from lit_tasks.data.base.style_names import Pair, names_of
-from lit_tasks.data.readers.image_folders import path_text
+from lit_tasks.data.readers.bit_depth import found_levels
+from lit_tasks.data.readers.image_folders import left_out, path_text
 from lit_tasks.data.readers.image_inputs import images_named
-from lit_tasks.data.readers.images import color_profile, reasons
+from lit_tasks.data.readers.images import color_profile, has_frames, reasons
 from lit_tasks.data.readers.opened_images import MAX_PIXELS
 from lit_tasks.data.readers.tables import BadRows
 from lit_tasks.files import not_there
@@ -112,6 +114,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
                     f"{', '.join(names)}: restore them, or start a new run"
                 )
             self.names = names
+            self._tell_read(pairs)
             found = {n: self._profile(pair) for n, pair in zip(names, pairs, strict=True)}
             self.profiles = {name: text for name, text in found.items() if text}
             self._dataset = self._pairs(pairs, names)
@@ -208,8 +211,9 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         return None if found is None else b64encode(found).decode()
 
     def _all(self) -> Iterator[Pair]:
+        styles = list(self._files(self.styles))
         for content in self._files(self.contents):
-            for style in self._files(self.styles):
+            for style in styles:
                 yield self._begun(Pair(content, style))
         for pair in self.pairs:
             pair.check()
@@ -224,7 +228,10 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         for name in names:
             path = self.root / name
             if path.is_dir() or (has_magic(name) and not path.exists()):
-                for found in images_named([str(path)]).images:
+                named = images_named([str(path)])
+                if named.others:
+                    rank_zero_info(left_out(named.others))
+                for found in named.images:
                     assert isinstance(found, Path)
                     inside = found.is_relative_to(self.root)
                     yield str(found.relative_to(self.root) if inside else found)
@@ -259,6 +266,16 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
             )
         return kept
 
+    def _tell_read(self, pairs: Sequence[Pair]) -> None:
+        """Say of which files more is there than is painted: further frames, brighter colors."""
+        given = (name for pair in pairs for name in (pair.content, *pair.styles, pair.init))
+        for path in dict.fromkeys(self.root / name for name in given if name):
+            if not path.is_file():
+                continue
+            if has_frames(path):
+                rank_zero_info(f"{path_text(path)} has several frames: the first one is read")
+            found_levels([path], self.max_pixels, tell=partial(_told, path))
+
     def _check(self, name: str) -> None:
         path = self.root / name
         if name in (PHOTOGRAPH, STROKES) or path.is_file():
@@ -267,6 +284,10 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
         near = get_close_matches(path.name.lower(), there, n=1)
         hint = f"did you mean {there[near[0]]}?" if near else "give its path, or root"
         raise not_there(name, f"there is no image {path}; {hint}")
+
+
+def _told(path: Path, sentence: str) -> None:
+    rank_zero_info(f"{path_text(path)}: {sentence}")
 
 
 def _listed(names: list[str] | str | None) -> list[str]:

@@ -256,3 +256,44 @@ def test_masks_that_do_not_fit_are_refused(root: Path, pair: Pair, message: str)
     Image.new("L", (40, 30)).save(root / "black.png")
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         module(root, pairs=[pair]).pair(0)
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tif"])
+def test_of_a_clip_the_first_frame_is_read_and_that_is_told(
+    root: Path, caplog: pytest.LogCaptureFixture, ending: str
+) -> None:
+    first, *others = [Image.new("RGB", (12, 12), color) for color in ("red", "lime", "blue")]
+    first.save(root / f"clip.{ending}", save_all=True, append_images=others, **LOSSLESS)
+    caplog.set_level("INFO", "lightning.pytorch.utilities.rank_zero")
+    data = module(root, contents=[f"clip.{ending}"], styles=["c.png"], image_size=12)
+    assert data.pair(0)["content"][:, 6, 6].tolist() == [255, 0, 0]
+    assert f"clip.{ending} has several frames: the first one is read" in caplog.text
+    assert "c.png" not in caplog.text
+
+
+LOSSLESS: dict[str, Any] = {"lossless": True}
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 65535])
+@pytest.mark.parametrize("role", ["contents", "styles", "init_image"])
+def test_gray_of_sixteen_bits_is_as_bright_as_it_was(
+    root: Path, caplog: pytest.LogCaptureFixture, white: int, role: str
+) -> None:
+    ramp = np.linspace(0, white, 256).reshape(16, 16).astype(np.uint16)
+    Image.fromarray(ramp).save(root / "deep.png")
+    given: dict[str, Any] = {"contents": ["c.png"], "styles": ["c.png"], role: ["deep.png"]}
+    given[role] = "deep.png" if role == "init_image" else ["deep.png"]
+    pair = module(root, image_size=16, **given).pair(0)
+    found = {"contents": pair["content"], "styles": pair["styles"][0], "init_image": pair["init"]}
+    assert abs(found[role][0].int().flatten() - torch.arange(256)).max() <= 1
+
+
+def test_files_of_a_folder_that_are_no_images_are_counted_once(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "paintings/film.mp4").write_bytes(b"0")
+    caplog.set_level("INFO", "lightning.pytorch.utilities.rank_zero")
+    data = module(root, contents=["a.png", "b.png"], styles=["paintings"])
+    assert data.names == ["a__p", "a__q", "b__p", "b__q"]
+    assert caplog.text.count("1 file is left out, whose names do not end like those") == 1
+    assert "film.mp4" in caplog.text

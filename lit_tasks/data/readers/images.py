@@ -131,6 +131,15 @@ def _unknown(name: str) -> str:
     return "unknown format"
 
 
+def has_frames(path: Path) -> bool:
+    """Return whether a file holds several images, of which the first is read: a film, or pages."""
+    try:
+        with Image.open(path) as image:
+            return bool(getattr(image, "is_animated", False))
+    except _UNREADABLE:
+        return False
+
+
 def color_profile(path: Path) -> bytes | None:
     """Return the ICC profile that a file's red, green and blue are meant in, if it names one."""
     try:

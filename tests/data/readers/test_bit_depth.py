@@ -1,5 +1,7 @@
 """Which value is white is told once for a set, and never by the single image."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,41 @@ def test_values_below_zero_are_told(tmp_path: Path) -> None:
     assert told == []
     found_levels([tmp_path / "a.tif", tmp_path / "b.tif"], tell=told.append)
     assert told == ["1 image has values below 0, which become black: scale them to begin at 0"]
+
+
+def deep_color(path: Path, white: int) -> Path:
+    """Write a PNG of three colors of 16 bits, a ramp from black to ``white``; Pillow cannot."""
+    row = np.linspace(0, white, 8).astype(">u2")
+    rows = b"".join(b"\0" + np.repeat(row, 3).tobytes() for _ in range(8))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + crc(kind + content)
+
+    def crc(content: bytes) -> bytes:
+        return struct.pack(">I", zlib.crc32(content))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    return path
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 16383, 65535])
+def test_colors_of_sixteen_bits_that_are_all_dark_are_told(tmp_path: Path, white: int) -> None:
+    dark, told = deep_color(tmp_path / "a.png", white), list[str]()
+    assert found_levels([dark], tell=told.append) is None
+    assert eight(dark, WhiteLevels())[0].max() == white >> 8
+    assert len(told) == (white < 65535)
+    if told:
+        fraction = f"{(white >> 8) / 255:.0%}"
+        assert f"1 image has colors of 16 bits and none brighter than {fraction} of white" in told[0]
+    bright = deep_color(tmp_path / "b.png", 65535)
+    told.clear()
+    found_levels([dark, bright], tell=told.append)
+    assert told == []
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L", "RGBA", "P"])
+def test_dark_images_of_eight_bits_are_no_news(tmp_path: Path, kind: str) -> None:
+    Image.new(kind, (8, 8), 3 if kind in "LP" else (3, 3, 3)).save(tmp_path / "a.png")
+    found_levels([tmp_path / "a.png"], tell=lambda sentence: pytest.fail(sentence))
