@@ -125,7 +125,7 @@ def test_colors_of_sixteen_bits_that_are_all_dark_are_told(tmp_path: Path, white
     assert len(told) == (white < 65535)
     if told:
         fraction = f"{(white >> 8) / 255:.0%}"
-        assert f"1 image has colors of 16 bits and none brighter than {fraction} of white" in told[0]
+        assert f"has colors of 16 bits and none brighter than {fraction} of white" in told[0]
     bright = deep_color(tmp_path / "b.png", 65535)
     told.clear()
     found_levels([dark, bright], tell=told.append)
