@@ -12,7 +12,14 @@ from lit_tasks.data.base.text import TextDataModule
 from lit_tasks.data.base.text_source import Source
 from lit_tasks.data.cache.rows import cached_rows, digest, fingerprint
 from lit_tasks.data.readers.label_lists import check_separator
-from lit_tasks.data.readers.text_files import Columns, Format, format_of, notes_of, read_rows
+from lit_tasks.data.readers.text_files import (
+    Columns,
+    Format,
+    check_regular,
+    format_of,
+    notes_of,
+    read_rows,
+)
 from lit_tasks.data.readers.text_folders import files_of
 from lit_tasks.files import not_there
 from lit_tasks.protocols import Split
@@ -134,6 +141,7 @@ def file_source(
         columns = replace(columns, label=None)
     if not path.exists():
         raise not_there(path, f"there is no file {path}; give the path of the text data")
+    check_regular(path)
     found = format_of(path, format)
     if path.is_dir() and found != "folders":
         raise ValueError(f"{path} is a folder, and format is {found}; give a file, or no format")

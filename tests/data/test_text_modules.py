@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch
+from lit_tasks.data.base.given_texts import given_texts
 from lit_tasks.data.base.text import TextDataModule
 from lit_tasks.data.base.text_source import Source
 from lit_tasks.data.imdb import ImdbDataModule
 from lit_tasks.data.movie_reviews import MovieReviewsDataModule
+from lit_tasks.data.readers.text_files import Columns
 from lit_tasks.data.text_files import TextFilesDataModule
 from lit_tasks.protocols import Split
 from lit_tasks.text.encoding import TextOptions
@@ -252,3 +255,31 @@ def test_repeats_of_a_text_do_not_tell_that_words_repeat(tmp_path: Path) -> None
     data.setup("fit")
     assert data.text.split == "characters"
     assert "电影" in data.vocabulary
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.jsonl"])
+def test_texts_without_words_are_counted_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    texts = {"a.csv": "text\nfilm\n\n \nso\n", "a.txt": "film\n\n \nso\n"}
+    lines = ('{"text": "film"}', '{"text": null}', '{"text": " "}', '{"text": "so"}')
+    (tmp_path / name).write_text(texts.get(name, "\n".join(lines)))
+    trained = module(tmp_path)
+    trained.setup("fit")
+    data = module(tmp_path, predict=tmp_path / name)
+    caplog.set_level("INFO", "lightning.pytorch.utilities.rank_zero")
+    data.load_state_dict(trained.state_dict())
+    data.setup("predict")
+    data.load_state_dict(trained.state_dict())  # as Lightning does once more
+    assert data.predict_ids == [0, 1, 2, 3]
+    first = 3 if name == "a.csv" else 2
+    told = f"{name}, line {first}: the text has no words (2 such texts in all), and gets"
+    assert caplog.text.count(told) == 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"a\.csv is a pipe or a device, and texts are read more"):
+        module(tmp_path, predict=tmp_path / "a.csv").source("predict")
+    with pytest.raises(ValueError, match=r"a\.csv is a pipe or a device"):
+        list(given_texts([tmp_path / "a.csv"], Columns()))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 
 from lit_tasks.batch import TextBatch
-from lit_tasks.data.readers.text_files import Columns, format_of, read_rows
+from lit_tasks.data.readers.text_files import Columns, check_regular, format_of, read_rows
 from lit_tasks.files import not_there
 from lit_tasks.text.encoding import TextOptions, encode
 from lit_tasks.text.vocabulary import Vocabulary
@@ -80,6 +80,7 @@ def _checked(text: str, position: int) -> str:
 def _texts_of(path: Path, columns: Columns) -> Iterator[Given]:
     if not path.exists():
         raise not_there(path, f"there is no file of texts {path}; a text itself is a str")
+    check_regular(path)
     rows = read_rows(path, format_of(path, None), replace(columns, label=None))
     for number, row in enumerate(rows):
         if row["problem"]:

@@ -20,7 +20,12 @@ from lit_tasks.data.base.given_texts import encoded_batch, given_texts, parts_of
 from lit_tasks.data.base.labels import label_problems, label_tensor, shown
 from lit_tasks.data.base.splits import SPLITS_OF
 from lit_tasks.data.base.text_source import Source, held_out
-from lit_tasks.data.base.text_vocabulary import known_labels, known_words, tell_truncated
+from lit_tasks.data.base.text_vocabulary import (
+    known_labels,
+    known_words,
+    tell_truncated,
+    tell_wordless,
+)
 from lit_tasks.data.cache.token_ids import token_ids_of, words_of
 from lit_tasks.data.readers.label_lists import described, label_sets
 from lit_tasks.data.readers.tables import BadRows, Quoting, TableOptions
@@ -211,7 +216,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` of any text data module returned."""
-        if not state_dict:
+        if not state_dict or state_dict == self.state_dict():  # what was read with it stays
             return
         self.text = self.text.after(state_dict["text"])
         self._vocabulary = Vocabulary(state_dict["words"])
@@ -300,6 +305,7 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         if split == "predict":
             ids = source.strings("id", rows)
             self._ids = list(ids) if any(ids) else rows.tolist()
+            tell_wordless(source, words, rows)
         else:
             label = self._label_indices(source, rows)
             if split == "val" and len(rows):

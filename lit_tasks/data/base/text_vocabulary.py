@@ -80,11 +80,32 @@ def tell_truncated(words: "Dataset", rows: np.ndarray, options: TextOptions, wha
     """
     if options.max_length is None:
         return
-    chunks = words.data["words"].chunks
-    lengths = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks])[rows]
+    lengths = _lengths(words)[rows]
     if cut := int((lengths > options.max_length).sum()):
         kept = "head and tail" if options.truncate == "both" else options.truncate or "head"
         rank_zero_info(
             f"{what}: {cut:,} of {len(rows):,} texts are longer than max_length "
             f"{options.max_length} and are truncated to their {kept}"
         )
+
+
+def tell_wordless(source: Source, words: "Dataset", rows: np.ndarray) -> None:
+    """Say how many texts have no words, if any has none: their prediction is that of no text.
+
+    Args:
+        source: The texts.
+        words: Column ``words``, a list for each text.
+        rows: Those that are used.
+    """
+    empty = rows[_lengths(words)[rows] == 0]
+    if len(empty):
+        more = f" ({len(empty):,} such texts in all)" if len(empty) > 1 else ""
+        rank_zero_info(
+            f"warning: {source.place(int(empty[0]))}: the text has no words{more}, and gets the"
+            " prediction of an empty one"
+        )
+
+
+def _lengths(words: "Dataset") -> np.ndarray:
+    chunks = words.data["words"].chunks
+    return np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks])

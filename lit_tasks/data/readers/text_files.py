@@ -106,6 +106,19 @@ def format_of(path: Path, given: Format | None) -> Format:
     return _SUFFIXES[suffix]
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what is neither file nor folder: a pipe would be waited for, and be empty then.
+
+    Raises:
+        ValueError: It is a pipe or a device.
+    """
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(
+            f"{path} is a pipe or a device, and texts are read more than once: write them to a"
+            " file, and give that"
+        )
+
+
 def notes_of(path: Path, format: Format, columns: Columns) -> tuple[str, ...]:
     """Return sentences about what reading a file has to guess, without reading it all."""
     if format == "folders":
@@ -173,6 +186,8 @@ def _text_rows(path: Path, columns: Columns, format: Format) -> Iterator[Row]:
 
 
 def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
+    if not layout.names:
+        raise ValueError(f"{path} is empty: give a file with a header line and rows")
     if any(undecoded(name) for name in layout.names):
         raise ValueError(
             f"{path}, line {max(1, layout.above)}: the bytes are not UTF-8; name their encoding "
@@ -192,9 +207,7 @@ def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
         row = text_row(text, label, id=name, line=line, problem=problem)
         if label and len(known) < MAX_CHARACTERS:
             known.add(label)
-        if alone and not text:
-            row["note"] = "the row is empty and counts as a text without words"
-        elif layout.quoted and "\n" in text:
+        if layout.quoted and "\n" in text:
             row["note"] = _open_quote(text, layout, label=places[1], known=known)
         yield row
 
