@@ -1,6 +1,6 @@
 """``load_from_checkpoint`` that runs no code of the file's choice, from Python as from the CLI."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -142,3 +142,22 @@ def _checked_settings(
     parser.add_subclass_arguments(kind, "module", fail_untyped=False)
     trust.check(parser, {"module": spec})
     return {**plain(settings, trust.source), CLASS_PATH: class_path}
+
+
+def texts_of_state(state: object, key: str) -> list[str]:
+    """Return the list of texts that a checkpoint holds under a name.
+
+    Args:
+        state: What it says of the data.
+        key: The name.
+
+    Raises:
+        ValueError: There is something else.
+    """
+    found = state.get(key) if isinstance(state, Mapping) else state
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise ValueError(
+            f"the checkpoint is damaged: its data should have a list of texts as {key}, got"
+            f" {found!r:.60}"
+        )
+    return list(found)

@@ -242,6 +242,11 @@ def _small_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def is_address(path: object) -> bool:
+    """Return whether a path is an address such as ``https://...``, of which it may lack a slash."""
+    return _ADDRESS.match(str(path)) is not None
+
+
 def not_there(path: object, sentence: str) -> FileNotFoundError:
     """Return the error about a path that names nothing, in a sentence.
 

@@ -14,6 +14,8 @@ from lit_tasks.files import parse_yaml, read_yaml
 from lit_tasks.named_classes import named_for_short, specs
 from lit_tasks.trust import Trust
 
+_PLACES = ("run_dir", "runs", "ckpt_path")  # an empty path would be the current folder
+
 
 class Arguments:
     """A command line, taken apart: command, configs, flags and the checkpoint they name.
@@ -30,6 +32,12 @@ class Arguments:
     def __init__(self, words: Sequence[str]) -> None:
         self.command = words[0]
         self.configs, self.flags = _split(understood(words[1:]))
+        for name, value in self._options():
+            if not value and (name in _PLACES or name.startswith("data.")):
+                raise ValueError(
+                    f"--{name} is empty, as where a variable of the shell is not set: give a value,"
+                    " or null for none"
+                )
 
     def value(self, option: str) -> str | None:
         """Return the last value given to a top-level option, by flag or else by config."""

@@ -13,9 +13,9 @@ from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, strat
 from lit_tasks.data.readers.caption_records import CaptionRecord, EmptyCaptions
 from lit_tasks.data.readers.caption_tables import CaptionColumns, caption_rows
 from lit_tasks.data.readers.encodings import check_encoding
-from lit_tasks.data.readers.image_folders import located
+from lit_tasks.data.readers.image_folders import located, path_text
 from lit_tasks.data.readers.split_names import split_of_row
-from lit_tasks.files import not_there
+from lit_tasks.files import is_address, not_there
 from lit_tasks.protocols import LabeledSplit
 
 
@@ -73,10 +73,8 @@ class CaptionFilesDataModule(CaptionedFilesDataModule):
                 "this needs images with captions: set data.table to a CSV file with the columns"
                 " file and caption"
             )
-        if self.root is not None and self.feature_file is None and not self.root.is_dir():
-            raise not_there(
-                self.root, f"there is no folder {self.root}; set data.root to that of the images"
-            )
+        if self.root is not None and is_address(self.root) and not self.root.is_dir():
+            raise not_there(self.root, f"there is no folder {self.root}")
         if not self._found:
             self._found = self._split(self.table)
         if split == "test" and not self._found[split]:
@@ -147,6 +145,12 @@ def read_captions(
             raise ValueError(f"{where}: {name} is for {split} here and {splits[key]} before")
         described = found.setdefault(key, CaptionRecord(name, places[name], []))
         described.sentences.extend(captions)
+    if bare := [key for key, described in found.items() if not described.sentences]:
+        rank_zero_info(
+            f"{len(bare):,} of {len(found):,} images have no other caption and are left out, first"
+            f" {path_text(found[bare[0]].id)}"
+        )
+        found = {key: described for key, described in found.items() if described.sentences}
     if not found:
         raise ValueError(f"{table} has no rows; give a table with captions")
     return list(found.values()), [splits[key] for key in found]

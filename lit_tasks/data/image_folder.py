@@ -26,7 +26,7 @@ from lit_tasks.data.base.image_splits import (
 from lit_tasks.data.base.splits import LABELED_SPLITS, held_out_fractions, stratified_splits
 from lit_tasks.data.readers.images import ImageFiles, file_digests
 from lit_tasks.data.readers.label_lists import check_separator, rarest
-from lit_tasks.files import not_there
+from lit_tasks.files import is_address, not_there
 from lit_tasks.protocols import Split
 
 
@@ -106,7 +106,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
         """Return the images of each split that folders or a table name; all of them are usable."""
         if self.table is None and self.root is None:
             raise ValueError("this needs images: set data.root to a folder or data.table to a CSV")
-        if self.root is not None and not self.root.is_dir():
+        refused = self.table is None or is_address(self.root)  # a table may stand beside its files
+        if self.root is not None and not self.root.is_dir() and refused:
             raise not_there(self.root, f"there is no folder {self.root}; set data.root to one")
         if self.table is not None:
             return self._of_table(self.table)

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import StyleBatch
-from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.checked_loading import CheckedLoading, texts_of_state
 from lit_tasks.data.base.given_images import GivenImages, given_images
 from lit_tasks.data.base.style_dataset import (
     PHOTOGRAPH,
@@ -197,7 +197,7 @@ class StylePairsDataModule(CheckedLoading, LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what the pairs of a checkpoint are called."""
-        self.names = list(state_dict["names"])
+        self.names = texts_of_state(state_dict, "names")
         given = state_dict.get("profiles", {})
         self.profiles = {name: text for name, text in given.items() if isinstance(text, str)}
 

@@ -64,6 +64,8 @@ class TrainMean(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Go on with what a checkpoint has."""
+        if state.shape != (3,) or not bool(torch.isfinite(state[1:]).all()):
+            raise ValueError("the checkpoint is damaged: its mean loss should be three numbers")
         total, samples, logged = state.double().tolist()
         added = torch.tensor(total, dtype=torch.float32) if samples else None
         self._window = _Window(added, int(samples), int(logged))

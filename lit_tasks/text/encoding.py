@@ -1,6 +1,6 @@
 """Texts to token ids: tokenizer, vocabulary and truncation in one object that travels."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +53,12 @@ class TextOptions:
 
     def after(self, stored: dict[str, Any]) -> "TextOptions":
         """Return the options of a checkpoint, with truncation replaced where it is given here."""
+        known = {option.name for option in fields(TextOptions)}
+        if not isinstance(stored, dict) or not stored.keys() <= known:
+            raise ValueError(
+                "the checkpoint is damaged: the options of its texts should be some of"
+                f" {', '.join(sorted(known))}, got {stored!r:.60}"
+            )
         kept = TextOptions(**stored)
         return replace(
             kept,

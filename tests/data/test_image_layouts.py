@@ -432,3 +432,18 @@ def test_other_folders_within_classes_are_no_news(
 ) -> None:
     sizes(draw(tmp_path, *names), val_fraction=0.5)
     assert "The classes are" not in said.text
+
+
+@pytest.mark.parametrize("root", [None, "nowhere", "beside"])
+@pytest.mark.parametrize("start", ["", "{folder}/"])
+def test_files_of_a_table_stand_below_root_or_beside_it(
+    tmp_path: Path, root: str | None, start: str
+) -> None:
+    """The shipped config names a root, which a table of one's own needs not have."""
+    names = [f"{label}/{number}.png" for label in "ab" for number in range(2)]
+    draw(tmp_path / ("beside" if root == "beside" else ""), *names)
+    folder = (tmp_path / "beside" if root == "beside" else tmp_path) if start else ""
+    rows = [f"{start.format(folder=folder)}{name},{name[0]}" for name in names]
+    (tmp_path / "t.csv").write_text("\n".join(["file,label", *rows]) + "\n")
+    given = None if root is None else tmp_path / root
+    assert sizes(given, table=tmp_path / "t.csv", val_fraction=0.5)["train"] == 2

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import CaptionBatch
+from lit_tasks.checked_loading import texts_of_state
 from lit_tasks.data.base.caption_dataset import (
     CaptionDataset,
     CaptionedFeatures,
@@ -186,7 +187,7 @@ class CaptionDataModule(ImageLoadingDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` of any captioned data module returned."""
         if "words" in state_dict:
-            self._vocabulary = CaptionVocabulary(state_dict["words"])
+            self._vocabulary = CaptionVocabulary(texts_of_state(state_dict, "words"))
         self._load_levels(state_dict)
 
     def input_batch(self, image: Tensor, index: Tensor) -> CaptionBatch:

@@ -211,6 +211,7 @@ def read_table(
     splits: list[str] = []
     may_be_empty = [label_column] if label_column and separator else []
     first: list[dict[str, str]] = []
+    folders = [table.parent] if root is None else [root, table.parent]
     for where, row in table_rows(
         table,
         (file_column, label_column, split_column),
@@ -218,7 +219,7 @@ def read_table(
         tell=rank_zero_info,
     ):
         first += [row] if len(first) < _LOOKED_AT else []
-        files.append(located(row[file_column], [root or table.parent]))
+        files.append(located(row[file_column], folders))
         cell = row[label_column] if label_column else ""
         if wrong := undecoded(cell):
             raise ValueError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import ImageBatch
+from lit_tasks.checked_loading import texts_of_state
 from lit_tasks.data.base.image_dataset import FeatureDataset, ImageDataset, identity_collate
 from lit_tasks.data.base.image_loading import ImageLoadingDataModule
 from lit_tasks.data.base.splits import SPLITS_OF
@@ -134,7 +135,8 @@ class ImageDataModule(ImageLoadingDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` of any image data module returned."""
-        self._labels = list(state_dict.get("labels", self._labels))
+        if "labels" in state_dict:
+            self._labels = texts_of_state(state_dict, "labels")
         self._load_levels(state_dict)
 
     def input_batch(self, image: Tensor, index: Tensor) -> ImageBatch:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_tasks.batch import TextBatch, in_batches
-from lit_tasks.checked_loading import CheckedLoading
+from lit_tasks.checked_loading import CheckedLoading, texts_of_state
 from lit_tasks.data.base.encoded_texts import EncodedTexts, collate
 from lit_tasks.data.base.given_texts import encoded_batch, given_texts, parts_of
 from lit_tasks.data.base.labels import label_problems, label_tensor, shown
@@ -218,9 +218,9 @@ class TextDataModule(CheckedLoading, LightningDataModule):
         """Take over what :meth:`state_dict` of any text data module returned."""
         if not state_dict or state_dict == self.state_dict():  # what was read with it stays
             return
+        words, labels = (texts_of_state(state_dict, key) for key in ("words", "labels"))
         self.text = self.text.after(state_dict["text"])
-        self._vocabulary = Vocabulary(state_dict["words"])
-        self._labels = list(state_dict["labels"])
+        self._vocabulary, self._labels = Vocabulary(words), labels
         self._sets = {}
 
     def input_batches(

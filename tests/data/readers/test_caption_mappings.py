@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lit_tasks.data.caption_files import CaptionFilesDataModule
+from lit_tasks.data.caption_files import CaptionFilesDataModule, read_captions
 from lit_tasks.data.coco_captions import CocoCaptionsDataModule
 from lit_tasks.data.image_folder import ImageFolderDataModule
 from lit_tasks.data.readers.caption_records import EmptyCaptions
@@ -93,18 +93,31 @@ def test_empty_captions_stop_the_run_or_are_counted(
     path = tmp_path / name
     text, first = EMPTY[name]
     path.write_text(text)
-    if name != "f.token":
-        with pytest.raises(ValueError, match=r"is empty; fill it, or remove the row, or leave out"):
-            list(caption_rows(path, CaptionColumns(), left_out=EmptyCaptions(skip=False)))
-        with pytest.raises(ValueError, match=r"is empty; fill it, or remove the row$"):
-            said(path)
-    for image in ("a.jpg", "b.jpg"):
-        Image.new("RGB", (8, 8)).save(tmp_path / image)
-    data = CaptionFilesDataModule(path, bad_images="skip", val_fraction=0.5)
+    with pytest.raises(ValueError, match=r"is empty; fill it, or remove the row, or leave out"):
+        list(caption_rows(path, CaptionColumns(), left_out=EmptyCaptions(skip=False)))
+    with pytest.raises(ValueError, match=r"is empty; fill it, or remove the row$"):
+        said(path)
     caplog.set_level("INFO", "lightning.pytorch.utilities.rank_zero")
-    with pytest.raises(ValueError, match=r"no usable image among 1: image b\.jpg"):
-        data.read("train"), data.read("val")
-    assert f"empty and left out, first {path}, {first}" in caplog.text
+    left_out = EmptyCaptions(skip=True)
+    [image], _ = read_captions(path, None, CaptionColumns(), left_out=left_out)
+    assert (image.id, image.sentences) == ("a.jpg", ["one", "two"])
+    assert f"empty and left out, first {path}, {first}" in left_out.told()
+    assert "1 of 2 images have no other caption and are left out, first b.jpg" in caplog.text
+
+
+def test_a_data_module_counts_empty_captions(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for image in "abc":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{image}.jpg")
+    (tmp_path / "c.csv").write_text("file,caption\na.jpg,one\nb.jpg,two\nc.jpg,\n")
+    caplog.set_level("INFO", "lightning.pytorch.utilities.rank_zero")
+    data = CaptionFilesDataModule(tmp_path / "c.csv", bad_images="skip", val_fraction=0.5)
+    found = [*data.read("train").sentences, *data.read("val").sentences]
+    assert sorted(found) == [["one"], ["two"]]
+    assert "1 caption is empty and left out, first" in caplog.text
+    with pytest.raises(ValueError, match="or leave out what is empty with bad_images: skip"):
+        CaptionFilesDataModule(tmp_path / "c.csv").read("train")
 
 
 def test_empty_captions_of_coco_are_counted(
