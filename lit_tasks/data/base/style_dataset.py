@@ -108,7 +108,7 @@ class StylePairs(Dataset[Any]):
             image = draw_strokes()
         else:
             levels = found_levels([path], self.max_pixels) or BY_TYPE
-            image = read_image(path, name=str(path), max_pixels=self.max_pixels, levels=levels)
+            image = read_image(path, max_pixels=self.max_pixels, levels=levels)
         return image
 
 
