@@ -152,9 +152,10 @@ def texts_of_state(state: object, key: str) -> list[str]:
         key: The name.
 
     Raises:
+        KeyError: There is nothing.
         ValueError: There is something else.
     """
-    found = state.get(key) if isinstance(state, Mapping) else state
+    found = state[key] if isinstance(state, Mapping) else state
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise ValueError(
             f"the checkpoint is damaged: its data should have a list of texts as {key}, got"

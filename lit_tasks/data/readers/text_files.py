@@ -187,7 +187,10 @@ def _text_rows(path: Path, columns: Columns, format: Format) -> Iterator[Row]:
 
 def _table_rows(path: Path, columns: Columns, layout: Layout) -> Iterator[Row]:
     if not layout.names:
-        raise ValueError(f"{path} is empty: give a file with a header line and rows")
+        raise ValueError(
+            f"{path} has no column '{columns.text}', only none: it is empty; give a file with a"
+            " header line and rows"
+        )
     if any(undecoded(name) for name in layout.names):
         raise ValueError(
             f"{path}, line {max(1, layout.above)}: the bytes are not UTF-8; name their encoding "
