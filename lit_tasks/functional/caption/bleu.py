@@ -32,7 +32,7 @@ class BleuCounts(NamedTuple):
     reference_length: float
 
 
-def ngrams(words: Sequence[str], longest: int = ORDERS) -> Counter[tuple[str, ...]]:
+def ngrams(words: Sequence[Hashable], longest: int = ORDERS) -> Counter[tuple[Hashable, ...]]:
     """Return how often each n-gram of 1 to ``longest`` words occurs."""
     return Counter(
         tuple(words[start : start + size])
@@ -43,7 +43,7 @@ def ngrams(words: Sequence[str], longest: int = ORDERS) -> Counter[tuple[str, ..
 
 def bleu_counts(prediction: Sequence[str], references: Sequence[Sequence[str]]) -> BleuCounts:
     """Return what BLEU needs to know of a sentence and its references, one at least."""
-    max_counts: Counter[tuple[str, ...]] = Counter()
+    max_counts: Counter[tuple[Hashable, ...]] = Counter()
     for reference in references:
         max_counts |= ngrams(reference)
     correct = [0] * ORDERS

@@ -5,15 +5,16 @@ CIDEr-D and whose length of a sentence is its number of pairs of words.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, fsum, log, sqrt
 
 from lit_tasks.functional.caption.bleu import ORDERS, ngrams
 
+SCALE = 10.0
+"""Score of a sentence that is its only reference."""
 _SIGMA = 6.0
-_SCALE = 10.0
-NGram = tuple[str, ...]
+NGram = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class DocumentFrequencies:
     total: int
 
     @classmethod
-    def count(cls, references: Iterable[Sequence[Sequence[str]]]) -> "DocumentFrequencies":
+    def count(cls, references: Iterable[Sequence[Sequence[Hashable]]]) -> "DocumentFrequencies":
         """Return the frequencies of a corpus: the words of all references of every image."""
         images: Counter[NGram] = Counter()
         total = 0
@@ -58,7 +59,7 @@ class TfIdfVector:
     pairs: int
 
 
-def weighted(words: Sequence[str], frequencies: DocumentFrequencies) -> TfIdfVector:
+def weighted(words: Sequence[Hashable], frequencies: DocumentFrequencies) -> TfIdfVector:
     """Return a sentence as weighted counts."""
     counts: tuple[dict[NGram, float], ...] = tuple({} for _ in range(ORDERS))
     for ngram, count in ngrams(words).items():
@@ -69,7 +70,7 @@ def weighted(words: Sequence[str], frequencies: DocumentFrequencies) -> TfIdfVec
 
 def cider_d(prediction: TfIdfVector, references: Sequence[TfIdfVector]) -> float:
     """Return the score of one sentence, 0 to 10; their mean is that of a corpus."""
-    return _SCALE * fsum(_similarity(prediction, r) for r in references) / len(references)
+    return SCALE * fsum(_similarity(prediction, r) for r in references) / len(references)
 
 
 def _similarity(prediction: TfIdfVector, reference: TfIdfVector) -> float:

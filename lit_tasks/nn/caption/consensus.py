@@ -8,20 +8,37 @@ the most probable one is an accident, and the one that has most in common with a
 from collections.abc import Hashable, Sequence
 
 from lit_tasks.functional.caption.bleu import unigram_bleu
+from lit_tasks.functional.caption.cider import SCALE, DocumentFrequencies, cider_d, weighted
 
 Words = Sequence[Hashable]
 
+_ALIKE = DocumentFrequencies({}, total=2)
+"""Every n-gram is as rare as any other: what is drawn about one image tells nothing of that."""
 
-def agreement(sentence: Words, others: Sequence[Words]) -> float:
-    """Return the mean precision of a sentence's words against each of ``others``, 0 to 1.
 
-    Precision comes with the brevity penalty
+def agreements(candidates: Sequence[Words], others: Sequence[Words]) -> list[float]:
+    """Return how much each of ``candidates`` has in common with ``others``, 0 to 2.
+
+    It is the mean over ``others`` of the precision of single words with the brevity penalty
     (:func:`~lit_tasks.functional.caption.bleu.unigram_bleu`), so that neither a word more nor a
-    word less than the others have makes a sentence better.
+    word less than the others have makes a sentence better, and of the cosine of the counts of
+    runs of one to four words
+    (:func:`~lit_tasks.functional.caption.cider.cider_d` on a scale of 1, all runs weighing
+    alike), so that the words stand in an order that the others have.
     """
-    return sum(unigram_bleu(sentence, other) for other in others) / max(1, len(others))
+    if not others:
+        return [0.0] * len(candidates)
+    counted = [weighted(other, _ALIKE) for other in others]
+    found = []
+    for sentence in candidates:
+        words = sum(unigram_bleu(sentence, other) for other in others) / len(others)
+        runs = cider_d(weighted(sentence, _ALIKE), counted) / SCALE
+        found.append(words + runs)
+    return found
 
 
 def by_agreement(candidates: Sequence[list[int]], others: Sequence[Words]) -> list[list[int]]:
     """Return sentences, those first that agree most with ``others``; ties keep their order."""
-    return sorted(candidates, key=lambda sentence: -agreement(sentence, others))
+    agreed = agreements(candidates, others)
+    order = sorted(range(len(candidates)), key=lambda place: -agreed[place])
+    return [candidates[place] for place in order]

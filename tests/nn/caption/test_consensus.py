@@ -1,11 +1,12 @@
 """The sentence that agrees most with others: by hand, and of a beam against what is drawn."""
 
-from math import exp
+from math import exp, sqrt
 
 import pytest
 import torch
 
-from lit_tasks.nn.caption.consensus import agreement, by_agreement
+from lit_tasks.functional.caption.bleu import unigram_bleu
+from lit_tasks.nn.caption.consensus import agreements, by_agreement
 from lit_tasks.nn.caption.generation import CONSENSUS, GenerationConfig
 from lit_tasks.nn.caption.recurrent import RecurrentCaptioner
 
@@ -13,18 +14,56 @@ OTHERS = [["a", "dog", "runs"], ["a", "dog"], ["a", "cat", "sits", "there"]]
 
 
 @pytest.mark.parametrize(
-    ("sentence", "expected"),
+    ("sentence", "of_words", "of_runs"),
     [
-        (["a", "dog"], (exp(1 - 3 / 2) + 1 + exp(1 - 4 / 2) / 2) / 3),
-        (["a", "dog", "runs"], (1 + 2 / 3 + exp(1 - 4 / 3) / 3) / 3),
-        (["a", "a", "a", "a"], (1 / 4 + 1 / 4 + 1 / 4) / 3),
-        ([], 0),
+        (
+            ["a", "dog"],
+            (exp(1 - 3 / 2) + 1 + exp(1 - 4 / 2) / 2) / 3,
+            (
+                (2 / sqrt(2 * 3) + 1 / sqrt(2)) / 4 * exp(-1 / 72)
+                + (1 + 1) / 4
+                + 1 / sqrt(2 * 4) / 4 * exp(-4 / 72)
+            )
+            / 3,
+        ),
+        (
+            ["a", "dog", "runs"],
+            (1 + 2 / 3 + exp(1 - 4 / 3) / 3) / 3,
+            (
+                (1 + 1 + 1) / 4
+                + (2 / sqrt(3 * 2) + 1 / sqrt(2)) / 4 * exp(-1 / 72)
+                + 1 / sqrt(3 * 4) / 4 * exp(-1 / 72)
+            )
+            / 3,
+        ),
+        (
+            ["a", "a", "a", "a"],  # four of one word count once, yet make the sentence's row long
+            (1 / 4 + 1 / 4 + 1 / 4) / 3,
+            (
+                1 / (4 * sqrt(3)) / 4 * exp(-1 / 72)
+                + 1 / (4 * sqrt(2)) / 4 * exp(-4 / 72)
+                + 1 / (4 * sqrt(4)) / 4
+            )
+            / 3,
+        ),
+        ([], 0, 0),
     ],
 )
-def test_agreement_is_the_mean_precision_with_brevity_penalty(
-    sentence: list[str], expected: float
+def test_agreement_is_the_mean_precision_of_words_and_the_mean_cosine_of_runs(
+    sentence: list[str], of_words: float, of_runs: float
 ) -> None:
-    assert agreement(sentence, OTHERS) == pytest.approx(expected)
+    [found] = agreements([sentence], OTHERS)
+    assert found == pytest.approx(of_words + of_runs)
+
+
+def test_of_the_same_words_the_order_that_others_have_agrees_more() -> None:
+    others = [["a", "dog", "runs", "home"], ["a", "dog", "sits"]]
+    candidates = [["runs", "a", "home", "dog"], ["a", "dog", "runs", "home"]]
+    assert sum(unigram_bleu(candidates[0], other) for other in others) == sum(
+        unigram_bleu(candidates[1], other) for other in others
+    )
+    scrambled, straight = agreements(candidates, others)
+    assert straight > scrambled
 
 
 def test_without_others_a_beam_keeps_its_order() -> None:
@@ -45,7 +84,7 @@ def test_a_beam_is_put_in_the_order_in_which_it_agrees_with_what_is_drawn(seed: 
     assert ordered != beam
     for several, candidates, of_image in zip(ordered, beam, others, strict=True):
         assert sorted(several) == sorted(candidates)
-        scores = [agreement(sentence, of_image) for sentence in several]
+        scores = agreements(several, of_image)
         assert scores == sorted(scores, reverse=True)
     assert found(model, features[2:3], index[2:3]) == [ordered[2][0]]  # whatever else is asked
 
