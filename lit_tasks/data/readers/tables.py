@@ -261,8 +261,9 @@ def table_rows(
             tell(note)
     for line, fields, problem in layout.rows(table):
         where = f"{table}, line {line}"
-        filled = [name for name in wanted if name not in may_be_empty]
-        empty = [name for name in filled if not "".join(fields[places[name] :][:1]).strip()]
+        blank = [name for name in wanted if not "".join(fields[places[name] :][:1]).strip()]
+        absent = [name for name in wanted if places[name] >= len(fields)]  # the row breaks off
+        empty = [name for name in blank if name in absent or name not in may_be_empty]
         if empty and fields:
             raise ValueError(f"{where}: column {empty[0]} is empty; fill it, or remove the row")
         if problem:
