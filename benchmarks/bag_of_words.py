@@ -32,6 +32,9 @@ from lit_tasks.tasks.text_classification import TextClassificationTask
 from lit_tasks.text.encoding import TextOptions
 
 CONFIG = Path(__file__).parents[1] / "configs" / "text_sentences_bow.yaml"
+WORDS_ALONE = tuple(
+    f"--model.encoder.{option}" for option in ("ngrams=1", "buckets=0", "naive_bayes=0")
+)
 BATCHES = (64, 256, 1024)
 EPOCHS = 4
 
@@ -92,7 +95,7 @@ def ours(train: Path, dev: Path, batch_size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         words = ["fit", "--config", str(CONFIG), f"--data.train={train}", f"--data.val={dev}"]
         words += [f"--trainer.max_epochs={EPOCHS}", f"--run_dir={folder}/run"]
-        words += [f"--data.batch_size={batch_size}"]
+        words += [f"--data.batch_size={batch_size}", *WORDS_ALONE]
         if lit_tasks([*words, "--trainer.callbacks+=bag_of_words.Watch"]) != 0:
             raise SystemExit("the run failed")
     return min(bag_of_words.Watch.seconds)

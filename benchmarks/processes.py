@@ -62,7 +62,8 @@ STYLE = (
     "--trainer.callbacks=[]",
 )
 CASES = (
-    Case("text: bag of words", "text_sentences_bow", 64, 400, SENTENCES),
+    Case("text: bag of words", "text_sentences_bow", 64, 400,
+         (*SENTENCES, "--model.encoder.ngrams=1", "--model.encoder.naive_bayes=0")),
     Case("text: mean of embeddings", "text_sentences_mean", 128, 300, SENTENCES),
     Case("text: LSTM", "text_sentences_lstm", 64, 150, SENTENCES),
     Case("text: LSTM, batch of 256", "text_sentences_lstm", 256, 60, SENTENCES),
