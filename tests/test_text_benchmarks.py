@@ -82,37 +82,59 @@ def test_vectors_are_written_as_an_encoder_reads_them(
 
 
 def test_a_mean_of_runs_is_right_where_the_more_certain_one_is(tmp_path: Path) -> None:
-    said = {"first": (("pos", 0.9), ("neg", 0.6)), "second": (("neg", 0.7), ("pos", 0.8))}
+    said = {
+        "first/0": (("pos", 0.9), ("neg", 0.6)),
+        "second/0": (("neg", 0.7), ("pos", 0.8)),
+        "second/1": (("pos", 0.7), ("pos", 0.6)),
+    }
     for name, rows in said.items():
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "seconds.txt").write_text("2.5\n")
         lines = [
             f"{target},{label},{p}" for target, (label, p) in zip(("pos", "neg"), rows, strict=True)
         ]
         text = "\n".join(["target,prediction,probability", *lines])
         (tmp_path / name / "samples_test.csv").write_text(text + "\n")
-    average = script("imdb_best").average
-    assert average([tmp_path / "first"]) == 1
-    assert average([tmp_path / "second"]) == 0
+    (tmp_path / "second/before.txt").write_text("10.0\n")
+    best = script("imdb_best")
+    first, second = best.Member("first"), best.Member("second")
+    assert best.average([first], tmp_path)["value"] == 1
+    assert best.average([second], tmp_path)["value"] == 0
     # 0.9 and 0.3 are positive together, which is right; 0.4 and 0.8 are as well, which is wrong.
-    assert average([tmp_path / "first", tmp_path / "second"]) == 0.5
+    found = best.average([first, second], tmp_path)
+    assert found == {"value": 0.5, "interval": [0.0945, 0.9055]}
+    # 0.4 four times and 0.8 are negative together.
+    heavy = best.Member("first", weight=4)
+    assert best.average([heavy, second], tmp_path)["value"] == 1
+    # The seeds of one config weigh what one run of another does.
+    both = best.Member("second", seeds=2)
+    assert best.weighted([both], tmp_path, lambda run: best.said_of_test(run)[0]).tolist() == [
+        pytest.approx(0.5),
+        pytest.approx(0.7),
+    ]
+    assert best.seconds([heavy, both, second], tmp_path) == 17.5
+    assert [str(member) for member in (first, best.Member("second", 2, weight=3))] == [
+        "`first`",
+        "`second` (2 seeds, weight 3)",
+    ]
 
 
-def test_self_training_adds_the_reviews_without_a_label_to_those_for_training(
+def test_self_training_adds_the_surest_reviews_without_a_label_to_those_for_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = script("imdb_best")
     folder = tmp_path / "imdb"
     shutil.copytree(IMDB, folder)
     (folder / "train/unsup").mkdir()
-    for name in ("0_0", "1_0"):
+    for name in ("0_0", "1_0", "2_0"):
         (folder / f"train/unsup/{name}.txt").write_text(f"unlabeled {name}")
-    monkeypatch.setattr(best, "probabilities", lambda runs, texts: np.array([0.2, 0.7]))
-    best.label(folder, [], tmp_path / "out")
+    monkeypatch.setattr(best, "probabilities", lambda run, texts: np.array([0.2, 0.45, 0.7]))
+    best.label(folder, tmp_path, tmp_path / "out")
     data = ImdbDataModule(folder, val_fraction=0.04)
     rows = pq.read_table(tmp_path / "out/train.parquet").to_pylist()
     assert [(row["text"], row["label"]) for row in rows[-2:]] == [
         ("unlabeled 0_0", "neg"),
-        ("unlabeled 1_0", "pos"),
+        ("unlabeled 2_0", "pos"),
     ]
     assert rows[:-2] == best.labeled(data, "train").to_pylist()
     held_out = pq.read_table(tmp_path / "out/val.parquet").to_pylist()
