@@ -229,9 +229,9 @@ PARTS = (
         "counts the labels that the n-gram bag and three LSTMs gave to the 50,000 reviews without "
         "one, of which the surest 60 % are used, but not these runs, which come before it "
         "(`benchmarks/imdb_best.py`); that of a mean is of all it needs, one after the other. On "
-        "5,000 training reviews that no model saw the surest half or so of the labels was worth "
-        "more than all; an LSTM that learned from them too became better, but not its mean with "
-        "the bag, and neither did labels of a second round help. Rows of "
+        "5,000 training reviews whose labels were kept back, the surest half or so of the given "
+        "labels was worth more than all; an LSTM that learned from them too became better, but "
+        "its mean with the bag did not, and labels of a second round did not help either. Rows of "
         "others: `benchmarks/peers_text.py`.",
         (
             *(
