@@ -112,6 +112,10 @@ def test_a_mean_of_runs_is_right_where_the_more_certain_one_is(tmp_path: Path) -
         pytest.approx(0.5),
         pytest.approx(0.7),
     ]
+    assert best.Member("second", seeds=2, first=1).runs(tmp_path) == [
+        tmp_path / "second/1",
+        tmp_path / "second/2",
+    ]
     assert best.seconds([heavy, both, second], tmp_path) == 17.5
     assert [str(member) for member in (first, best.Member("second", 2, weight=3))] == [
         "`first`",
