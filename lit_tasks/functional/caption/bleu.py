@@ -20,8 +20,8 @@ class BleuCounts(NamedTuple):
     """What BLEU needs to know of one sentence; of several, the sums.
 
     Attributes:
-        correct: Runs of 1 to 4 words that are in a reference, each at most as often as there.
-        guessed: Runs of 1 to 4 words in all.
+        correct: N-grams of 1 to 4 words that are in a reference, each at most as often as there.
+        guessed: N-grams of 1 to 4 words in all.
         length: Words.
         reference_length: Words of the reference whose length is closest.
     """

@@ -22,8 +22,8 @@ def agreements(candidates: Sequence[Words], others: Sequence[Words]) -> list[flo
     It is the mean over ``others`` of the precision of single words with the brevity penalty
     (:func:`~lit_tasks.functional.caption.bleu.unigram_bleu`), so that neither a word more nor a
     word less than the others have makes a sentence better, and of the cosine of the counts of
-    runs of one to four words
-    (:func:`~lit_tasks.functional.caption.cider.cider_d` on a scale of 1, all runs weighing
+    n-grams of one to four words
+    (:func:`~lit_tasks.functional.caption.cider.cider_d` on a scale of 1, all n-grams weighing
     alike), so that the words stand in an order that the others have.
     """
     if not others:
@@ -32,8 +32,8 @@ def agreements(candidates: Sequence[Words], others: Sequence[Words]) -> list[flo
     found = []
     for sentence in candidates:
         words = sum(unigram_bleu(sentence, other) for other in others) / len(others)
-        runs = cider_d(weighted(sentence, _ALIKE), counted) / SCALE
-        found.append(words + runs)
+        ngrams = cider_d(weighted(sentence, _ALIKE), counted) / SCALE
+        found.append(words + ngrams)
     return found
 
 

@@ -25,7 +25,7 @@ class GenerationConfig:
 
     Args:
         method: ``beam`` search; ``consensus``, which takes of a beam's sentences the one that has
-            most words and runs of words in common with 50 that are drawn at random; or a
+            most words and n-grams in common with 50 that are drawn at random; or a
             ``sample``, one drawn.
         num_beams: Beginnings that a beam search continues; 1 is greedy. Consensus wants more: 20.
         length_penalty: Sentences of a beam are ranked by score over this power of their length.

@@ -14,7 +14,7 @@ OTHERS = [["a", "dog", "runs"], ["a", "dog"], ["a", "cat", "sits", "there"]]
 
 
 @pytest.mark.parametrize(
-    ("sentence", "of_words", "of_runs"),
+    ("sentence", "of_words", "of_ngrams"),
     [
         (
             ["a", "dog"],
@@ -49,11 +49,11 @@ OTHERS = [["a", "dog", "runs"], ["a", "dog"], ["a", "cat", "sits", "there"]]
         ([], 0, 0),
     ],
 )
-def test_agreement_is_the_mean_precision_of_words_and_the_mean_cosine_of_runs(
-    sentence: list[str], of_words: float, of_runs: float
+def test_agreement_is_the_mean_precision_of_words_and_the_mean_cosine_of_ngrams(
+    sentence: list[str], of_words: float, of_ngrams: float
 ) -> None:
     [found] = agreements([sentence], OTHERS)
-    assert found == pytest.approx(of_words + of_runs)
+    assert found == pytest.approx(of_words + of_ngrams)
 
 
 def test_of_the_same_words_the_order_that_others_have_agrees_more() -> None:
